@@ -1,0 +1,463 @@
+//! What each connection has to write, and whether its socket takes it.
+//!
+//! A connection that keeps up has a *span* of its encoding's log in the palette, and is written from there without
+//! a copy. What does not follow on makes *pieces*, gathered when it is written. One whose socket did not take
+//! everything, or that reads from history, is *behind*: it has a write queue.
+
+use std::collections::VecDeque;
+
+use fanwire_wire::notification::Notification;
+use smallvec::SmallVec;
+
+use crate::catch_up::CatchingUp;
+use crate::encoder::{Encoder, Encoding, Interface};
+use crate::lanes::ConnectionId;
+use crate::palette::{EncodingId, Palette};
+use crate::subscriptions::SubscriptionId;
+use crate::write_queue::{ReplyKind, WriteQueue, Written};
+
+/// How much of a write queue is encoded for one write, in bytes: what a socket with `TCP_NOTSENT_LOWAT` takes at a time,
+/// a few times over.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// Whose turn it is, and what they have.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    slots: Vec<Connection>,
+    /// By slot, apart from the rest so that a fan-out touches 12 bytes a subscriber.
+    spans: Vec<Span>,
+    /// Spans with another stamp are of an earlier palette: empty.
+    stamp: u32,
+    /// The slots that have a span or pieces, in the order in which they got them.
+    touched: VecDeque<u32>,
+    /// The slots of those that are behind and have something to do.
+    ready: VecDeque<u32>,
+    pub(crate) palette: Palette,
+    /// What the last [`Self::output`] gathered or encoded.
+    written: Written,
+    /// Vectors for pieces that are not in use, so that no idle connection holds one.
+    spare_pieces: Vec<Vec<Piece>>,
+    backlog_bytes: usize,
+}
+
+/// A range of the log of the connection's encoding.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+    stamp: u32,
+}
+
+/// The stamp of a connection that is behind: it is given nothing from the palette.
+const BEHIND: u32 = u32::MAX;
+
+/// A range of the log of a connection's encoding, or of the replies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Piece {
+    Log(u32, u32),
+    Reply(u32, u32, ReplyKind),
+}
+
+impl Piece {
+    pub(crate) fn is_boundary(&self) -> bool {
+        matches!(self, Self::Reply(_, _, ReplyKind::Boundary))
+    }
+}
+
+/// One connection.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    generation: u32,
+    state: State,
+    encoding: Option<EncodingId>,
+    /// The last run that was put into its write queue, so that one that reached it twice is not put there twice.
+    pub(crate) last_run: u64,
+    pub(crate) subscriptions: SmallVec<[SubscriptionId; 2]>,
+    pieces: Vec<Piece>,
+    pub(crate) behind: Option<Box<Behind>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Vacant,
+    Open,
+    /// Its close frame is queued; nothing may follow it.
+    Closing,
+}
+
+/// What a connection has that is behind.
+#[derive(Debug, Default)]
+pub(crate) struct Behind {
+    pub(crate) queue: WriteQueue,
+    pub(crate) catching_up: CatchingUp,
+    /// The socket is full.
+    blocked: bool,
+    /// It stands in the list of those that have something to do.
+    scheduled: bool,
+}
+
+/// What a connection did with a range that it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// It is in its span.
+    Taken,
+    /// It had it already.
+    Twice,
+    /// It is behind: messages go to its write queue one by one.
+    Behind,
+}
+
+/// What is left to write after a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flushed {
+    /// Nothing.
+    Empty,
+    /// Something, and the socket may take it: `poll_flush` names the connection again.
+    More,
+    /// Something, and the socket is full: `handle_writable` must be called when it no longer is.
+    Blocked,
+}
+
+impl Connections {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            spans: Vec::new(),
+            stamp: Span::default().stamp + 1,
+            touched: VecDeque::new(),
+            ready: VecDeque::new(),
+            palette: Palette::default(),
+            written: Written::default(),
+            spare_pieces: Vec::new(),
+            backlog_bytes: 0,
+        }
+    }
+
+    pub(crate) fn connect(&mut self, id: ConnectionId) {
+        let slot = id.slot as usize;
+        if self.slots.len() <= slot {
+            self.slots.resize_with(slot + 1, Connection::default);
+            self.spans.resize(slot + 1, Span::default());
+        }
+        debug_assert_eq!(self.slots[slot].state, State::Vacant, "a slot is freed before it is used again");
+        self.slots[slot] =
+            Connection { generation: id.generation, state: State::Open, ..Connection::default() };
+        self.spans[slot] = Span::default();
+    }
+
+    /// Forgets the connection; its subscriptions must have ended.
+    pub(crate) fn disconnect(&mut self, slot: u32) {
+        self.drop_backlog(slot);
+        self.slots[slot as usize] = Connection::default();
+        self.spans[slot as usize] = Span::default();
+    }
+
+    pub(crate) fn upgrade(&mut self, slot: u32, encoding: Encoding) {
+        self.slots[slot as usize].encoding = Some(self.palette.id_of(encoding));
+    }
+
+    /// Whether the connection is there and may be written to.
+    pub(crate) fn is_open(&self, id: ConnectionId) -> bool {
+        self.slot(id).is_some_and(|connection| connection.state == State::Open)
+    }
+
+    /// Whether the connection is there.
+    pub(crate) fn is_connected(&self, id: ConnectionId) -> bool {
+        self.slot(id).is_some()
+    }
+
+    fn slot(&self, id: ConnectionId) -> Option<&Connection> {
+        let connection = self.slots.get(id.slot as usize)?;
+        (connection.state != State::Vacant && connection.generation == id.generation).then_some(connection)
+    }
+
+    pub(crate) fn at(&mut self, slot: u32) -> &mut Connection {
+        &mut self.slots[slot as usize]
+    }
+
+    pub(crate) fn id(&self, slot: u32) -> ConnectionId {
+        ConnectionId { slot, generation: self.slots[slot as usize].generation }
+    }
+
+    pub(crate) fn encoding_id(&self, slot: u32) -> Option<EncodingId> {
+        self.slots[slot as usize].encoding
+    }
+
+    fn encoding(&self, slot: u32) -> Option<Encoding> {
+        self.encoding_id(slot).map(|id| self.palette.encoding(id))
+    }
+
+    /// The interface that the connection speaks; none is HTTP.
+    pub(crate) fn interface(&self, slot: u32) -> Option<Interface> {
+        self.encoding(slot).map(|encoding| encoding.interface)
+    }
+
+    pub(crate) fn backlog_bytes(&self) -> usize {
+        self.backlog_bytes
+    }
+
+    pub(crate) fn reply_bytes(&self, id: ConnectionId) -> usize {
+        self.slot(id)
+            .and_then(|connection| connection.behind.as_ref())
+            .map_or(0, |behind| behind.queue.reply_bytes())
+    }
+
+    /// Gives the connection the range of its encoding's log.
+    #[inline]
+    pub(crate) fn give(&mut self, slot: u32, start: u32, end: u32) -> Given {
+        let span = &mut self.spans[slot as usize];
+        if span.stamp == self.stamp {
+            if span.end == end {
+                return Given::Twice;
+            }
+            if span.end != start {
+                if span.start < span.end {
+                    let piece = Piece::Log(span.start, span.end);
+                    self.add_piece(slot, piece);
+                }
+                self.spans[slot as usize].start = start;
+            }
+            self.spans[slot as usize].end = end;
+            return Given::Taken;
+        }
+        if span.stamp == BEHIND {
+            return Given::Behind;
+        }
+        *span = Span { start, end, stamp: self.stamp };
+        self.touched.push_back(slot);
+        Given::Taken
+    }
+
+    fn add_piece(&mut self, slot: u32, piece: Piece) {
+        let pieces = &mut self.slots[slot as usize].pieces;
+        if pieces.capacity() == 0 {
+            *pieces = self.spare_pieces.pop().unwrap_or_default();
+        }
+        pieces.push(piece);
+    }
+
+    /// Gives the connection something of its own, behind everything that it has.
+    pub(crate) fn reply(
+        &mut self,
+        slot: u32,
+        kind: ReplyKind,
+        write: impl FnOnce(&mut Encoder, &mut Vec<u8>),
+    ) {
+        let (start, end) = self.palette.reply(write);
+        if let Some(behind) = &mut self.slots[slot as usize].behind {
+            behind.queue.push_reply(self.palette.replies(start, end), kind);
+            self.schedule(slot);
+            return;
+        }
+        let span = self.spans[slot as usize];
+        if span.stamp != self.stamp {
+            self.touched.push_back(slot);
+        } else if span.start < span.end {
+            self.add_piece(slot, Piece::Log(span.start, span.end));
+        }
+        self.spans[slot as usize] = Span { start: 0, end: 0, stamp: self.stamp };
+        self.add_piece(slot, Piece::Reply(start, end, kind));
+    }
+
+    /// A notification for the connection alone. One that speaks HTTP or raw has none.
+    pub(crate) fn notify(&mut self, slot: u32, notification: &Notification<'_>) {
+        if let Some(encoding) = self.encoding(slot).filter(|encoding| encoding.interface == Interface::Json) {
+            let kind = match notification {
+                Notification::Subscribed { .. } | Notification::Unsubscribed { .. } => ReplyKind::Boundary,
+                _ => ReplyKind::Plain,
+            };
+            self.reply(slot, kind, |encoder, out| encoder.notification(encoding, notification, out));
+        }
+    }
+
+    /// What the connection has when it is behind, which it is from here on.
+    pub(crate) fn behind(&mut self, slot: u32) -> &mut Behind {
+        let behind = self.slots[slot as usize].behind.get_or_insert_default();
+        self.spans[slot as usize].stamp = BEHIND;
+        behind
+    }
+
+    /// Works on the connection's write queue, if it has one.
+    pub(crate) fn with_queue<R>(&mut self, slot: u32, work: impl FnOnce(&mut WriteQueue) -> R) -> Option<R> {
+        let queue = &mut self.slots[slot as usize].behind.as_mut()?.queue;
+        let before = queue.bytes();
+        let result = work(queue);
+        self.backlog_bytes = self.backlog_bytes + queue.bytes() - before;
+        Some(result)
+    }
+
+    /// Puts a connection that is behind on the list of those that have something to do.
+    pub(crate) fn schedule(&mut self, slot: u32) {
+        if let Some(behind) = &mut self.slots[slot as usize].behind
+            && !behind.scheduled
+            && !behind.blocked
+        {
+            behind.scheduled = true;
+            self.ready.push_back(slot);
+        }
+    }
+
+    /// The socket became writable.
+    pub(crate) fn unblock(&mut self, slot: u32) {
+        if let Some(behind) = &mut self.slots[slot as usize].behind {
+            behind.blocked = false;
+            self.schedule(slot);
+        }
+    }
+
+    /// Takes away what the connection has not written, but for the rest of a frame that was begun.
+    pub(crate) fn drop_backlog(&mut self, slot: u32) {
+        if self.spans[slot as usize].stamp == self.stamp {
+            self.clear_span(slot);
+        }
+        self.with_queue(slot, WriteQueue::drop_all);
+    }
+
+    /// Nothing may follow what the connection has.
+    pub(crate) fn seal(&mut self, slot: u32) {
+        self.slots[slot as usize].state = State::Closing;
+    }
+
+    pub(crate) fn has_output(&self) -> bool {
+        !self.touched.is_empty() || !self.ready.is_empty()
+    }
+
+    /// The next connection that has something in the palette.
+    pub(crate) fn next_touched(&mut self) -> Option<u32> {
+        while let Some(slot) = self.touched.pop_front() {
+            if self.spans[slot as usize].stamp == self.stamp {
+                return Some(slot);
+            }
+        }
+        self.next_palette();
+        None
+    }
+
+    /// The next connection that is behind and has something to do.
+    pub(crate) fn next_ready(&mut self) -> Option<u32> {
+        while let Some(slot) = self.ready.pop_front() {
+            if let Some(behind) = &mut self.slots[slot as usize].behind
+                && std::mem::take(&mut behind.scheduled)
+                && !behind.blocked
+            {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// Everything in the palette was written or moved: its logs are empty, and so is every span.
+    fn next_palette(&mut self) {
+        self.palette.clear();
+        self.stamp = (self.stamp + 1) % BEHIND;
+        if self.stamp == 0 {
+            // Once in four billion: stamps of the round before must not be taken for this one's.
+            self.spans
+                .iter_mut()
+                .filter(|span| span.stamp != BEHIND)
+                .for_each(|span| *span = Span::default());
+            self.stamp = 1;
+        }
+    }
+
+    /// What the connection has to write next, in one piece.
+    pub(crate) fn output(&mut self, slot: u32) -> &[u8] {
+        let encoding = self.encoding(slot);
+        let connection = &self.slots[slot as usize];
+        if let Some(behind) = &connection.behind {
+            behind.queue.write(&mut self.palette.encoder, encoding, WRITE_BYTES, &mut self.written);
+            return &self.written.bytes;
+        }
+        let Span { start, end, .. } = self.spans[slot as usize];
+        match (connection.encoding, connection.pieces.as_slice()) {
+            (Some(id), []) => self.palette.bytes(id, start, end),
+            (_, [Piece::Reply(from, to, _)]) if start == end => self.palette.replies(*from, *to),
+            _ => self.gather(slot),
+        }
+    }
+
+    /// The pieces and the span, copied together: faster than a vectored write of many small parts.
+    fn gather(&mut self, slot: u32) -> &[u8] {
+        self.written.bytes.clear();
+        let connection = &self.slots[slot as usize];
+        let Span { start, end, .. } = self.spans[slot as usize];
+        for piece in connection.pieces.iter().chain([&Piece::Log(start, end)]) {
+            let bytes = match *piece {
+                Piece::Reply(from, to, _) => self.palette.replies(from, to),
+                Piece::Log(from, to) if from < to => {
+                    self.palette.bytes(connection.encoding.expect("only subscribers have spans"), from, to)
+                }
+                Piece::Log(..) => &[],
+            };
+            self.written.bytes.extend_from_slice(bytes);
+        }
+        &self.written.bytes
+    }
+
+    /// How many bytes the connection has in the palette.
+    pub(crate) fn in_palette(&self, slot: u32) -> usize {
+        let Span { start, end, .. } = self.spans[slot as usize];
+        let in_pieces = |piece: &Piece| match *piece {
+            Piece::Log(from, to) | Piece::Reply(from, to, _) => (to - from) as usize,
+        };
+        self.slots[slot as usize].pieces.iter().map(in_pieces).sum::<usize>() + (end - start) as usize
+    }
+
+    /// Everything that the connection has in the palette was written.
+    pub(crate) fn clear_span(&mut self, slot: u32) {
+        self.spans[slot as usize] = Span::default();
+        let mut pieces = std::mem::take(&mut self.slots[slot as usize].pieces);
+        if pieces.capacity() > 0 {
+            pieces.clear();
+            self.spare_pieces.push(pieces);
+        }
+    }
+
+    /// Takes what the connection has in the palette out of it, for its write queue.
+    pub(crate) fn take_pieces(&mut self, slot: u32) -> SmallVec<[Piece; 4]> {
+        let Span { start, end, stamp } = self.spans[slot as usize];
+        let mut pieces = SmallVec::new();
+        if stamp == self.stamp {
+            pieces.extend_from_slice(&self.slots[slot as usize].pieces);
+            pieces.push(Piece::Log(start, end));
+            self.clear_span(slot);
+        }
+        pieces
+    }
+
+    /// Takes what the socket took off the front of the write queue.
+    pub(crate) fn advance(&mut self, slot: u32, bytes: usize) {
+        let written = std::mem::take(&mut self.written);
+        self.with_queue(slot, |queue| queue.advance(&written, bytes));
+        self.written = written;
+        self.written.bytes.shrink_to(4 * WRITE_BYTES);
+    }
+
+    /// What is left after a write of a connection that is behind.
+    pub(crate) fn after_write(&mut self, slot: u32, blocked: bool) -> Flushed {
+        let Some(behind) = &mut self.slots[slot as usize].behind else { return Flushed::Empty };
+        if !behind.queue.is_empty() {
+            if blocked {
+                behind.blocked = true;
+                return Flushed::Blocked;
+            }
+            self.schedule(slot);
+            return Flushed::More;
+        }
+        self.schedule(slot);
+        Flushed::Empty
+    }
+
+    /// Whether the connection has something in its write queue. One that has nothing, and nothing to wait for, is no
+    /// longer behind.
+    pub(crate) fn settle(&mut self, slot: u32) -> bool {
+        let Some(behind) = &self.slots[slot as usize].behind else { return false };
+        if behind.queue.is_empty() && behind.catching_up.is_empty() {
+            self.slots[slot as usize].behind = None;
+            self.spans[slot as usize] = Span::default();
+            return false;
+        }
+        !behind.queue.is_empty()
+    }
+}

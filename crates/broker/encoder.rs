@@ -1,0 +1,97 @@
+//! A message as the octets of a frame, in each way that a subscriber can want it.
+
+use fanwire_wire::command::PayloadKind;
+use fanwire_wire::deflate::Deflater;
+use fanwire_wire::frame::{OpCode, write_frame};
+use fanwire_wire::limits::MIN_DEFLATE_PAYLOAD_BYTES;
+use fanwire_wire::notification::Notification;
+
+use crate::message::Message;
+
+/// How a WebSocket connection speaks with the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Interface {
+    /// One topic: each message is a frame.
+    Raw,
+    /// Commands and notifications in JSON.
+    Json,
+}
+
+/// What decides the octets of a message on a connection: connections with the same encoding get the same octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Encoding {
+    /// The interface.
+    pub interface: Interface,
+    /// The compression window where permessage-deflate was negotiated, as a power of two.
+    pub deflate_window_bits: Option<u8>,
+}
+
+/// Turns messages and notifications into frames. Holds what that needs between calls: a compressor for each window
+/// in use, and scratch.
+#[derive(Default)]
+pub(crate) struct Encoder {
+    /// Without context takeover: what one compresses, every connection with the window can read.
+    deflaters: Vec<(u8, Deflater)>,
+    text: Vec<u8>,
+    compressed: Vec<u8>,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder").field("windows", &self.deflaters.len()).finish_non_exhaustive()
+    }
+}
+
+/// Scratch above this, in bytes, is given back: one large message is not to be paid for ever after.
+const SCRATCH_KEPT_BYTES: usize = 256 * 1024;
+
+impl Encoder {
+    /// Appends the message's frame to `out`.
+    pub(crate) fn message(&mut self, encoding: Encoding, message: &Message, out: &mut Vec<u8>) {
+        match encoding.interface {
+            Interface::Json => self.notification(encoding, &Notification::Message(message.fields()), out),
+            Interface::Raw => {
+                let opcode = match message.kind {
+                    PayloadKind::Text | PayloadKind::Json => OpCode::Text,
+                    PayloadKind::Binary => OpCode::Binary,
+                };
+                self.frame(encoding, opcode, &message.payload, out);
+            }
+        }
+    }
+
+    /// Appends the notification's frame to `out`.
+    pub(crate) fn notification(
+        &mut self,
+        encoding: Encoding,
+        notification: &Notification<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        notification.write_json(&mut text);
+        self.frame(encoding, OpCode::Text, &text, out);
+        text.shrink_to(SCRATCH_KEPT_BYTES);
+        self.text = text;
+    }
+
+    fn frame(&mut self, encoding: Encoding, opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
+        match encoding.deflate_window_bits {
+            Some(bits) if payload.len() >= MIN_DEFLATE_PAYLOAD_BYTES => {
+                self.compressed.clear();
+                deflater(&mut self.deflaters, bits).deflate(payload, &mut self.compressed);
+                write_frame(out, opcode, true, &self.compressed);
+                self.compressed.shrink_to(SCRATCH_KEPT_BYTES);
+            }
+            _ => write_frame(out, opcode, false, payload),
+        }
+    }
+}
+
+fn deflater(deflaters: &mut Vec<(u8, Deflater)>, bits: u8) -> &mut Deflater {
+    let index = deflaters.iter().position(|(window, _)| *window == bits).unwrap_or_else(|| {
+        deflaters.push((bits, Deflater::new(bits, false)));
+        deflaters.len() - 1
+    });
+    &mut deflaters[index].1
+}

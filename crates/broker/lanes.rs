@@ -1,0 +1,262 @@
+//! What crosses from one core to another, and what waits to cross.
+//!
+//! *Requests* go from any core to a topic's home, *deliveries* from the home to any core. Each lane between two
+//! cores is first-in-first-out, which is what makes "deliveries before the answer are not yours, those after it
+//! are" exact.
+
+use std::sync::Arc;
+
+use fanwire_wire::command::{CommandId, Position};
+use fanwire_wire::error::ErrorCode;
+use fanwire_wire::topic::{Pattern, Topic};
+
+use crate::message::{Draft, Message};
+use crate::topic_table::{Chunk, Placement};
+
+/// A connection of one core. A slot is used again, with another generation, so that what was meant for the
+/// connection before never reaches the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionId {
+    /// Its place in the core's tables.
+    pub slot: u32,
+    /// Which of the connections that had the slot it is.
+    pub generation: u32,
+}
+
+/// Names one request to subscribe, so that the answer to an earlier one is not taken for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    pub(crate) subscription: u32,
+    pub(crate) serial: u32,
+}
+
+/// Where a subscription starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With the next message.
+    Now,
+    /// With the oldest message held.
+    Earliest,
+    /// With the message after this position.
+    After(Position),
+    /// With the last so many messages held.
+    Last(u64),
+}
+
+/// From any core to a topic's home.
+#[derive(Debug)]
+pub enum Request {
+    /// Give the message its offset and route it.
+    Publish {
+        /// The message.
+        draft: Draft,
+        /// Who published it, and is answered.
+        connection: ConnectionId,
+        /// What the answer is about.
+        receipt: Receipt,
+    },
+    /// Route the topic to the asking core, and answer with where that begins.
+    Subscribe {
+        /// The topic.
+        topic: Topic,
+        /// Names the request in its answer.
+        ticket: Ticket,
+        /// Where it is to begin.
+        start: Start,
+        /// The command's id, for the receipt.
+        id: Option<CommandId>,
+    },
+    /// The asking core has no subscription to the topic any more.
+    Unsubscribe(Topic),
+    /// Route what the pattern matches to the asking core.
+    SubscribePattern {
+        /// The pattern.
+        pattern: Pattern,
+        /// Names the request in its answer.
+        ticket: Ticket,
+        /// The command's id, for the receipt.
+        id: Option<CommandId>,
+    },
+    /// The asking core has no subscription to the pattern any more.
+    UnsubscribePattern(Pattern),
+    /// The next chunk of history for a subscription that catches up.
+    Read {
+        /// The topic.
+        topic: Topic,
+        /// Who catches up.
+        connection: ConnectionId,
+        /// Names the catching up in the answer.
+        serial: u32,
+        /// The first offset wanted.
+        from: u64,
+    },
+    /// The topic's latest message.
+    Latest {
+        /// The topic.
+        topic: Topic,
+        /// Who asks.
+        connection: ConnectionId,
+    },
+    /// The asking core will send no more requests.
+    Stop,
+}
+
+/// Whether a publish is answered when it succeeds. Failure is always told.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// It is not.
+    Unwanted,
+    /// It is, without an id: the publisher has one request in flight.
+    Wanted,
+    /// It is, with the command's id.
+    WithId(CommandId),
+}
+
+/// From a topic's home to any core.
+#[derive(Debug)]
+pub enum Delivery {
+    /// A message for the core's subscribers.
+    Message(Arc<Message>),
+    /// Messages that the core's subscribers will not get from here: it was stalled when they were due.
+    Lost {
+        /// The topic.
+        topic: Topic,
+        /// The first and the last offset.
+        offsets: (u64, u64),
+    },
+    /// Answers [`Request::Subscribe`]; the topic is live for that ticket from here on.
+    Subscribed {
+        /// The ticket.
+        ticket: Ticket,
+        /// The command's id.
+        id: Option<CommandId>,
+        /// Where it begins, or why it does not.
+        placement: Result<Placement, ErrorCode>,
+    },
+    /// Answers [`Request::SubscribePattern`]; this home's topics are live for that ticket from here on.
+    PatternSubscribed {
+        /// The ticket.
+        ticket: Ticket,
+        /// The command's id.
+        id: Option<CommandId>,
+    },
+    /// Answers [`Request::Read`].
+    Chunk {
+        /// The topic.
+        topic: Topic,
+        /// Who catches up.
+        connection: ConnectionId,
+        /// Names the catching up.
+        serial: u32,
+        /// What history had.
+        chunk: Chunk,
+    },
+    /// Answers [`Request::Publish`].
+    Published {
+        /// The topic.
+        topic: Topic,
+        /// Who published.
+        connection: ConnectionId,
+        /// What the answer is about.
+        receipt: Receipt,
+        /// The message's offset, or why it has none.
+        outcome: Result<u64, ErrorCode>,
+    },
+    /// Answers [`Request::Latest`].
+    Latest {
+        /// Who asked.
+        connection: ConnectionId,
+        /// The message, where there is one.
+        latest: Result<Option<Arc<Message>>, ErrorCode>,
+    },
+    /// The home will send no more deliveries.
+    Stop,
+}
+
+/// What something in an outbox counts for, in bytes.
+pub(crate) trait Bytes {
+    fn bytes(&self) -> usize;
+}
+
+impl Bytes for Request {
+    fn bytes(&self) -> usize {
+        let payload = match self {
+            Self::Publish { draft, .. } => draft.payload.len(),
+            _ => 0,
+        };
+        payload + size_of::<Self>()
+    }
+}
+
+impl Bytes for Delivery {
+    fn bytes(&self) -> usize {
+        let payload = match self {
+            Self::Message(message) => message.payload.len(),
+            _ => 0,
+        };
+        payload + size_of::<Self>()
+    }
+}
+
+/// What waits in front of one lane to one core. It is handed over once a turn, as one batch.
+#[derive(Debug)]
+pub(crate) struct Outbox<T> {
+    items: Vec<T>,
+    bytes: usize,
+    /// Since when the mailbox has had no room, on the monotonic clock.
+    waits_since_ms: Option<u64>,
+    /// What [`Self::take`] took, until the next call says whether it could be handed over.
+    taken: Taken,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    bytes: usize,
+    waited_since_ms: Option<u64>,
+}
+
+impl<T> Default for Outbox<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), bytes: 0, waits_since_ms: None, taken: Taken::default() }
+    }
+}
+
+impl<T: Bytes> Outbox<T> {
+    pub(crate) fn push(&mut self, item: T) {
+        self.bytes += item.bytes();
+        self.items.push(item);
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Everything that waits, to be handed over or [restored](Self::restore).
+    pub(crate) fn take(&mut self) -> Option<Vec<T>> {
+        if self.items.is_empty() {
+            return None;
+        }
+        self.taken = Taken { bytes: self.bytes, waited_since_ms: self.waits_since_ms.take() };
+        self.bytes = 0;
+        Some(std::mem::take(&mut self.items))
+    }
+
+    /// Puts back what could not be handed over, in front of what came since.
+    pub(crate) fn restore(&mut self, mut batch: Vec<T>, now_ms: u64) {
+        batch.append(&mut self.items);
+        self.items = batch;
+        self.bytes += self.taken.bytes;
+        self.waits_since_ms = self.taken.waited_since_ms.or(Some(now_ms));
+    }
+
+    /// When the core behind it counts as stalled, should it drain nothing until then.
+    pub(crate) fn stalls_at_ms(&self, after_ms: u64) -> Option<u64> {
+        self.waits_since_ms.map(|since| since + after_ms)
+    }
+
+    /// Replaces what waits by what `replace` makes of it.
+    pub(crate) fn rewrite(&mut self, replace: impl FnOnce(Vec<T>) -> Vec<T>) {
+        self.items = replace(std::mem::take(&mut self.items));
+        self.bytes = self.items.iter().map(Bytes::bytes).sum();
+    }
+}

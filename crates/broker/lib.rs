@@ -1,0 +1,47 @@
+//! The routing core of Fanwire, without I/O.
+//!
+//! A [`Shard`](shard::Shard) is one core's state machine: what comes in goes to its `handle_*` functions, what wants
+//! to go out comes from its `poll_*` functions. It opens no socket, reads no clock and starts no thread, so that a
+//! simulation can run many of them through any interleaving.
+//!
+//! ```text
+//!   command ─► shard ─ requests ─► home: topic_table (offset, history, cores)
+//!                                    │
+//!   socket ◄─ palette / write_queue ◄┴─ deliveries ─ subscriptions (who, here)
+//! ```
+//!
+//! | noun | module |
+//! |---|---|
+//! | one core's state, and the contract | [`shard`] |
+//! | what crosses between cores | [`lanes`] |
+//! | the topics of a home | [`topic_table`], [`history`], [`patterns`] |
+//! | who on a core listens | `subscriptions`, `catch_up` |
+//! | one message, and its octets | [`message`], [`encoder`], `palette` |
+//! | what a connection has to write | `connections`, `write_queue`, [`overflow`] |
+//! | what an operator decides | [`settings`] |
+#![forbid(unsafe_code)]
+
+mod catch_up;
+mod connections;
+pub mod encoder;
+pub mod history;
+pub mod lanes;
+pub mod message;
+pub mod overflow;
+mod palette;
+pub mod patterns;
+pub mod settings;
+pub mod shard;
+mod subscriptions;
+pub mod topic_table;
+mod write_queue;
+
+#[cfg(test)]
+mod test_support;
+
+pub use connections::Flushed;
+pub use encoder::{Encoding, Interface};
+pub use lanes::{ConnectionId, Delivery, Request, Start};
+pub use message::{Draft, Message};
+pub use settings::Settings;
+pub use shard::{Backlog, Counters, Event, Identity, Now, Shard};

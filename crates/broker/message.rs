@@ -1,0 +1,76 @@
+//! One published message, as it is kept and shared.
+
+use bytes::Bytes;
+use fanwire_wire::command::PayloadKind;
+use fanwire_wire::notification::MessageFields;
+use fanwire_wire::topic::Topic;
+
+use crate::lanes::ConnectionId;
+
+/// What a publisher hands in. Its kind is already checked.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Where it is published.
+    pub topic: Topic,
+    /// The entity within the topic that it is about.
+    pub key: Option<Box<str>>,
+    /// What the payload is.
+    pub kind: PayloadKind,
+    /// The payload, copied once out of the socket's buffer.
+    pub payload: Bytes,
+    /// Whether the publishing connection gets it too, where it subscribes.
+    pub echo: bool,
+}
+
+/// A connection anywhere in the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The core that the connection lives on.
+    pub core: usize,
+    /// The connection there.
+    pub connection: ConnectionId,
+}
+
+/// A message with its place in its topic. It is made once, by the topic's home, and shared by reference
+/// count from there on: history, palettes and write queues all point to the same one.
+#[derive(Debug)]
+pub struct Message {
+    /// The topic it belongs to.
+    pub topic: Topic,
+    /// Its position there; the first message of a topic has offset 1 or higher.
+    pub offset: u64,
+    /// When its home took it, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// The entity within the topic that it is about.
+    pub key: Option<Box<str>>,
+    /// What the payload is.
+    pub kind: PayloadKind,
+    /// The payload.
+    pub payload: Bytes,
+    /// The connection that is not to get it: its publisher, when that asked for no echo.
+    pub except: Option<Origin>,
+}
+
+impl Message {
+    /// What a message costs beside its payload and key, in bytes: this struct, its reference counts, and its
+    /// place in a queue, rounded up.
+    pub const OVERHEAD_BYTES: usize = 192;
+
+    /// What the message counts for in every bound, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.payload.len() + self.key.as_ref().map_or(0, |key| key.len()) + Self::OVERHEAD_BYTES
+    }
+
+    /// The message as the wire crate writes it.
+    pub fn fields(&self) -> MessageFields<'_> {
+        MessageFields {
+            topic: &self.topic,
+            offset: self.offset,
+            time_ms: self.time_ms,
+            key: self.key.as_deref(),
+            skipped: 0,
+            kind: self.kind,
+            payload: &self.payload,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What happens to a subscription when its connection's write queue is full.
+
+use std::sync::Arc;
+
+use fanwire_wire::topic::Topic;
+
+use crate::encoder::Interface;
+use crate::message::Message;
+use crate::settings::TopicSettings;
+use crate::write_queue::WriteQueue;
+
+/// What a full write queue costs the subscription whose message found it full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OverflowPolicy {
+    /// With history: the queue's messages of the topic are let go, and the subscription catches up from
+    /// history. Without: the older half of them is let go, and told in one gap.
+    #[default]
+    Gap,
+    /// The connection is closed (1013) with a reason.
+    Disconnect,
+}
+
+/// How a subscription pays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Payment {
+    /// The topic is read from history, from this offset on.
+    CatchUp(u64),
+    /// A gap was told in the queue, and the message is in it, queued or told.
+    Settled,
+    /// The connection has to go.
+    Disconnect,
+}
+
+impl TopicSettings {
+    /// Whether a subscriber on `interface` that misses messages is told, reads them later, or goes. A raw subscriber
+    /// cannot be told, so it is never skipped over silently.
+    pub(crate) fn policy_for(&self, interface: Interface) -> OverflowPolicy {
+        match (self.overflow, interface, &self.history) {
+            (OverflowPolicy::Gap, Interface::Raw, None) => OverflowPolicy::Disconnect,
+            (policy, ..) => policy,
+        }
+    }
+
+    /// Makes the subscription that `message` is for pay for a queue that has no room for it. One that has ended since
+    /// (it no longer `listens`) is told what it did not get before it ended: there is nothing to catch up with.
+    pub(crate) fn overflow(
+        &self,
+        interface: Interface,
+        listens: bool,
+        queue: &mut WriteQueue,
+        message: &Arc<Message>,
+        bound: usize,
+    ) -> Payment {
+        match self.policy_for(interface) {
+            OverflowPolicy::Disconnect => Payment::Disconnect,
+            OverflowPolicy::Gap if self.history.is_some() && (listens || interface == Interface::Raw) => {
+                Payment::CatchUp(queue.drop_topic(&message.topic).unwrap_or(message.offset))
+            }
+            OverflowPolicy::Gap => {
+                tell_gap(queue, message, bound);
+                Payment::Settled
+            }
+        }
+    }
+}
+
+/// Lets older messages of the topic go until the newest has room; it goes too where only other topics are left.
+fn tell_gap(queue: &mut WriteQueue, message: &Arc<Message>, bound: usize) {
+    while queue.drop_older_half(&message.topic) {
+        if queue.has_room(message.bytes(), bound) {
+            queue.push_message(message.clone());
+            return;
+        }
+    }
+    queue.push_gap(&message.topic, message.offset, message.offset);
+}
+
+/// The reason in the close frame of a connection that has to go.
+pub(crate) fn slow_consumer_reason(topic: &Topic, backlog_bytes: usize) -> String {
+    format!("too slow for {topic}: {backlog_bytes} bytes of backlog")
+}

@@ -1,0 +1,73 @@
+//! What an operator decides about topics, and the bounds of a broker.
+
+use fanwire_wire::topic::TopicOrPattern;
+
+use crate::history::HistoryLimits;
+use crate::overflow::OverflowPolicy;
+
+/// The bounds and per-topic rules of a broker, the same on every core.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Rules by topic; the first that matches a topic holds for it.
+    pub topics: Vec<TopicRule>,
+    /// The bound on one connection's write queue, in bytes of encoded messages.
+    pub backlog_bytes: usize,
+    /// The bound on one message, in bytes; told to clients in `welcome`.
+    pub max_message_bytes: usize,
+    /// The bound on the topics that all cores together keep a row for.
+    pub max_topics: usize,
+    /// The bound on the subscriptions of one connection.
+    pub max_subscriptions: usize,
+    /// An outbox to another core at or above this many bytes stops the reading of what feeds it.
+    pub outbox_bytes: usize,
+    /// A core that has drained nothing for this long, in milliseconds, is stalled.
+    pub stalled_after_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            topics: Vec::new(),
+            backlog_bytes: 256 * 1024,
+            max_message_bytes: fanwire_wire::limits::DEFAULT_MAX_MESSAGE_BYTES,
+            max_topics: 1_000_000,
+            max_subscriptions: 10_000,
+            outbox_bytes: 1024 * 1024,
+            stalled_after_ms: 1_000,
+        }
+    }
+}
+
+/// What holds for the topics that `matches` names.
+#[derive(Clone, Debug)]
+pub struct TopicRule {
+    /// A topic or a pattern.
+    pub matches: TopicOrPattern,
+    /// What holds for them.
+    pub settings: TopicSettings,
+}
+
+/// What holds for one topic.
+#[derive(Clone, Debug)]
+pub struct TopicSettings {
+    /// The messages kept for subscribers that come back or fall behind; `None` keeps none.
+    pub history: Option<HistoryLimits>,
+    /// Whether the latest message is kept for `GET /topics/{topic}`, whatever the history's bounds say.
+    pub last_value: bool,
+    /// What happens when a subscriber's write queue is full.
+    pub overflow: OverflowPolicy,
+}
+
+/// What holds for topics that no rule matches.
+const UNCONFIGURED: TopicSettings =
+    TopicSettings { history: None, last_value: true, overflow: OverflowPolicy::Gap };
+
+impl Settings {
+    /// What holds for `topic`.
+    pub fn of_topic(&self, topic: &str) -> &TopicSettings {
+        self.topics
+            .iter()
+            .find(|rule| rule.matches.matches(topic))
+            .map_or(&UNCONFIGURED, |rule| &rule.settings)
+    }
+}

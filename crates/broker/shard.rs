@@ -1,0 +1,426 @@
+//! One core's routing state, as a state machine.
+
+mod answers;
+mod commands;
+mod fan_out;
+mod flush;
+mod home;
+mod stall;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ahash::RandomState;
+use fanwire_wire::close::{CloseCode, write_close};
+use fanwire_wire::error::ErrorCode;
+use fanwire_wire::notification::Notification;
+use fanwire_wire::topic::{Topic, TopicOrPattern};
+
+use self::fan_out::Run;
+use crate::connections::Connections;
+use crate::encoder::Encoding;
+use crate::lanes::{ConnectionId, Delivery, Outbox, Request};
+use crate::message::Message;
+use crate::settings::Settings;
+use crate::subscriptions::Subscriptions;
+use crate::topic_table::{SWEEP_EVERY_MS, TopicTable};
+use crate::write_queue::ReplyKind;
+
+/// The most cores of a broker: a set of them is 64 bits.
+pub const MAX_CORES: usize = 64;
+
+/// Replies that a client has not read, in bytes, above which it is not read any further: enough for the receipts of a
+/// pipelined burst of commands.
+const MAX_UNREAD_REPLY_BYTES: usize = 256 * 1024;
+
+/// One core's routing state: the home of its share of the topics, and the subscriptions of its connections.
+///
+/// # The contract
+///
+/// - **Time** is told by [`begin_turn`](Self::begin_turn), once per turn, and by nothing else.
+/// - **In**: connections by [`connect`](Self::connect), [`upgrade`](Self::upgrade) and
+///   [`disconnect`](Self::disconnect); what they want by the functions that take a [`ConnectionId`]; what other cores
+///   send by [`handle_request`](Self::handle_request) and [`handle_delivery`](Self::handle_delivery), in the order in
+///   which it was sent. A slot may be used again, with another generation, in the turn after its `disconnect`.
+/// - **Events**: after each of these calls [`poll_event`](Self::poll_event) is called until it returns `None`, before
+///   the next of them. What answers an event comes before anything that the connection is sent later.
+/// - **Out to cores**: [`poll_requests`](Self::poll_requests) and [`poll_deliveries`](Self::poll_deliveries) give one
+///   batch for each other core. A batch that the mailbox has no room for is given back at once.
+/// - **Out to sockets**: [`poll_flush`](Self::poll_flush) names a connection, [`output`](Self::output) is what to write,
+///   [`wrote`](Self::wrote) takes how much the socket took; no other call comes between the three.
+/// - **Backpressure**: before a socket is read, [`may_read`](Self::may_read) and
+///   [`may_read_from`](Self::may_read_from) are asked; before a request or delivery is taken,
+///   [`may_take_requests`](Self::may_take_requests) or [`may_take_deliveries`](Self::may_take_deliveries). Deliveries
+///   never wait for another core: handling one puts nothing into an outbox.
+/// - **The end**: see [`stop`](Self::stop).
+///
+/// Calls about a connection that is not connected (any more) do nothing.
+#[derive(Debug)]
+pub struct Shard {
+    core: usize,
+    now: Now,
+    epoch: Arc<str>,
+    homes: RandomState,
+    settings: Arc<Settings>,
+    table: TopicTable,
+    sweep_at_ms: u64,
+    subscriptions: Subscriptions,
+    connections: Connections,
+    /// Messages of one topic, encoded but not yet fanned out.
+    run: Option<Run>,
+    runs: u64,
+    /// By core; this one's own stay empty.
+    requests: Vec<Outbox<Request>>,
+    deliveries: Vec<Outbox<Delivery>>,
+    events: VecDeque<Event>,
+    stopping: Stopping,
+    deliveries_made: u64,
+    messages_published: u64,
+}
+
+/// The time of a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// A clock that only goes forward, in milliseconds.
+    pub monotonic_ms: u64,
+    /// Since the Unix epoch, in milliseconds.
+    pub wall_ms: u64,
+}
+
+/// What the cores of one broker have in common. Made anew at every start.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Names the broker's run: at least 64 random bits, as text.
+    pub epoch: Arc<str>,
+    /// The random key of the hash that gives each topic its home, so that nobody can aim at one core.
+    pub hash_keys: [u64; 4],
+}
+
+/// Something that the server has to see to.
+#[derive(Debug)]
+pub enum Event {
+    /// A raw connection's subscription begins. With `recovered == Some(false)` it has not begun: what was asked for
+    /// is no longer held, and a raw subscriber cannot be told of a gap.
+    Subscribed {
+        /// The connection.
+        connection: ConnectionId,
+        /// The position that it begins after.
+        offset: u64,
+        /// Whether everything asked for follows; `None` when nothing was.
+        recovered: Option<bool>,
+    },
+    /// An HTTP publish has its offset.
+    Published {
+        /// The connection.
+        connection: ConnectionId,
+        /// The message's offset.
+        offset: u64,
+    },
+    /// The latest message that was asked for.
+    Latest {
+        /// The connection.
+        connection: ConnectionId,
+        /// The message, where there is one.
+        message: Option<Arc<Message>>,
+    },
+    /// What a raw or HTTP connection asked for was not done.
+    Refused {
+        /// The connection.
+        connection: ConnectionId,
+        /// Why.
+        code: ErrorCode,
+    },
+    /// The connection does not read fast enough, and its topic's policy does not let it stay: close it with 1013.
+    SlowConsumer {
+        /// The connection.
+        connection: ConnectionId,
+        /// The reason for the close frame.
+        reason: String,
+    },
+}
+
+/// What becomes of what a connection that is closed has not been sent yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backlog {
+    /// It is sent in front of the close frame.
+    Keep,
+    /// It is let go, but for the rest of a frame that was begun.
+    Drop,
+}
+
+/// What the shard has counted, and what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages given to connections: one for each message and subscriber.
+    pub deliveries: u64,
+    /// Messages that topics at home here have taken.
+    pub messages_published: u64,
+    /// What the write queues hold, in bytes.
+    pub backlog_bytes: u64,
+    /// Topics at home here.
+    pub topics: u64,
+    /// Subscriptions of connections here.
+    pub subscriptions: u64,
+}
+
+/// How far the ordered shutdown has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stopping {
+    begun: bool,
+    /// The cores that have sent their last request, as bits.
+    requests_ended: u64,
+    /// The cores that have sent their last delivery, as bits.
+    deliveries_ended: u64,
+}
+
+impl Shard {
+    /// The state of core number `core` of `cores`, which is between 1 and [`MAX_CORES`].
+    pub fn new(core: usize, cores: usize, identity: &Identity, settings: Arc<Settings>) -> Self {
+        assert!(core < cores && cores <= MAX_CORES, "core {core} of {cores}");
+        let [a, b, c, d] = identity.hash_keys;
+        Self {
+            core,
+            now: Now::default(),
+            epoch: identity.epoch.clone(),
+            homes: RandomState::with_seeds(a, b, c, d),
+            table: TopicTable::new(identity.epoch.clone(), settings.clone(), cores),
+            settings,
+            sweep_at_ms: 0,
+            subscriptions: Subscriptions::default(),
+            connections: Connections::new(),
+            run: None,
+            runs: 0,
+            requests: std::iter::repeat_with(Outbox::default).take(cores).collect(),
+            deliveries: std::iter::repeat_with(Outbox::default).take(cores).collect(),
+            events: VecDeque::new(),
+            stopping: Stopping::default(),
+            deliveries_made: 0,
+            messages_published: 0,
+        }
+    }
+
+    /// The identity of the broker's run.
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// The core that the topic's row is on.
+    pub fn home_of(&self, topic: &Topic) -> usize {
+        (self.homes.hash_one(topic.as_str()) % self.cores() as u64) as usize
+    }
+
+    /// Which core this is.
+    pub fn core(&self) -> usize {
+        self.core
+    }
+
+    /// How many cores the broker has.
+    pub fn cores(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Tells the time of the turn, lets go what has become too old, and stops waiting for cores that have stalled.
+    pub fn begin_turn(&mut self, now: Now) {
+        self.now = now;
+        if self.table.ages() && now.monotonic_ms >= self.sweep_at_ms {
+            self.table.sweep(now.monotonic_ms);
+            self.sweep_at_ms = now.monotonic_ms + SWEEP_EVERY_MS;
+        }
+        self.give_up_on_stalled_cores();
+    }
+
+    /// When [`Self::begin_turn`] has something to do even if nothing comes in, on the monotonic clock.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        let after_ms = self.settings.stalled_after_ms;
+        let stalls = self.requests.iter().filter_map(|outbox| outbox.stalls_at_ms(after_ms));
+        let stalls = stalls.chain(self.deliveries.iter().filter_map(|outbox| outbox.stalls_at_ms(after_ms)));
+        stalls.chain(self.table.ages().then_some(self.sweep_at_ms)).min()
+    }
+
+    /// What the server has to see to. Empty it after every call.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// What was counted since the start, and what is held now.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            deliveries: self.deliveries_made,
+            messages_published: self.messages_published,
+            backlog_bytes: self.connections.backlog_bytes() as u64,
+            topics: self.table.len() as u64,
+            subscriptions: self.subscriptions.len() as u64,
+        }
+    }
+}
+
+/// Connections come and go.
+impl Shard {
+    /// A connection was accepted. It speaks HTTP: what it asks for is answered by events.
+    pub fn connect(&mut self, id: ConnectionId) {
+        self.connections.connect(id);
+    }
+
+    /// The connection speaks WebSocket from here on.
+    pub fn upgrade(&mut self, id: ConnectionId, encoding: Encoding) {
+        if self.connections.is_open(id) {
+            self.connections.upgrade(id.slot, encoding);
+        }
+    }
+
+    /// The connection is gone.
+    pub fn disconnect(&mut self, id: ConnectionId) {
+        if self.connections.is_connected(id) {
+            self.fan_out();
+            self.end_subscriptions(id.slot);
+            self.connections.disconnect(id.slot);
+        }
+    }
+
+    /// Ends the connection's subscriptions and queues a close frame, behind which nothing follows.
+    pub fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str, backlog: Backlog) {
+        if !self.connections.is_open(id) {
+            return;
+        }
+        self.fan_out();
+        self.end_subscriptions(id.slot);
+        if backlog == Backlog::Drop {
+            self.connections.drop_backlog(id.slot);
+        }
+        self.connections.reply(id.slot, ReplyKind::Plain, |_, out| write_close(out, code, reason));
+        self.connections.seal(id.slot);
+    }
+
+    /// Bytes for the connection as they are, behind everything that it was given before.
+    pub fn reply(&mut self, id: ConnectionId, bytes: &[u8]) {
+        if self.connections.is_open(id) && !bytes.is_empty() {
+            self.fan_out_before(id.slot);
+            self.connections.reply(id.slot, ReplyKind::Plain, |_, out| out.extend_from_slice(bytes));
+        }
+    }
+
+    /// A notification for the connection in its encoding, behind everything that it was given before.
+    pub fn notify(&mut self, id: ConnectionId, notification: &Notification<'_>) {
+        if self.connections.is_open(id) {
+            self.fan_out_before(id.slot);
+            self.connections.notify(id.slot, notification);
+        }
+    }
+
+    /// Whether the connection may be read from: not while it does not read what it is answered. It may again when a
+    /// flush has left nothing.
+    pub fn may_read_from(&self, id: ConnectionId) -> bool {
+        self.connections.reply_bytes(id) < MAX_UNREAD_REPLY_BYTES
+    }
+
+    fn end_subscriptions(&mut self, slot: u32) {
+        for subscription in std::mem::take(&mut self.connections.at(slot).subscriptions) {
+            self.remove_subscription(subscription);
+        }
+        if let Some(behind) = &mut self.connections.at(slot).behind {
+            behind.catching_up = crate::catch_up::CatchingUp::default();
+        }
+    }
+
+    /// Ends a subscription that its connection no longer lists, and the routing to this core with the last one.
+    fn remove_subscription(&mut self, subscription: u32) {
+        match self.subscriptions.remove(subscription) {
+            None => {}
+            Some(TopicOrPattern::Topic(topic)) => {
+                let home = self.home_of(&topic);
+                self.request(home, Request::Unsubscribe(topic));
+            }
+            Some(TopicOrPattern::Pattern(pattern)) => {
+                (0..self.cores())
+                    .for_each(|home| self.request(home, Request::UnsubscribePattern(pattern.clone())));
+            }
+        }
+    }
+}
+
+/// The lanes between cores.
+impl Shard {
+    /// Whether sockets may be read: what they bring has somewhere to go.
+    pub fn may_read(&self) -> bool {
+        let bound = self.settings.outbox_bytes;
+        !self.stopping.begun
+            && self.may_take_requests()
+            && self.requests.iter().all(|outbox| outbox.bytes() < bound)
+    }
+
+    /// Whether requests may be taken from the mailbox: what they bring has somewhere to go.
+    pub fn may_take_requests(&self) -> bool {
+        let bound = self.settings.outbox_bytes;
+        self.may_take_deliveries() && self.deliveries.iter().all(|outbox| outbox.bytes() < bound)
+    }
+
+    /// Whether deliveries may be taken from the mailbox. A flush makes it so.
+    pub fn may_take_deliveries(&self) -> bool {
+        !self.connections.palette.is_full()
+    }
+
+    /// What waits for the request lane to core `to`.
+    pub fn poll_requests(&mut self, to: usize) -> Option<Vec<Request>> {
+        self.requests[to].take()
+    }
+
+    /// The request lane had no room for what was polled last.
+    pub fn restore_requests(&mut self, to: usize, batch: Vec<Request>) {
+        self.requests[to].restore(batch, self.now.monotonic_ms);
+    }
+
+    /// What waits for the delivery lane to core `to`.
+    pub fn poll_deliveries(&mut self, to: usize) -> Option<Vec<Delivery>> {
+        self.deliveries[to].take()
+    }
+
+    /// The delivery lane had no room for what was polled last.
+    pub fn restore_deliveries(&mut self, to: usize, batch: Vec<Delivery>) {
+        self.deliveries[to].restore(batch, self.now.monotonic_ms);
+    }
+
+    /// Asks a home; this core itself at once.
+    fn request(&mut self, home: usize, request: Request) {
+        if home == self.core {
+            self.handle_request(home, request);
+        } else {
+            self.requests[home].push(request);
+        }
+    }
+
+    /// Sends to a core; this core itself at once.
+    fn deliver_to(&mut self, core: usize, delivery: Delivery) {
+        if core == self.core {
+            self.handle_delivery(core, delivery);
+        } else {
+            self.deliveries[core].push(delivery);
+        }
+    }
+}
+
+/// The ordered shutdown: no request is left behind, and no delivery.
+impl Shard {
+    /// Begins it. From here on the server reads no socket. When every core has sent its last request, this one sends
+    /// its last delivery; when every core has sent that, [`Self::is_stopped`].
+    pub fn stop(&mut self) {
+        if !std::mem::replace(&mut self.stopping.begun, true) {
+            (0..self.cores()).for_each(|core| self.request(core, Request::Stop));
+        }
+    }
+
+    /// Whether everything that was published has come to this core's write queues: the connections can be closed.
+    pub fn is_stopped(&self) -> bool {
+        self.stopping.deliveries_ended == self.every_core()
+    }
+
+    fn requests_ended(&mut self, from: usize) {
+        self.stopping.requests_ended |= 1 << from;
+        if self.stopping.requests_ended == self.every_core() {
+            (0..self.cores()).for_each(|core| self.deliver_to(core, Delivery::Stop));
+        }
+    }
+
+    fn every_core(&self) -> u64 {
+        u64::MAX >> (MAX_CORES - self.cores())
+    }
+}

@@ -1,0 +1,256 @@
+//! What a core does with what homes send it.
+
+use fanwire_wire::command::CommandId;
+use fanwire_wire::error::ErrorCode;
+use fanwire_wire::notification::Notification;
+use fanwire_wire::topic::{Topic, TopicOrPattern};
+
+use super::{Event, Shard};
+use crate::encoder::Interface;
+use crate::lanes::{ConnectionId, Delivery, Receipt, Ticket};
+use crate::message::Origin;
+use crate::overflow::slow_consumer_reason;
+use crate::subscriptions::SubscriptionId;
+use crate::topic_table::{Chunk, Placement};
+
+impl Shard {
+    /// Something came through the delivery lane from core `from`. Nothing is put into an outbox for it: what follows
+    /// from it, follows in [`Self::poll_flush`].
+    pub fn handle_delivery(&mut self, from: usize, delivery: Delivery) {
+        match delivery {
+            Delivery::Message(message) => self.deliver(from, &message),
+            Delivery::Lost { topic, offsets } => self.lost(from, &topic, offsets),
+            Delivery::Subscribed { ticket, id, placement } => {
+                self.subscribed(from, ticket, id.as_ref(), placement);
+            }
+            Delivery::PatternSubscribed { ticket, id } => self.pattern_subscribed(from, ticket, id.as_ref()),
+            Delivery::Chunk { topic, connection, serial, chunk } => {
+                self.chunk(&topic, connection, serial, chunk);
+            }
+            Delivery::Published { topic, connection, receipt, outcome } => {
+                self.published(&topic, connection, &receipt, outcome);
+            }
+            Delivery::Latest { connection, latest } => self.events.push_back(match latest {
+                Ok(message) => Event::Latest { connection, message },
+                Err(code) => Event::Refused { connection, code },
+            }),
+            Delivery::Stop => self.stopping.deliveries_ended |= 1 << from,
+        }
+    }
+
+    /// The home has answered a request to subscribe to a topic.
+    fn subscribed(
+        &mut self,
+        home: usize,
+        ticket: Ticket,
+        id: Option<&CommandId>,
+        placement: Result<Placement, ErrorCode>,
+    ) {
+        let Some(subscription) = self.subscriptions.redeem(ticket) else { return };
+        self.fan_out();
+        let slot = self.subscriptions.subscription(subscription).slot;
+        match placement {
+            Err(code) => self.refuse_subscription(subscription, id, code),
+            Ok(placement) if self.connections.interface(slot) == Some(Interface::Raw) => {
+                self.raw_subscribed(home, subscription, placement);
+            }
+            Ok(placement) => {
+                let topic = self.name_of(subscription);
+                let Placement { offset, recovered, gap, .. } = placement;
+                let (topic, epoch) = (topic.as_str(), &*self.epoch.clone());
+                let offset = Some(offset);
+                self.connections
+                    .notify(slot, &Notification::Subscribed { id, topic, epoch, offset, recovered });
+                if let Some((from, to)) = gap {
+                    let count = to - from + 1;
+                    self.connections.notify(slot, &Notification::Gap { topic, from, to, count });
+                }
+                self.go_live(home, subscription, placement);
+            }
+        }
+    }
+
+    /// A raw subscriber is told by its handshake. It cannot be told of a gap, so with one it is not subscribed.
+    fn raw_subscribed(&mut self, home: usize, subscription: SubscriptionId, placement: Placement) {
+        let connection = self.connections.id(self.subscriptions.subscription(subscription).slot);
+        let Placement { offset, recovered, .. } = placement;
+        self.events.push_back(Event::Subscribed { connection, offset, recovered });
+        if recovered == Some(false) {
+            self.forget_subscription(subscription);
+        } else {
+            self.go_live(home, subscription, placement);
+        }
+    }
+
+    fn go_live(&mut self, home: usize, subscription: SubscriptionId, placement: Placement) {
+        let slot = self.subscriptions.subscription(subscription).slot;
+        let Some(encoding) = self.connections.encoding_id(slot) else { return };
+        self.subscriptions.make_live(subscription, home, encoding);
+        let TopicOrPattern::Topic(topic) = self.name_of(subscription) else { return };
+        match placement {
+            Placement { catch_up_from: Some(from), .. } => self.catch_up(slot, &topic, from),
+            // It was asked to begin here, so whatever it caught up on before has ended.
+            Placement { recovered: Some(_), .. } => self.stop_catching_up(slot, &topic),
+            Placement { .. } => {}
+        }
+    }
+
+    fn name_of(&self, subscription: SubscriptionId) -> TopicOrPattern {
+        self.subscriptions.audience(self.subscriptions.subscription(subscription).audience).name.clone()
+    }
+
+    fn refuse_subscription(&mut self, subscription: SubscriptionId, id: Option<&CommandId>, code: ErrorCode) {
+        let name = self.name_of(subscription);
+        let connection = self.connections.id(self.subscriptions.subscription(subscription).slot);
+        self.forget_subscription(subscription);
+        self.refuse(connection, id, "subscribe", name.as_str(), code);
+    }
+
+    /// Ends a subscription from this side. That may put an `Unsubscribe` into an outbox, which is bounded by what
+    /// the core itself has subscribed to: no room is ever waited for.
+    pub(super) fn forget_subscription(&mut self, subscription: SubscriptionId) {
+        let slot = self.subscriptions.subscription(subscription).slot;
+        self.connections.at(slot).subscriptions.retain(|id| *id != subscription);
+        self.remove_subscription(subscription);
+    }
+
+    /// A home has answered a request to subscribe to a pattern: what it routes is live from here on. The receipt
+    /// follows the last home's answer.
+    fn pattern_subscribed(&mut self, home: usize, ticket: Ticket, id: Option<&CommandId>) {
+        let Some(subscription) = self.subscriptions.redeem(ticket) else { return };
+        self.fan_out();
+        let slot = self.subscriptions.subscription(subscription).slot;
+        let Some(encoding) = self.connections.encoding_id(slot) else { return };
+        self.subscriptions.make_live(subscription, home, encoding);
+        if self.subscriptions.subscription(subscription).live == self.every_core() {
+            let (name, epoch) = (self.name_of(subscription), &*self.epoch.clone());
+            let topic = name.as_str();
+            let subscribed = Notification::Subscribed { id, topic, epoch, offset: None, recovered: None };
+            self.connections.notify(slot, &subscribed);
+        }
+    }
+
+    fn published(
+        &mut self,
+        topic: &Topic,
+        connection: ConnectionId,
+        receipt: &Receipt,
+        outcome: Result<u64, ErrorCode>,
+    ) {
+        if !self.connections.is_open(connection) {
+            return;
+        }
+        let id = match receipt {
+            Receipt::WithId(id) => Some(id),
+            Receipt::Wanted | Receipt::Unwanted => None,
+        };
+        match outcome {
+            Err(code) => self.refuse(connection, id, "publish", topic, code),
+            Ok(offset) if self.connections.interface(connection.slot) == Some(Interface::Json) => {
+                let epoch = &*self.epoch.clone();
+                self.notify(connection, &Notification::Published { id, topic, epoch, offset });
+            }
+            Ok(offset) => self.events.push_back(Event::Published { connection, offset }),
+        }
+    }
+
+    /// Tells a connection that what it asked for was not done.
+    pub(super) fn refuse(
+        &mut self,
+        connection: ConnectionId,
+        id: Option<&CommandId>,
+        command: &str,
+        topic: &str,
+        code: ErrorCode,
+    ) {
+        if !self.connections.is_open(connection) {
+            return;
+        }
+        if self.connections.interface(connection.slot) == Some(Interface::Json) {
+            let message = super::commands::explain(code);
+            let (command, topic) = (Some(command), Some(topic));
+            self.notify(connection, &Notification::Error { id, command, topic, code, message });
+        } else {
+            self.events.push_back(Event::Refused { connection, code });
+        }
+    }
+
+    /// History has answered a connection that catches up.
+    fn chunk(&mut self, topic: &Topic, connection: ConnectionId, serial: u32, chunk: Chunk) {
+        if !self.connections.is_connected(connection) {
+            return;
+        }
+        self.fan_out();
+        let slot = connection.slot;
+        let Some(behind) = &mut self.connections.at(slot).behind else { return };
+        if behind.catching_up.answered(topic, serial) {
+            if chunk.caught_up {
+                behind.catching_up.end(topic);
+            } else {
+                behind.catching_up.advance(topic, chunk.next);
+            }
+            if let Some(gap) = chunk.gap {
+                self.tell_gap(slot, topic, gap);
+            }
+            let origin = Some(Origin { core: self.core, connection });
+            let theirs = chunk.messages.into_iter().filter(|message| message.except != origin);
+            let queued = self
+                .connections
+                .with_queue(slot, |queue| theirs.map(|message| queue.push_message(message)).count());
+            self.deliveries_made += queued.unwrap_or(0) as u64;
+        }
+        self.connections.schedule(slot);
+    }
+
+    /// Messages that the home could not hand over in time. Who has history reads them from there; the others are told.
+    fn lost(&mut self, home: usize, topic: &Topic, (from, to): (u64, u64)) {
+        self.fan_out();
+        let mut slots = Vec::new();
+        self.subscriptions.audiences_for(topic, |audience| {
+            let seats = self.subscriptions.audience(audience).groups().flat_map(|group| &group.seats);
+            let live = seats
+                .filter(|seat| self.subscriptions.subscription(seat.subscription).live & (1 << home) != 0);
+            slots.extend(live.map(|seat| seat.slot));
+        });
+        slots.sort_unstable();
+        slots.dedup();
+        let settings = self.settings.clone();
+        let has_history = settings.of_topic(topic).history.is_some();
+        for slot in slots {
+            let catching_up =
+                self.connections.at(slot).behind.as_ref().is_some_and(|b| b.catching_up.contains(topic));
+            match (catching_up, has_history) {
+                (true, _) => {}
+                (false, true) => self.catch_up(slot, topic, from),
+                (false, false) => self.tell_gap(slot, topic, (from, to)),
+            }
+        }
+    }
+
+    /// Tells a connection of messages that it will not get, or lets it go where it cannot be told.
+    fn tell_gap(&mut self, slot: u32, topic: &Topic, (from, to): (u64, u64)) {
+        match self.connections.interface(slot) {
+            Some(Interface::Json) => {
+                if self.connections.with_queue(slot, |queue| queue.push_gap(topic, from, to)).is_none() {
+                    self.connections
+                        .notify(slot, &Notification::Gap { topic, from, to, count: to - from + 1 });
+                }
+                self.connections.schedule(slot);
+            }
+            Some(Interface::Raw) => self.too_slow(slot, topic),
+            None => {}
+        }
+    }
+
+    /// The connection has to go.
+    pub(super) fn too_slow(&mut self, slot: u32, topic: &Topic) {
+        let connection = self.connections.id(slot);
+        if self.connections.is_open(connection) {
+            let backlog_bytes = self.connections.with_queue(slot, |queue| queue.bytes()).unwrap_or(0);
+            self.events.push_back(Event::SlowConsumer {
+                connection,
+                reason: slow_consumer_reason(topic, backlog_bytes),
+            });
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What connections ask for.
+
+use bytes::Bytes;
+use fanwire_wire::command::{Command, CommandId, Envelope, Since};
+use fanwire_wire::error::ErrorCode;
+use fanwire_wire::notification::Notification;
+use fanwire_wire::topic::{Topic, TopicOrPattern};
+
+use super::Shard;
+use crate::lanes::{ConnectionId, Receipt, Request, Start};
+use crate::message::Draft;
+
+impl Shard {
+    /// A command of the JSON interface. The shard itself answers it.
+    pub fn handle_command(&mut self, id: ConnectionId, envelope: Envelope<'_>) {
+        if !self.connections.is_open(id) {
+            return;
+        }
+        let Envelope { id: command_id, command } = envelope;
+        let name = command.name();
+        match command {
+            Command::Subscribe { target, since } => {
+                let subject = target.as_str().to_owned();
+                let start = since.map_or(Start::Now, Start::from);
+                if let Err((code, command_id)) = self.begin_subscription(id, target, start, command_id) {
+                    self.refuse(id, command_id.as_ref(), name, &subject, code);
+                }
+            }
+            Command::Recover { topic, since } => self.recover(id, topic, since, command_id),
+            Command::Unsubscribe { target } => self.unsubscribe(id, &target, command_id.as_ref()),
+            Command::Publish { topic, key, kind, payload, echo } => {
+                let draft = Draft {
+                    topic: topic.to_topic(),
+                    key: key.map(|key| key.into_owned().into_boxed_str()),
+                    kind,
+                    payload: Bytes::from(payload.into_owned()),
+                    echo,
+                };
+                self.publish_draft(id, draft, command_id.map_or(Receipt::Unwanted, Receipt::WithId));
+            }
+            Command::Ping => self.notify(id, &Notification::Pong { id: command_id.as_ref() }),
+            Command::Hello { name } => {
+                let message = format!("hello {name}");
+                self.notify(id, &Notification::Hello { id: command_id.as_ref(), message: &message });
+            }
+        }
+    }
+
+    /// A raw connection subscribes; an event answers.
+    pub fn subscribe(&mut self, id: ConnectionId, topic: Topic, start: Start) {
+        if !self.connections.is_open(id) {
+            return;
+        }
+        let subject = topic.clone();
+        if let Err((code, _)) = self.begin_subscription(id, TopicOrPattern::Topic(topic), start, None) {
+            self.refuse(id, None, "subscribe", &subject, code);
+        }
+    }
+
+    /// A raw or HTTP connection publishes. An event answers if `receipt` is true, or if it fails.
+    pub fn publish(&mut self, id: ConnectionId, draft: Draft, receipt: bool) {
+        self.publish_draft(id, draft, if receipt { Receipt::Wanted } else { Receipt::Unwanted });
+    }
+
+    /// An HTTP connection wants a topic's latest message; an event answers.
+    pub fn latest(&mut self, id: ConnectionId, topic: Topic) {
+        self.request(self.home_of(&topic), Request::Latest { topic, connection: id });
+    }
+
+    fn publish_draft(&mut self, connection: ConnectionId, draft: Draft, receipt: Receipt) {
+        self.request(self.home_of(&draft.topic), Request::Publish { draft, connection, receipt });
+    }
+
+    fn begin_subscription(
+        &mut self,
+        id: ConnectionId,
+        target: TopicOrPattern,
+        start: Start,
+        command_id: Option<CommandId>,
+    ) -> Result<(), (ErrorCode, Option<CommandId>)> {
+        if let Err(code) = self.may_subscribe(id.slot, &target, &start) {
+            return Err((code, command_id));
+        }
+        let (subscription, ticket) = self.subscriptions.insert(id.slot, &target);
+        self.connections.at(id.slot).subscriptions.push(subscription);
+        match target {
+            TopicOrPattern::Topic(topic) => {
+                self.request(
+                    self.home_of(&topic),
+                    Request::Subscribe { topic, ticket, start, id: command_id },
+                );
+            }
+            TopicOrPattern::Pattern(pattern) => {
+                for home in 0..self.cores() {
+                    let (pattern, id) = (pattern.clone(), command_id.clone());
+                    self.request(home, Request::SubscribePattern { pattern, ticket, id });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn may_subscribe(&mut self, slot: u32, target: &TopicOrPattern, start: &Start) -> Result<(), ErrorCode> {
+        if self.subscriptions.find(slot, target).is_some() {
+            return Err(ErrorCode::AlreadySubscribed);
+        }
+        if self.connections.at(slot).subscriptions.len() >= self.settings.max_subscriptions {
+            return Err(ErrorCode::TooManySubscriptions);
+        }
+        match target {
+            TopicOrPattern::Topic(topic) if *start != Start::Now && self.has_pattern_for(slot, topic) => {
+                Err(ErrorCode::Overlap)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a pattern that the connection subscribes to matches the topic.
+    pub(super) fn has_pattern_for(&mut self, slot: u32, topic: &Topic) -> bool {
+        let connection = self.connections.at(slot);
+        connection.subscriptions.iter().any(|&id| {
+            let audience = self.subscriptions.audience(self.subscriptions.subscription(id).audience);
+            audience.is_of_pattern().is_some_and(|pattern| pattern.matches(topic))
+        })
+    }
+
+    /// Rewinds a subscription: it begins again after `since`, with a new receipt. What is queued of it comes again, so
+    /// it is let go.
+    fn recover(&mut self, id: ConnectionId, topic: Topic, since: Since, command_id: Option<CommandId>) {
+        let target = TopicOrPattern::Topic(topic.clone());
+        let refused = match self.subscriptions.find(id.slot, &target) {
+            None => ErrorCode::NotSubscribed,
+            Some(_) if self.has_pattern_for(id.slot, &topic) => ErrorCode::Overlap,
+            Some(subscription) => {
+                self.fan_out();
+                let ticket = self.subscriptions.renew(subscription);
+                self.stop_catching_up(id.slot, &topic);
+                self.connections.with_queue(id.slot, |queue| queue.forget_topic(&topic));
+                let (home, start) = (self.home_of(&topic), Start::from(since));
+                return self.request(home, Request::Subscribe { topic, ticket, start, id: command_id });
+            }
+        };
+        self.refuse(id, command_id.as_ref(), "recover", &topic, refused);
+    }
+
+    fn unsubscribe(&mut self, id: ConnectionId, target: &TopicOrPattern, command_id: Option<&CommandId>) {
+        let Some(subscription) = self.subscriptions.find(id.slot, target) else {
+            return self.refuse(id, command_id, "unsubscribe", target.as_str(), ErrorCode::NotSubscribed);
+        };
+        self.fan_out();
+        self.forget_subscription(subscription);
+        self.stop_catching_up_on_unmatched(id.slot);
+        if command_id.is_some() {
+            self.notify(id, &Notification::Unsubscribed { id: command_id, topic: target.as_str() });
+        }
+    }
+
+    pub(super) fn stop_catching_up(&mut self, slot: u32, topic: &Topic) {
+        if let Some(behind) = &mut self.connections.at(slot).behind {
+            behind.catching_up.end(topic);
+            self.connections.schedule(slot);
+        }
+    }
+
+    /// Stops catching up on topics that no subscription of the connection is for any more. One that another still is
+    /// for goes on: what is live meanwhile would otherwise be delivered over the hole.
+    fn stop_catching_up_on_unmatched(&mut self, slot: u32) {
+        let topics = self
+            .connections
+            .at(slot)
+            .behind
+            .as_ref()
+            .map_or_else(Vec::new, |behind| behind.catching_up.topics());
+        for topic in topics {
+            if !self.listens(slot, &topic) {
+                self.stop_catching_up(slot, &topic);
+            }
+        }
+    }
+}
+
+impl From<Since> for Start {
+    fn from(since: Since) -> Self {
+        match since {
+            Since::Earliest => Self::Earliest,
+            Since::Position(position) => Self::After(position),
+        }
+    }
+}
+
+/// What the codes of the broker say to people: what was wrong, and what to do.
+pub(super) const fn explain(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::BadSince => "this offset has not been published yet; use one that the broker gave you",
+        ErrorCode::Overlap => {
+            "a pattern that you subscribe to matches this topic, so a position cannot be kept for it alone; \
+             unsubscribe from the pattern first"
+        }
+        ErrorCode::AlreadySubscribed => "you subscribe to this already; to go back, use recover",
+        ErrorCode::NotSubscribed => "you do not subscribe to this",
+        ErrorCode::TooManySubscriptions => "this connection has as many subscriptions as it may have",
+        ErrorCode::TooManyTopics => "the broker keeps as many topics as it may; publish to one that exists",
+        ErrorCode::Unavailable => {
+            "the part of the broker that has this topic does not answer; try again later"
+        }
+        _ => "the command was not carried out",
+    }
+}

@@ -1,0 +1,171 @@
+//! From what connections were given to their sockets, and what becomes of those whose sockets do not take it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use fanwire_wire::topic::{Topic, TopicOrPattern};
+
+use super::Shard;
+use crate::catch_up::NextRead;
+use crate::connections::{Flushed, Piece};
+use crate::lanes::{ConnectionId, Request};
+use crate::message::Message;
+use crate::overflow::Payment;
+use crate::write_queue::ReplyKind;
+
+impl Shard {
+    /// The next connection with something to write.
+    pub fn poll_flush(&mut self) -> Option<ConnectionId> {
+        self.fan_out();
+        if let Some(slot) = self.connections.next_touched() {
+            return Some(self.connections.id(slot));
+        }
+        while let Some(slot) = self.connections.next_ready() {
+            if self.read_on(slot) {
+                return Some(self.connections.id(slot));
+            }
+        }
+        None
+    }
+
+    /// Whether [`Self::poll_flush`] has something to do.
+    pub fn has_output(&self) -> bool {
+        self.run.is_some() || self.connections.has_output()
+    }
+
+    /// What the connection that [`Self::poll_flush`] named has to write. It is never empty.
+    pub fn output(&mut self, id: ConnectionId) -> &[u8] {
+        self.connections.output(id.slot)
+    }
+
+    /// The socket took the first `bytes` of [`Self::output`]; 0 when it is full.
+    pub fn wrote(&mut self, id: ConnectionId, bytes: usize) -> Flushed {
+        let slot = id.slot;
+        if self.connections.at(slot).behind.is_some() {
+            self.connections.advance(slot, bytes);
+        } else if bytes == self.connections.in_palette(slot) {
+            self.connections.clear_span(slot);
+            return Flushed::Empty;
+        } else {
+            self.leave_behind(slot, bytes);
+        }
+        self.connections.after_write(slot, bytes == 0)
+    }
+
+    /// The connection's socket can take more.
+    pub fn handle_writable(&mut self, id: ConnectionId) {
+        if self.connections.is_connected(id) {
+            self.connections.unblock(id.slot);
+        }
+    }
+
+    /// The connection gets a write queue, with what it has in the palette.
+    pub(super) fn fall_behind(&mut self, slot: u32) {
+        if self.connections.at(slot).behind.is_none() {
+            self.leave_behind(slot, 0);
+        }
+    }
+
+    /// Moves what the connection has in the palette, but for the first `written` bytes, to its write queue: the rest
+    /// of a frame as it is, what follows as references.
+    fn leave_behind(&mut self, slot: u32, written: usize) {
+        let pieces = self.connections.take_pieces(slot);
+        self.connections.behind(slot);
+        let mut written = written as u32;
+        let mut boundaries = pieces.iter().filter(|piece| piece.is_boundary()).count();
+        for piece in pieces {
+            let (Piece::Log(start, end) | Piece::Reply(start, end, _)) = piece;
+            let skip = written.min(end - start);
+            written -= skip;
+            boundaries -= usize::from(piece.is_boundary());
+            match piece {
+                Piece::Reply(_, _, kind) => self.queue_reply(slot, start + skip..end, kind, skip > 0),
+                Piece::Log(..) => self.queue_log(slot, start + skip, end, boundaries == 0),
+            }
+        }
+        self.connections.schedule(slot);
+    }
+
+    /// What is left of a reply. One that was begun is finished, whatever becomes of the queue.
+    fn queue_reply(&mut self, slot: u32, rest: Range<u32>, kind: ReplyKind, begun: bool) {
+        let bytes = self.connections.palette.replies(rest.start, rest.end).to_vec();
+        self.connections.with_queue(slot, |queue| match bytes.is_empty() {
+            true => {}
+            false if begun => queue.set_partial(&bytes),
+            false => queue.push_reply(&bytes, kind),
+        });
+    }
+
+    /// What is left of a range of the log from `rest` on, which may be in the middle of a frame. It `is_current` where no
+    /// boundary follows.
+    fn queue_log(&mut self, slot: u32, rest: u32, end: u32, is_current: bool) {
+        let Some(encoding) = self.connections.encoding_id(slot).filter(|_| rest < end) else { return };
+        let begun = self.connections.palette.rest_of_frame(encoding, rest).to_vec();
+        if !begun.is_empty() {
+            self.connections.with_queue(slot, |queue| queue.set_partial(&begun));
+        }
+        self.queue_range(slot, encoding, rest + begun.len() as u32..end, is_current);
+    }
+
+    /// Puts a message into the write queue of a connection that is behind, if there is room. It `is_current` if it is
+    /// for a subscription that the connection has now, and not for one before.
+    pub(super) fn queue(&mut self, slot: u32, message: Arc<Message>, is_current: bool) {
+        let Some(behind) = &self.connections.at(slot).behind else { return };
+        if behind.catching_up.contains(&message.topic) {
+            return;
+        }
+        let bound = self.settings.backlog_bytes;
+        if behind.queue.has_room(message.bytes(), bound) {
+            self.connections.with_queue(slot, |queue| queue.push_message(message));
+        } else {
+            self.overflow(slot, &message, bound, is_current);
+        }
+        self.connections.schedule(slot);
+    }
+
+    /// Whether a subscription of the connection is live for the topic. What it was given before it unsubscribed may
+    /// still be on its way into the write queue when none is.
+    pub(super) fn listens(&mut self, slot: u32, topic: &Topic) -> bool {
+        let exact = self.subscriptions.find(slot, &TopicOrPattern::Topic(topic.clone()));
+        exact.is_some_and(|id| self.subscriptions.subscription(id).live != 0)
+            || self.has_pattern_for(slot, topic)
+    }
+
+    fn overflow(&mut self, slot: u32, message: &Arc<Message>, bound: usize, is_current: bool) {
+        let Some(interface) = self.connections.interface(slot) else { return };
+        let listens = is_current && self.listens(slot, &message.topic);
+        let settings = self.settings.clone();
+        let settings = settings.of_topic(&message.topic);
+        let payment = self
+            .connections
+            .with_queue(slot, |queue| settings.overflow(interface, listens, queue, message, bound));
+        match payment {
+            Some(Payment::CatchUp(from)) => self.catch_up(slot, &message.topic, from),
+            Some(Payment::Disconnect) => self.too_slow(slot, &message.topic),
+            Some(Payment::Settled) | None => {}
+        }
+    }
+
+    /// From here on the connection reads the topic from history, beginning with offset `from`, until it is level.
+    pub(super) fn catch_up(&mut self, slot: u32, topic: &Topic, from: u64) {
+        self.fall_behind(slot);
+        let serial = self.subscriptions.next_serial();
+        self.connections.behind(slot).catching_up.begin(topic, from, serial);
+        self.connections.schedule(slot);
+    }
+
+    /// Lets a connection whose write queue is empty ask for more of what it catches up on. Returns whether it has
+    /// something to write.
+    fn read_on(&mut self, slot: u32) -> bool {
+        let connection = self.connections.id(slot);
+        let stopping = self.stopping.begun;
+        let Some(behind) = &mut self.connections.at(slot).behind else { return false };
+        if behind.queue.is_empty()
+            && !stopping
+            && let Some(NextRead { topic, serial, from }) = behind.catching_up.next_read()
+        {
+            self.request(self.home_of(&topic), Request::Read { topic, connection, serial, from });
+        }
+        self.connections.settle(slot)
+    }
+}

@@ -1,0 +1,74 @@
+//! What a home does for the cores that ask it.
+
+use fanwire_wire::error::ErrorCode;
+use std::sync::Arc;
+
+use super::Shard;
+use crate::catch_up::CHUNK_BYTES;
+use crate::lanes::{ConnectionId, Delivery, Receipt, Request};
+use crate::message::{Draft, Message, Origin};
+
+impl Shard {
+    /// Something came through the request lane from core `from`.
+    pub fn handle_request(&mut self, from: usize, request: Request) {
+        match request {
+            Request::Publish { draft, connection, receipt } => {
+                self.home_publish(from, draft, connection, receipt);
+            }
+            Request::Subscribe { topic, ticket, start, id } => {
+                let placement = self.table.subscribe(&topic, from, &start);
+                self.deliver_to(from, Delivery::Subscribed { ticket, id, placement });
+            }
+            Request::Unsubscribe(topic) => self.table.unsubscribe(&topic, from),
+            Request::SubscribePattern { pattern, ticket, id } => {
+                self.table.subscribe_pattern(&pattern, from);
+                self.deliver_to(from, Delivery::PatternSubscribed { ticket, id });
+            }
+            Request::UnsubscribePattern(pattern) => self.table.unsubscribe_pattern(&pattern, from),
+            Request::Read { topic, connection, serial, from: offset } => {
+                let chunk = self.table.read(&topic, offset, CHUNK_BYTES);
+                self.deliver_to(from, Delivery::Chunk { topic, connection, serial, chunk });
+            }
+            Request::Latest { topic, connection } => {
+                let latest = Ok(self.table.latest(&topic));
+                self.deliver_to(from, Delivery::Latest { connection, latest });
+            }
+            Request::Stop => self.requests_ended(from),
+        }
+    }
+
+    /// The receipt goes first, so that a publisher that subscribes has it before its own message.
+    fn home_publish(&mut self, from: usize, draft: Draft, connection: ConnectionId, receipt: Receipt) {
+        let topic = draft.topic.clone();
+        match self.table.publish(draft, Origin { core: from, connection }, self.now) {
+            Ok((message, cores)) => {
+                self.messages_published += 1;
+                if receipt != Receipt::Unwanted {
+                    let outcome = Ok(message.offset);
+                    self.deliver_to(from, Delivery::Published { topic, connection, receipt, outcome });
+                }
+                self.route(&message, cores);
+            }
+            Err(code) => self.refuse_publish(from, topic, connection, receipt, code),
+        }
+    }
+
+    fn refuse_publish(
+        &mut self,
+        from: usize,
+        topic: fanwire_wire::topic::Topic,
+        connection: ConnectionId,
+        receipt: Receipt,
+        code: ErrorCode,
+    ) {
+        self.deliver_to(from, Delivery::Published { topic, connection, receipt, outcome: Err(code) });
+    }
+
+    fn route(&mut self, message: &Arc<Message>, mut cores: u64) {
+        while cores != 0 {
+            let core = cores.trailing_zeros() as usize;
+            cores &= cores - 1;
+            self.deliver_to(core, Delivery::Message(message.clone()));
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A core that drains nothing (a debugger, a dead disk) is not waited for: what was meant for it becomes told gaps and
+//! refusals, and the others go on.
+
+use std::sync::Arc;
+
+use ahash::HashMap;
+use fanwire_wire::error::ErrorCode;
+use fanwire_wire::topic::Topic;
+
+use super::Shard;
+use crate::lanes::{Delivery, Request};
+use crate::message::Message;
+
+impl Shard {
+    /// Lets go of what waits for cores that have drained nothing for too long.
+    pub(super) fn give_up_on_stalled_cores(&mut self) {
+        let (now_ms, after_ms) = (self.now.monotonic_ms, self.settings.stalled_after_ms);
+        let is_stalled = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= now_ms);
+        for core in 0..self.cores() {
+            if is_stalled(self.deliveries[core].stalls_at_ms(after_ms)) {
+                self.deliveries[core].rewrite(tell_what_is_lost);
+            }
+            if is_stalled(self.requests[core].stalls_at_ms(after_ms)) {
+                let mut refusals = Vec::new();
+                self.requests[core].rewrite(|requests| refuse(requests, &mut refusals));
+                for refusal in refusals {
+                    self.handle_delivery(core, refusal);
+                }
+            }
+        }
+    }
+}
+
+/// Replaces messages by what is lost of each topic. An answer between them stays where it is, and what is lost before it
+/// is told before it: it says from where on a subscription is live.
+fn tell_what_is_lost(deliveries: Vec<Delivery>) -> Vec<Delivery> {
+    let mut kept = Vec::new();
+    let mut open: HashMap<Topic, usize> = HashMap::default();
+    for delivery in deliveries {
+        let (topic, (from, to)) = match delivery {
+            Delivery::Message(message) => lost(&message),
+            Delivery::Lost { topic, offsets } => (topic, offsets),
+            answer => {
+                open.clear();
+                kept.push(answer);
+                continue;
+            }
+        };
+        if let Some(Delivery::Lost { offsets, .. }) = open.get(&topic).and_then(|&at| kept.get_mut(at)) {
+            offsets.1 = to;
+        } else {
+            open.insert(topic.clone(), kept.len());
+            kept.push(Delivery::Lost { topic, offsets: (from, to) });
+        }
+    }
+    kept
+}
+
+fn lost(message: &Arc<Message>) -> (Topic, (u64, u64)) {
+    (message.topic.clone(), (message.offset, message.offset))
+}
+
+/// Takes out what clients wait for an answer to, and answers it. What keeps the cores' books (who listens to what) stays:
+/// there is no more of it than there are subscriptions.
+fn refuse(requests: Vec<Request>, refusals: &mut Vec<Delivery>) -> Vec<Request> {
+    const CODE: ErrorCode = ErrorCode::Unavailable;
+    let mut kept = Vec::new();
+    for request in requests {
+        match request {
+            Request::Publish { draft, connection, receipt } => {
+                refusals.push(Delivery::Published {
+                    topic: draft.topic,
+                    connection,
+                    receipt,
+                    outcome: Err(CODE),
+                });
+            }
+            Request::Subscribe { ticket, id, .. } => {
+                refusals.push(Delivery::Subscribed { ticket, id, placement: Err(CODE) });
+            }
+            Request::Latest { connection, .. } => {
+                refusals.push(Delivery::Latest { connection, latest: Err(CODE) });
+            }
+            other => kept.push(other),
+        }
+    }
+    kept
+}

@@ -1,0 +1,22 @@
+//! What the tests of several modules make.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanwire_wire::command::PayloadKind;
+use fanwire_wire::topic::Topic;
+
+use crate::message::Message;
+
+/// A message of `size` bytes of payload.
+pub(crate) fn message(topic: &str, offset: u64, size: usize) -> Arc<Message> {
+    Arc::new(Message {
+        topic: Topic::parse(topic).expect("tests use good topics"),
+        offset,
+        time_ms: 0,
+        key: None,
+        kind: PayloadKind::Binary,
+        payload: Bytes::from(vec![0; size]),
+        except: None,
+    })
+}

@@ -1,0 +1,322 @@
+//! The topics whose home is this core: a row for each, touched by this core's thread alone.
+//!
+//! A row gives its topic's messages their offsets, holds its history and latest value, and knows the cores
+//! that have subscribers. A topic without any of these is forgotten, and its row freed.
+
+use std::sync::Arc;
+
+use ahash::HashMap;
+use fanwire_wire::command::Position;
+use fanwire_wire::error::ErrorCode;
+use fanwire_wire::topic::{Pattern, Topic};
+use slab::Slab;
+
+use crate::history::History;
+use crate::lanes::Start;
+use crate::message::{Draft, Message, Origin};
+use crate::patterns::PatternIndex;
+use crate::settings::{Settings, TopicSettings};
+use crate::shard::Now;
+
+/// How often rows are looked at for messages that are too old, in milliseconds.
+pub(crate) const SWEEP_EVERY_MS: u64 = 1_000;
+
+/// How many rows one sweep looks at: about a millisecond's work.
+const ROWS_PER_SWEEP: usize = 8_192;
+
+/// The rows of one home.
+#[derive(Debug)]
+pub(crate) struct TopicTable {
+    rows: Slab<Row>,
+    index: HashMap<Topic, usize>,
+    /// For each pattern, the cores that have subscribers to it, as bits.
+    patterns: PatternIndex<u64>,
+    /// Counts the changes of `patterns`, so that a row knows whether what it cached still holds.
+    patterns_version: u64,
+    /// The highest offset of a topic that was forgotten. New rows start there, so that an old position is never
+    /// mistaken for a new one.
+    highest_forgotten: u64,
+    epoch: Arc<str>,
+    settings: Arc<Settings>,
+    max_rows: usize,
+    sweep_at: usize,
+}
+
+#[derive(Debug)]
+struct Row {
+    topic: Topic,
+    /// The offset before the first message of this row.
+    base: u64,
+    /// The offset of the latest message.
+    offset: u64,
+    /// The cores that have subscribers to the topic, as bits.
+    cores: u64,
+    /// The cores that matching patterns add, as of `patterns_version`.
+    pattern_cores: u64,
+    patterns_version: u64,
+    history: Option<History>,
+    keeps_last: bool,
+    last: Option<Arc<Message>>,
+}
+
+/// Where a subscription begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The position that the subscriber is at: what follows is after it, or told in `gap`.
+    pub offset: u64,
+    /// Whether everything after the position that was asked for follows; `None` when none was.
+    pub recovered: Option<bool>,
+    /// The first and the last of the offsets that follow `offset` and are no longer held.
+    pub gap: Option<(u64, u64)>,
+    /// The offset to catch up from; `None` when the subscription is live at once.
+    pub catch_up_from: Option<u64>,
+}
+
+/// A piece of history.
+#[derive(Debug)]
+pub struct Chunk {
+    /// The first and the last of the offsets asked for that are no longer held.
+    pub gap: Option<(u64, u64)>,
+    /// What is held, in order, without a hole.
+    pub messages: Vec<Arc<Message>>,
+    /// The offset to go on from.
+    pub next: u64,
+    /// Whether that is the next message to be published: deliveries after this answer are live.
+    pub caught_up: bool,
+}
+
+impl TopicTable {
+    pub(crate) fn new(epoch: Arc<str>, settings: Arc<Settings>, cores: usize) -> Self {
+        Self {
+            rows: Slab::new(),
+            index: HashMap::default(),
+            patterns: PatternIndex::default(),
+            patterns_version: 0,
+            highest_forgotten: 0,
+            epoch,
+            max_rows: settings.max_topics.div_ceil(cores),
+            settings,
+            sweep_at: 0,
+        }
+    }
+
+    /// How many topics have a row.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Gives the message its offset and keeps it as the topic's settings say. Returns it with the cores that it
+    /// goes to, as bits.
+    pub(crate) fn publish(
+        &mut self,
+        draft: Draft,
+        origin: Origin,
+        now: Now,
+    ) -> Result<(Arc<Message>, u64), ErrorCode> {
+        let key = self.row_or_insert(&draft.topic)?;
+        let cores = self.cores(key);
+        let row = &mut self.rows[key];
+        row.offset += 1;
+        let message = Arc::new(Message {
+            topic: draft.topic,
+            offset: row.offset,
+            time_ms: now.wall_ms,
+            key: draft.key,
+            kind: draft.kind,
+            payload: draft.payload,
+            except: (!draft.echo).then_some(origin),
+        });
+        if let Some(history) = &mut row.history {
+            history.push(message.clone(), now.monotonic_ms);
+        }
+        if row.keeps_last {
+            row.last = Some(message.clone());
+        }
+        self.forget_if_idle(key);
+        Ok((message, cores))
+    }
+
+    /// The cores that a message of the row goes to, as bits.
+    fn cores(&mut self, key: usize) -> u64 {
+        let row = &mut self.rows[key];
+        if row.patterns_version != self.patterns_version {
+            let mut cores = 0;
+            self.patterns.for_each_match(&row.topic, |matching| cores |= matching);
+            row.pattern_cores = cores;
+            row.patterns_version = self.patterns_version;
+        }
+        row.cores | row.pattern_cores
+    }
+
+    /// Routes `topic` to `core` and says where a subscription that starts at `start` begins.
+    pub(crate) fn subscribe(
+        &mut self,
+        topic: &Topic,
+        core: usize,
+        start: &Start,
+    ) -> Result<Placement, ErrorCode> {
+        let key = self.row_or_insert(topic)?;
+        let placement = self.rows[key].place(start, &self.epoch);
+        if placement.is_ok() {
+            self.rows[key].cores |= 1 << core;
+        } else {
+            self.forget_if_idle(key);
+        }
+        placement
+    }
+
+    pub(crate) fn unsubscribe(&mut self, topic: &Topic, core: usize) {
+        if let Some(&key) = self.index.get(topic) {
+            self.rows[key].cores &= !(1 << core);
+            self.forget_if_idle(key);
+        }
+    }
+
+    pub(crate) fn subscribe_pattern(&mut self, pattern: &Pattern, core: usize) {
+        *self.patterns.value_or_insert(pattern, || 0) |= 1 << core;
+        self.patterns_version += 1;
+    }
+
+    pub(crate) fn unsubscribe_pattern(&mut self, pattern: &Pattern, core: usize) {
+        let cores = self.patterns.value_or_insert(pattern, || 0);
+        *cores &= !(1 << core);
+        if *cores == 0 {
+            self.patterns.remove(pattern);
+        }
+        self.patterns_version += 1;
+    }
+
+    /// What is held from offset `from` on, up to about `max_bytes`.
+    pub(crate) fn read(&self, topic: &Topic, from: u64, max_bytes: usize) -> Chunk {
+        match self.index.get(topic) {
+            Some(&key) => self.rows[key].read(from, max_bytes),
+            // Forgotten since: whatever it was, nothing is held up to where its next row will start.
+            None => Chunk {
+                gap: (from <= self.highest_forgotten).then_some((from, self.highest_forgotten)),
+                messages: Vec::new(),
+                next: from.max(self.highest_forgotten + 1),
+                caught_up: true,
+            },
+        }
+    }
+
+    /// The topic's latest message, where it is kept.
+    pub(crate) fn latest(&self, topic: &Topic) -> Option<Arc<Message>> {
+        self.index.get(topic).and_then(|&key| self.rows[key].last.clone())
+    }
+
+    /// Whether rows have to be swept from time to time.
+    pub(crate) fn ages(&self) -> bool {
+        !self.rows.is_empty()
+            && self
+                .settings
+                .topics
+                .iter()
+                .any(|rule| rule.settings.history.is_some_and(|h| h.max_age_ms.is_some()))
+    }
+
+    /// Lets the messages that are too old go, in the next so many rows.
+    pub(crate) fn sweep(&mut self, now_ms: u64) {
+        let end = (self.sweep_at + ROWS_PER_SWEEP).min(self.rows.capacity());
+        for key in self.sweep_at..end {
+            if let Some(history) =
+                self.rows.get_mut(key).and_then(|row| row.history.as_mut()).filter(|h| h.ages())
+            {
+                history.let_go(now_ms);
+                self.forget_if_idle(key);
+            }
+        }
+        self.sweep_at = if end == self.rows.capacity() { 0 } else { end };
+    }
+
+    fn row_or_insert(&mut self, topic: &Topic) -> Result<usize, ErrorCode> {
+        if let Some(&key) = self.index.get(topic) {
+            return Ok(key);
+        }
+        if self.rows.len() >= self.max_rows {
+            return Err(ErrorCode::TooManyTopics);
+        }
+        let row = Row::new(topic.clone(), self.highest_forgotten, self.settings.of_topic(topic));
+        let key = self.rows.insert(Row { patterns_version: self.patterns_version.wrapping_sub(1), ..row });
+        self.index.insert(topic.clone(), key);
+        Ok(key)
+    }
+
+    fn forget_if_idle(&mut self, key: usize) {
+        if self.rows[key].is_idle() {
+            let row = self.rows.remove(key);
+            self.index.remove(&row.topic);
+            self.highest_forgotten = self.highest_forgotten.max(row.offset);
+        }
+    }
+}
+
+impl Row {
+    fn new(topic: Topic, base: u64, settings: &TopicSettings) -> Self {
+        Self {
+            topic,
+            base,
+            offset: base,
+            cores: 0,
+            pattern_cores: 0,
+            patterns_version: 0,
+            history: settings.history.map(History::new),
+            keeps_last: settings.last_value,
+            last: None,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.cores == 0 && self.last.is_none() && self.history.as_ref().is_none_or(History::is_empty)
+    }
+
+    /// The offset of the oldest message held; the next one's when none is. The last value is a history of one
+    /// where there is no longer one.
+    fn oldest_held(&self) -> u64 {
+        let in_history = self.history.as_ref().and_then(History::oldest);
+        in_history.or(self.last.as_ref().map(|last| last.offset)).unwrap_or(self.offset + 1)
+    }
+
+    fn place(&self, start: &Start, epoch: &str) -> Result<Placement, ErrorCode> {
+        let oldest = self.oldest_held();
+        Ok(match start {
+            Start::Now => self.placed(self.offset, None),
+            Start::Earliest => self.placed(oldest - 1, Some(true)),
+            Start::Last(count) => self.placed(self.offset.saturating_sub(*count).max(oldest - 1), Some(true)),
+            Start::After(Position { epoch: theirs, offset }) if **theirs == *epoch => {
+                if *offset > self.offset {
+                    return Err(ErrorCode::BadSince);
+                }
+                self.placed(*offset, Some(*offset + 1 >= oldest))
+            }
+            // Another run of the broker. What that one published last cannot be named; what this one has, follows.
+            Start::After(_) => self.placed(self.base, Some(false)),
+        })
+    }
+
+    fn placed(&self, offset: u64, recovered: Option<bool>) -> Placement {
+        let oldest = self.oldest_held();
+        Placement {
+            offset,
+            recovered,
+            gap: (offset + 1 < oldest && offset < self.offset).then_some((offset + 1, oldest - 1)),
+            catch_up_from: (oldest.max(offset + 1) <= self.offset).then_some(oldest.max(offset + 1)),
+        }
+    }
+
+    fn read(&self, from: u64, max_bytes: usize) -> Chunk {
+        let oldest = self.oldest_held();
+        let start = from.max(oldest);
+        let messages = match &self.history {
+            Some(history) if !history.is_empty() => history.read(start, max_bytes),
+            _ => self.last.iter().filter(|last| last.offset >= start).cloned().collect(),
+        };
+        let next = messages.last().map_or(start, |last| last.offset + 1);
+        Chunk {
+            gap: (from < oldest).then(|| (from, oldest - 1)),
+            messages,
+            next,
+            caught_up: next > self.offset,
+        }
+    }
+}

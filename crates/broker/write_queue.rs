@@ -1,0 +1,274 @@
+//! What waits for a socket that did not take everything.
+//!
+//! ```text
+//!   partial │ item │ item │ …      the rest of a frame that was written in part, then references to messages,
+//!                                  encoded when the socket is writable
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use fanwire_wire::notification::Notification;
+use fanwire_wire::topic::Topic;
+
+use crate::encoder::{Encoder, Encoding};
+use crate::message::Message;
+
+/// What the write queue of one connection holds.
+#[derive(Debug, Default)]
+pub(crate) struct WriteQueue {
+    partial: Bytes,
+    items: VecDeque<Item>,
+    /// Messages and gaps, in bytes as [`Item::bytes`] counts them: what the backlog bounds.
+    bytes: usize,
+    /// Replies, in bytes: what stops the reading of a client that does not read.
+    reply_bytes: usize,
+}
+
+/// What a reply means for the messages around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReplyKind {
+    /// Nothing.
+    Plain,
+    /// A subscription begins or ends here: what is in front of it must stay there.
+    Boundary,
+}
+
+#[derive(Debug)]
+enum Item {
+    Reply(Box<[u8]>, ReplyKind),
+    Message(Arc<Message>),
+    Gap { topic: Topic, from: u64, to: u64, count: u64 },
+}
+
+impl Item {
+    fn is_boundary(&self) -> bool {
+        matches!(self, Self::Reply(_, ReplyKind::Boundary))
+    }
+
+    /// What the item counts for in the backlog, in bytes.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Reply(..) => 0,
+            Self::Message(message) => message.bytes(),
+            Self::Gap { .. } => size_of::<Self>(),
+        }
+    }
+
+    /// Whether it is of `topic`, and not a reply.
+    fn is_of(&self, topic: &Topic) -> bool {
+        match self {
+            Self::Reply(..) => false,
+            Self::Message(message) => message.topic == *topic,
+            Self::Gap { topic: of, .. } => of == topic,
+        }
+    }
+
+    /// The first and the last offset that it stands for, and how many messages.
+    fn offsets(&self) -> Option<(u64, u64, u64)> {
+        match self {
+            Self::Reply(..) => None,
+            Self::Message(message) => Some((message.offset, message.offset, 1)),
+            Self::Gap { from, to, count, .. } => Some((*from, *to, *count)),
+        }
+    }
+
+    /// Makes a gap tell of what follows it too. Returns whether it is a gap and that does follow it.
+    fn extend(&mut self, next_from: u64, next_to: u64, next_count: u64) -> bool {
+        match self {
+            Self::Gap { to, count, .. } if *to + 1 == next_from => {
+                *to = next_to;
+                *count += next_count;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The front of a queue as it was written for the socket.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) bytes: Vec<u8>,
+    /// Where each item ends in `bytes`; the first begins where the partial frame ends.
+    ends: Vec<usize>,
+}
+
+impl WriteQueue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.partial.is_empty() && self.items.is_empty()
+    }
+
+    /// The backlog, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The replies that wait, in bytes.
+    pub(crate) fn reply_bytes(&self) -> usize {
+        self.reply_bytes
+    }
+
+    /// Whether `bytes` more stay within `bound`. A queue without messages takes one of any size.
+    pub(crate) fn has_room(&self, bytes: usize, bound: usize) -> bool {
+        self.bytes == 0 || self.bytes + bytes <= bound
+    }
+
+    pub(crate) fn push_message(&mut self, message: Arc<Message>) {
+        self.push(Item::Message(message));
+    }
+
+    pub(crate) fn push_reply(&mut self, bytes: &[u8], kind: ReplyKind) {
+        self.reply_bytes += bytes.len();
+        self.push(Item::Reply(bytes.into(), kind));
+    }
+
+    /// The rest of a frame that the socket took in part. Only an empty queue has one put in.
+    pub(crate) fn set_partial(&mut self, bytes: &[u8]) {
+        debug_assert!(self.is_empty());
+        self.partial = Bytes::copy_from_slice(bytes);
+    }
+
+    /// Tells that the messages `from..=to` will not come: in one gap with what was told last of the topic, where
+    /// they follow it and no boundary stands between.
+    pub(crate) fn push_gap(&mut self, topic: &Topic, from: u64, to: u64) {
+        let count = to - from + 1;
+        let mut since_boundary = self.items.iter_mut().rev().take_while(|item| !item.is_boundary());
+        let last = since_boundary.find(|item| item.is_of(topic));
+        if !last.is_some_and(|last| last.extend(from, to, count)) {
+            self.push(Item::Gap { topic: topic.clone(), from, to, count });
+        }
+    }
+
+    fn push(&mut self, item: Item) {
+        self.bytes += item.bytes();
+        self.items.push_back(item);
+    }
+
+    /// Lets the messages of `topic` go that follow the last boundary; returns the first one's offset. What is in front
+    /// of it belongs to a subscription before, and would not come again.
+    pub(crate) fn drop_topic(&mut self, topic: &Topic) -> Option<u64> {
+        let mut first = None;
+        let mut boundaries = self.items.iter().filter(|item| item.is_boundary()).count();
+        self.items.retain(|item| match item {
+            Item::Message(message) if boundaries == 0 && message.topic == *topic => {
+                first = first.or(Some(message.offset));
+                false
+            }
+            item => {
+                boundaries -= usize::from(item.is_boundary());
+                true
+            }
+        });
+        self.bytes = self.items.iter().map(Item::bytes).sum();
+        first
+    }
+
+    /// Lets everything of `topic` go, told gaps too.
+    pub(crate) fn forget_topic(&mut self, topic: &Topic) {
+        self.items.retain(|item| !item.is_of(topic));
+        self.bytes = self.items.iter().map(Item::bytes).sum();
+    }
+
+    /// Lets the older half of the messages of `topic` go, at least one, and puts a gap in their place, which takes in
+    /// the gaps among them. Returns whether there was any message.
+    pub(crate) fn drop_older_half(&mut self, topic: &Topic) -> bool {
+        let messages =
+            self.items.iter().filter(|item| matches!(item, Item::Message(_)) && item.is_of(topic)).count();
+        let mut left = messages.div_ceil(2);
+        let mut kept = VecDeque::with_capacity(self.items.len());
+        let mut last_gap = None;
+        for item in self.items.drain(..) {
+            let lost = if left > 0 && item.is_of(topic) { item.offsets() } else { None };
+            let Some((from, to, count)) = lost else {
+                if item.is_boundary() {
+                    last_gap = None;
+                }
+                kept.push_back(item);
+                continue;
+            };
+            left -= usize::from(matches!(item, Item::Message(_)));
+            if !last_gap
+                .and_then(|at: usize| kept.get_mut(at))
+                .is_some_and(|gap: &mut Item| gap.extend(from, to, count))
+            {
+                last_gap = Some(kept.len());
+                kept.push_back(Item::Gap { topic: topic.clone(), from, to, count });
+            }
+        }
+        self.items = kept;
+        self.bytes = self.items.iter().map(Item::bytes).sum();
+        messages > 0
+    }
+
+    /// Lets everything go that the socket has not begun to take.
+    pub(crate) fn drop_all(&mut self) {
+        self.items.clear();
+        self.bytes = 0;
+        self.reply_bytes = 0;
+    }
+
+    /// Writes the front of the queue to `written`, up to about `max_bytes`.
+    pub(crate) fn write(
+        &self,
+        encoder: &mut Encoder,
+        encoding: Option<Encoding>,
+        max_bytes: usize,
+        written: &mut Written,
+    ) {
+        written.bytes.clear();
+        written.ends.clear();
+        written.bytes.extend_from_slice(&self.partial[..self.partial.len().min(max_bytes)]);
+        for item in &self.items {
+            if written.bytes.len() >= max_bytes {
+                break;
+            }
+            match (item, encoding) {
+                (Item::Reply(bytes, _), _) => written.bytes.extend_from_slice(bytes),
+                (Item::Message(message), Some(encoding)) => {
+                    encoder.message(encoding, message, &mut written.bytes);
+                }
+                (Item::Gap { topic, from, to, count }, Some(encoding)) => {
+                    let gap = Notification::Gap { topic, from: *from, to: *to, count: *count };
+                    encoder.notification(encoding, &gap, &mut written.bytes);
+                }
+                (Item::Message(_) | Item::Gap { .. }, None) => {
+                    unreachable!("who speaks HTTP subscribes to nothing")
+                }
+            }
+            written.ends.push(written.bytes.len());
+        }
+    }
+
+    /// Takes what the socket took, the first `bytes` of `written`, off the front. What was written in part is kept
+    /// as it was encoded, since the peer has seen its beginning.
+    pub(crate) fn advance(&mut self, written: &Written, bytes: usize) {
+        if bytes < self.partial.len() {
+            self.partial.advance(bytes);
+            return;
+        }
+        let mut done = self.partial.len();
+        self.partial = Bytes::new();
+        for &end in &written.ends {
+            if done == bytes {
+                return;
+            }
+            self.pop();
+            if end > bytes {
+                self.partial = Bytes::copy_from_slice(&written.bytes[bytes..end]);
+                return;
+            }
+            done = end;
+        }
+    }
+
+    fn pop(&mut self) {
+        if let Some(item) = self.items.pop_front() {
+            self.bytes -= item.bytes();
+            if let Item::Reply(bytes, _) = item {
+                self.reply_bytes -= bytes.len();
+            }
+        }
+    }
+}
