@@ -176,6 +176,10 @@ impl Connections {
         &mut self.slots[slot as usize]
     }
 
+    pub(crate) fn subscriptions(&self, slot: u32) -> &[SubscriptionId] {
+        &self.slots[slot as usize].subscriptions
+    }
+
     pub(crate) fn id(&self, slot: u32) -> ConnectionId {
         ConnectionId { slot, generation: self.slots[slot as usize].generation }
     }

@@ -191,8 +191,8 @@ impl Audience {
         self.groups.iter().filter(|group| !group.seats.is_empty())
     }
 
-    /// Whether it is a pattern's: its members become live home by home.
-    pub(crate) fn is_of_pattern(&self) -> Option<&Pattern> {
+    /// The pattern, if it is one's: its members become live home by home.
+    pub(crate) fn pattern(&self) -> Option<&Pattern> {
         match &self.name {
             TopicOrPattern::Pattern(pattern) => Some(pattern),
             TopicOrPattern::Topic(_) => None,

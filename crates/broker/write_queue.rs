@@ -272,3 +272,137 @@ impl WriteQueue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoder::Interface;
+    use crate::test_support::message;
+    use proptest::prelude::*;
+
+    const JSON: Encoding = Encoding { interface: Interface::Json, deflate_window_bits: None };
+
+    fn topic(name: &str) -> Topic {
+        Topic::parse(name).expect("tests use good topics")
+    }
+
+    /// What the queue holds, with messages as gaps of one: what every subscriber is owed, in order.
+    fn spans(queue: &WriteQueue) -> Vec<(u64, u64, bool)> {
+        let offsets =
+            |item: &Item| item.offsets().map(|(from, to, _)| (from, to, matches!(item, Item::Gap { .. })));
+        queue.items.iter().filter_map(offsets).collect()
+    }
+
+    fn filled(offsets: impl IntoIterator<Item = u64>) -> WriteQueue {
+        let mut queue = WriteQueue::default();
+        offsets.into_iter().for_each(|offset| queue.push_message(message("t", offset, 10)));
+        queue
+    }
+
+    /// Everything that a socket gets that takes `takes[n % len]` bytes at the `n`th write.
+    fn drain(queue: &mut WriteQueue, takes: &[usize], max_bytes: usize) -> Vec<u8> {
+        let (mut encoder, mut written, mut sent) = (Encoder::default(), Written::default(), Vec::new());
+        for take in takes.iter().cycle() {
+            if queue.is_empty() {
+                break;
+            }
+            queue.write(&mut encoder, Some(JSON), max_bytes, &mut written);
+            let taken = (*take).min(written.bytes.len());
+            sent.extend_from_slice(&written.bytes[..taken]);
+            queue.advance(&written, taken);
+        }
+        sent
+    }
+
+    proptest! {
+        #[test]
+        fn however_little_a_socket_takes_the_octets_are_the_same(
+            sizes in proptest::collection::vec(0usize..300, 1..12), takes in proptest::collection::vec(1usize..400, 1..9),
+            max_bytes in 1usize..600,
+        ) {
+            let fill = || {
+                let mut queue = WriteQueue::default();
+                queue.set_partial(b"the rest of a frame");
+                for (offset, size) in (1..).zip(&sizes) {
+                    match size % 3 {
+                        0 => queue.push_reply(&vec![b'r'; size + 1], ReplyKind::Plain),
+                        1 => queue.push_gap(&topic("g"), offset * 10, offset * 10 + 5),
+                        _ => queue.push_message(message("t", offset, *size)),
+                    }
+                }
+                queue
+            };
+            let mut queue = fill();
+            prop_assert_eq!(drain(&mut queue, &takes, max_bytes), drain(&mut fill(), &[usize::MAX], usize::MAX));
+            prop_assert_eq!((queue.bytes(), queue.reply_bytes()), (0, 0));
+        }
+
+        #[test]
+        fn a_gap_names_every_dropped_offset(pushes in 1u64..30, drops in 1usize..6) {
+            let mut queue = filled(1..=pushes);
+            queue.push_message(message("other", 1, 10));
+            for _ in 0..drops {
+                queue.drop_older_half(&topic("t"));
+            }
+            let mut told = spans(&queue);
+            prop_assert_eq!(told.pop(), Some((1, 1, false)), "the other topic pays nothing");
+            let mut next = 1;
+            for (from, to, _) in &told {
+                prop_assert_eq!(*from, next);
+                next = to + 1;
+            }
+            prop_assert_eq!(next, pushes + 1);
+            prop_assert!(told.iter().filter(|(.., is_gap)| *is_gap).count() <= 1, "one drop after the other is one gap");
+            prop_assert_eq!(queue.bytes(), queue.items.iter().map(Item::bytes).sum::<usize>());
+        }
+    }
+
+    #[test]
+    fn gaps_that_follow_each_other_are_one() {
+        let mut queue = WriteQueue::default();
+        queue.push_gap(&topic("t"), 5, 6);
+        queue.push_message(message("other", 1, 10));
+        queue.push_gap(&topic("t"), 7, 9);
+        assert_eq!(spans(&queue), [(5, 9, true), (1, 1, false)]);
+        queue.push_gap(&topic("t"), 11, 11);
+        assert_eq!(spans(&queue), [(5, 9, true), (1, 1, false), (11, 11, true)], "10 was delivered");
+    }
+
+    #[test]
+    fn nothing_is_told_or_taken_back_over_a_boundary() {
+        let mut queue = filled([5, 6]);
+        queue.push_reply(b"unsubscribed", ReplyKind::Boundary);
+        queue.push_gap(&topic("t"), 7, 7);
+        queue.push_message(message("t", 8, 10));
+        assert_eq!(queue.drop_topic(&topic("t")), Some(8), "5 and 6 were for the subscription before");
+        assert_eq!(spans(&queue), [(5, 5, false), (6, 6, false), (7, 7, true)]);
+
+        let mut queue = filled([5, 6]);
+        queue.push_reply(b"unsubscribed", ReplyKind::Boundary);
+        queue.push_message(message("t", 7, 10));
+        queue.drop_older_half(&topic("t"));
+        queue.drop_older_half(&topic("t"));
+        assert_eq!(spans(&queue), [(5, 6, true), (7, 7, true)]);
+    }
+
+    #[test]
+    fn a_frame_that_was_begun_is_finished_whatever_is_let_go() {
+        let mut queue = filled([1, 2]);
+        let (mut encoder, mut written) = (Encoder::default(), Written::default());
+        queue.write(&mut encoder, Some(JSON), usize::MAX, &mut written);
+        let first_frame = written.ends[0];
+        let all = written.bytes.clone();
+        queue.advance(&written, 3);
+        queue.drop_all();
+        assert_eq!(drain(&mut queue, &[7], 64), all[3..first_frame]);
+    }
+
+    #[test]
+    fn a_queue_without_messages_has_room_for_one_of_any_size() {
+        let mut queue = WriteQueue::default();
+        queue.push_reply(&[0; 1000], ReplyKind::Plain);
+        assert!(queue.has_room(5_000, 100));
+        queue.push_message(message("t", 1, 10));
+        assert!(!queue.has_room(5_000, 100));
+    }
+}

@@ -9,6 +9,7 @@ use fanwire_wire::topic::{Topic, TopicOrPattern};
 use super::Shard;
 use crate::lanes::{ConnectionId, Receipt, Request, Start};
 use crate::message::Draft;
+use crate::subscriptions::Subscription;
 
 impl Shard {
     /// A command of the JSON interface. The shard itself answers it.
@@ -100,11 +101,11 @@ impl Shard {
         Ok(())
     }
 
-    fn may_subscribe(&mut self, slot: u32, target: &TopicOrPattern, start: &Start) -> Result<(), ErrorCode> {
+    fn may_subscribe(&self, slot: u32, target: &TopicOrPattern, start: &Start) -> Result<(), ErrorCode> {
         if self.subscriptions.find(slot, target).is_some() {
             return Err(ErrorCode::AlreadySubscribed);
         }
-        if self.connections.at(slot).subscriptions.len() >= self.settings.max_subscriptions {
+        if self.connections.subscriptions(slot).len() >= self.settings.max_subscriptions {
             return Err(ErrorCode::TooManySubscriptions);
         }
         match target {
@@ -115,12 +116,29 @@ impl Shard {
         }
     }
 
-    /// Whether a pattern that the connection subscribes to matches the topic.
-    pub(super) fn has_pattern_for(&mut self, slot: u32, topic: &Topic) -> bool {
-        let connection = self.connections.at(slot);
-        connection.subscriptions.iter().any(|&id| {
-            let audience = self.subscriptions.audience(self.subscriptions.subscription(id).audience);
-            audience.is_of_pattern().is_some_and(|pattern| pattern.matches(topic))
+    /// Whether a pattern that the connection subscribes to, live or not, matches the topic.
+    fn has_pattern_for(&self, slot: u32, topic: &Topic) -> bool {
+        self.patterns_for(slot, topic).next().is_some()
+    }
+
+    /// Whether a subscription of the connection is live for the topic. What the connection was given before it
+    /// unsubscribed may still be on its way into the write queue when none is.
+    pub(super) fn listens(&self, slot: u32, topic: &Topic) -> bool {
+        let exact = self.subscriptions.find(slot, &TopicOrPattern::Topic(topic.clone()));
+        let exact = exact.map(|id| self.subscriptions.subscription(id));
+        let home = 1 << self.home_of(topic);
+        exact
+            .into_iter()
+            .chain(self.patterns_for(slot, topic))
+            .any(|subscription| subscription.live & home != 0)
+    }
+
+    fn patterns_for(&self, slot: u32, topic: &Topic) -> impl Iterator<Item = &Subscription> {
+        let subscriptions =
+            self.connections.subscriptions(slot).iter().map(|&id| self.subscriptions.subscription(id));
+        subscriptions.filter(|subscription| {
+            let audience = self.subscriptions.audience(subscription.audience);
+            audience.pattern().is_some_and(|pattern| pattern.matches(topic))
         })
     }
 

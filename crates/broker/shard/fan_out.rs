@@ -92,7 +92,7 @@ impl Shard {
 
     fn fan_out_to(&mut self, run: &Run, audience: AudienceId, except: Option<u32>, laggards: &mut Laggards) {
         let audience: &Audience = self.subscriptions.audience(audience);
-        let everybody_is_live = audience.is_of_pattern().is_none();
+        let everybody_is_live = audience.pattern().is_none();
         let live =
             |seat: &Seat| self.subscriptions.subscription(seat.subscription).live & (1 << run.home) != 0;
         for group in audience.groups() {

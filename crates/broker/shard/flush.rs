@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use fanwire_wire::topic::{Topic, TopicOrPattern};
+use fanwire_wire::topic::Topic;
 
 use super::Shard;
 use crate::catch_up::NextRead;
@@ -121,14 +121,6 @@ impl Shard {
             self.overflow(slot, &message, bound, is_current);
         }
         self.connections.schedule(slot);
-    }
-
-    /// Whether a subscription of the connection is live for the topic. What it was given before it unsubscribed may
-    /// still be on its way into the write queue when none is.
-    pub(super) fn listens(&mut self, slot: u32, topic: &Topic) -> bool {
-        let exact = self.subscriptions.find(slot, &TopicOrPattern::Topic(topic.clone()));
-        exact.is_some_and(|id| self.subscriptions.subscription(id).live != 0)
-            || self.has_pattern_for(slot, topic)
     }
 
     fn overflow(&mut self, slot: u32, message: &Arc<Message>, bound: usize, is_current: bool) {

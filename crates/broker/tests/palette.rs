@@ -1,0 +1,124 @@
+//! What connections are written, against a naive twin that keeps a list of octets for each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanwire_broker::{ConnectionId, Draft, Encoding, Event, Identity, Interface, Settings, Shard, Start};
+use fanwire_wire::command::PayloadKind;
+use fanwire_wire::frame::{OpCode, write_frame};
+use fanwire_wire::topic::Topic;
+use proptest::prelude::*;
+
+const CONNECTIONS: u32 = 5;
+const TOPICS: usize = 3;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A publish to a topic, of so many bytes, by a connection that gets it back or not.
+    Publish {
+        topic: usize,
+        bytes: usize,
+        by: u32,
+        echo: bool,
+    },
+    Reply {
+        to: u32,
+        bytes: usize,
+    },
+    /// So many writes, of at most so many bytes.
+    Flush {
+        writes: usize,
+        takes: usize,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..TOPICS, 0usize..200, 0..CONNECTIONS, any::<bool>())
+            .prop_map(|(topic, bytes, by, echo)| Step::Publish { topic, bytes, by, echo }),
+        1 => (0..CONNECTIONS, 1usize..50).prop_map(|(to, bytes)| Step::Reply { to, bytes }),
+        2 => (1usize..8, prop_oneof![1usize..300, Just(usize::MAX)])
+            .prop_map(|(writes, takes)| Step::Flush { writes, takes }),
+    ]
+}
+
+fn id(slot: u32) -> ConnectionId {
+    ConnectionId { slot, generation: 0 }
+}
+
+fn topic(number: usize) -> Topic {
+    Topic::parse(&format!("t{number}")).expect("a topic")
+}
+
+/// Connection `slot` listens to every topic whose bit is set in `listens[slot]`.
+struct Twins {
+    shard: Shard,
+    listens: Vec<usize>,
+    expected: BTreeMap<u32, Vec<u8>>,
+    written: BTreeMap<u32, Vec<u8>>,
+    published: u8,
+}
+
+impl Twins {
+    fn new(listens: Vec<usize>) -> Self {
+        let identity = Identity { epoch: "e".into(), hash_keys: [1, 2, 3, 4] };
+        let settings = Settings { backlog_bytes: usize::MAX, ..Settings::default() };
+        let mut shard = Shard::new(0, 1, &identity, Arc::new(settings));
+        for slot in 0..CONNECTIONS {
+            shard.connect(id(slot));
+            shard.upgrade(id(slot), Encoding { interface: Interface::Raw, deflate_window_bits: None });
+            for number in (0..TOPICS).filter(|number| listens[slot as usize] & (1 << number) != 0) {
+                shard.subscribe(id(slot), topic(number), Start::Now);
+                assert!(matches!(shard.poll_event(), Some(Event::Subscribed { .. })));
+            }
+        }
+        Self { shard, listens, expected: BTreeMap::new(), written: BTreeMap::new(), published: 0 }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Publish { topic: number, bytes, by, echo } => {
+                self.published = self.published.wrapping_add(1);
+                let payload = vec![self.published; bytes];
+                for slot in (0..CONNECTIONS).filter(|slot| echo || *slot != by) {
+                    if self.listens[slot as usize] & (1 << number) != 0 {
+                        write_frame(self.expected.entry(slot).or_default(), OpCode::Binary, false, &payload);
+                    }
+                }
+                let (topic, payload) = (topic(number), Bytes::from(payload));
+                let draft = Draft { topic, key: None, kind: PayloadKind::Binary, payload, echo };
+                self.shard.publish(id(by), draft, false);
+            }
+            Step::Reply { to, bytes } => {
+                self.expected.entry(to).or_default().extend(vec![b'r'; bytes]);
+                self.shard.reply(id(to), &vec![b'r'; bytes]);
+            }
+            Step::Flush { writes, takes } => self.flush(writes, takes),
+        }
+    }
+
+    fn flush(&mut self, writes: usize, takes: usize) {
+        for _ in 0..writes {
+            let Some(connection) = self.shard.poll_flush() else { return };
+            let output = self.shard.output(connection);
+            let taken = takes.min(output.len());
+            self.written.entry(connection.slot).or_default().extend_from_slice(&output[..taken]);
+            self.shard.wrote(connection, taken);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_connection_is_written_its_frames_and_replies_in_order(
+        listens in proptest::collection::vec(0usize..(1 << TOPICS), CONNECTIONS as usize),
+        steps in proptest::collection::vec(step(), 1..60),
+    ) {
+        let mut twins = Twins::new(listens);
+        steps.iter().for_each(|step| twins.step(step));
+        twins.flush(usize::MAX, usize::MAX);
+        prop_assert!(!twins.shard.has_output());
+        prop_assert_eq!(twins.written, twins.expected);
+    }
+}
