@@ -1,0 +1,211 @@
+//! One running broker: a thread with an event loop for each core.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use core_affinity::CoreId;
+use fanwire_broker::history::HistoryLimits;
+use fanwire_broker::overflow::OverflowPolicy;
+use fanwire_broker::settings::{Settings, TopicRule, TopicSettings};
+use fanwire_broker::shard::{Identity, Shard};
+use fanwire_wire::topic::TopicOrPattern;
+use mio::{Poll, Waker};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::event_loop::{EventLoop, Parts, WAKER};
+use crate::listener::{self, BindError};
+use crate::mailbox::mailboxes;
+use crate::metrics::Metrics;
+use crate::site::{Control, Site};
+
+/// A broker that runs in threads of this process.
+///
+/// ```
+/// use fanwire::broker::Broker;
+/// use fanwire::config::Config;
+///
+/// let config = Config { listen: vec!["127.0.0.1:0".parse()?], ..Config::default() };
+/// let broker = Broker::start(config)?;
+/// println!("publish to http://{}/topics/prices.EURUSD", broker.addresses()[0]);
+/// broker.stopper().stop();
+/// broker.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Broker {
+    addresses: Vec<SocketAddr>,
+    site: Arc<Site>,
+    cores: Vec<JoinHandle<io::Result<()>>>,
+}
+
+/// Stops a broker from any thread.
+#[derive(Clone)]
+pub struct Stopper(Arc<Site>);
+
+impl Stopper {
+    /// Begins the ordered shutdown: what was accepted is routed and flushed, and every client told.
+    pub fn stop(&self) {
+        self.0.control.stop();
+    }
+}
+
+/// Why a broker does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    Listen(BindError),
+    /// The kernel has no random octets, which the epoch is made of.
+    Random(getrandom::Error),
+    /// The kernel refuses what an event loop needs.
+    Core(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(error) => error.fmt(f),
+            Self::Random(error) => write!(f, "no random octets for the epoch: {error}"),
+            Self::Core(error) => write!(f, "cannot start an event loop: {error}"),
+        }
+    }
+}
+
+impl Error for StartError {}
+
+impl From<BindError> for StartError {
+    fn from(error: BindError) -> Self {
+        Self::Listen(error)
+    }
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::Core(error)
+    }
+}
+
+impl Broker {
+    /// Listens, and starts a thread for each core. When this returns, clients can connect.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let identity = new_identity().map_err(StartError::Random)?;
+        let bound = listener::bind(&config.listen, config.cores, config.timeouts.patience())?;
+        let polls = (0..config.cores).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
+        let wakers = polls.iter().map(waker_of).collect::<io::Result<Vec<_>>>()?;
+        let site = Arc::new(site(&config, &identity, Control::new(wakers.clone())));
+        let settings = Arc::new(settings(config.settings, config.demo));
+        let clock = Clock::start();
+        let parts = polls.into_iter().zip(bound.listeners).zip(mailboxes(wakers)).enumerate();
+        let parts = parts.map(|(core, ((poll, listeners), mailbox))| Parts {
+            site: Arc::clone(&site),
+            poll,
+            listeners,
+            shard: Shard::new(core, config.cores, &identity, Arc::clone(&settings)),
+            mailbox,
+            metrics: site.metrics.core(core),
+            clock,
+        });
+        let pins = if config.pin { core_affinity::get_core_ids().unwrap_or_default() } else { Vec::new() };
+        let mut broker = Self { addresses: bound.addresses, site: Arc::clone(&site), cores: Vec::new() };
+        let event_loops = parts.map(EventLoop::new).collect::<io::Result<Vec<_>>>()?;
+        for (core, event_loop) in event_loops.into_iter().enumerate() {
+            broker.cores.push(start_core(core, event_loop, Arc::clone(&site), pins.get(core).copied())?);
+        }
+        Ok(broker)
+    }
+
+    /// Where it listens, in the order of the configuration, with the ports that were chosen for port 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The epoch of this run.
+    pub fn epoch(&self) -> &str {
+        &self.site.epoch
+    }
+
+    /// What stops it.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.site))
+    }
+
+    /// Waits until all cores have ended, which they do after [`Stopper::stop`]; the first error, if the kernel has failed
+    /// one.
+    pub fn join(self) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for core in self.cores {
+            let ended = core.join().unwrap_or_else(|_| Err(io::Error::other("an event loop panicked")));
+            outcome = outcome.and(ended);
+        }
+        outcome
+    }
+}
+
+fn waker_of(poll: &Poll) -> io::Result<Arc<Waker>> {
+    Waker::new(poll.registry(), WAKER).map(Arc::new)
+}
+
+fn site(config: &Config, identity: &Identity, control: Control) -> Site {
+    Site {
+        cores: config.cores,
+        epoch: Arc::clone(&identity.epoch),
+        max_message_bytes: config.settings.max_message_bytes,
+        max_subscriptions: config.settings.max_subscriptions,
+        compression: config.compression,
+        demo: config.demo,
+        timeouts: config.timeouts,
+        metrics: Metrics::new(config.cores),
+        control,
+    }
+}
+
+/// A thread that runs one event loop. If that ends early, the others stop too: they would wait for it.
+fn start_core(
+    core: usize,
+    event_loop: EventLoop,
+    site: Arc<Site>,
+    pin: Option<CoreId>,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    let stop_others = StopOnExit(site);
+    thread::Builder::new().name(format!("fanwire-{core}")).spawn(move || {
+        let _stop_others = stop_others;
+        if let Some(pin) = pin {
+            core_affinity::set_for_current(pin);
+        }
+        event_loop.run()
+    })
+}
+
+/// Stops the broker when it goes, however the thread that holds it ends.
+struct StopOnExit(Arc<Site>);
+
+impl Drop for StopOnExit {
+    fn drop(&mut self) {
+        self.0.control.stop();
+    }
+}
+
+/// A random epoch, and the random keys of the hash that gives topics their homes.
+fn new_identity() -> Result<Identity, getrandom::Error> {
+    let mut hash_keys = [0; 4];
+    for key in &mut hash_keys {
+        *key = getrandom::u64()?;
+    }
+    Ok(Identity { epoch: format!("{:016x}", getrandom::u64()?).into(), hash_keys })
+}
+
+/// The settings; the demo adds a history for its topics, so that its chat can be left and joined again. The
+/// operator's own rules come first.
+fn settings(mut settings: Settings, demo: bool) -> Settings {
+    const HISTORY: HistoryLimits =
+        HistoryLimits { messages: 1_000, bytes: 8 * 1024 * 1024, max_age_ms: Some(24 * 60 * 60 * 1_000) };
+    let patterns: &[&str] = if demo { &["demo.>", "chat.>"] } else { &[] };
+    settings.topics.extend(patterns.iter().map(|pattern| TopicRule {
+        matches: TopicOrPattern::parse(pattern).expect("these are patterns"),
+        settings: TopicSettings { history: Some(HISTORY), last_value: true, overflow: OverflowPolicy::Gap },
+    }));
+    settings
+}

@@ -1,0 +1,220 @@
+//! What the operator decides.
+//!
+//! ```text
+//!   flags ──► Flags ──┐
+//!                     ├──► resolve ──► Config, which holds; or the ConfigError that says why it cannot
+//!   file ───► File ───┘
+//! ```
+//!
+//! Flags win over the file, and the file over the defaults. `docs/fanwire.example.toml` explains every key.
+
+mod error;
+mod file;
+mod flags;
+mod resolve;
+mod units;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+use fanwire_broker::history::HistoryLimits;
+use fanwire_broker::settings::{Settings, TopicRule};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+pub use error::{ConfigError, Origin, Place, Problem};
+pub use units::BadValue;
+
+use crate::mailbox::MAX_CORES;
+use file::Source;
+use flags::{Action, CommandLine};
+use units::{Overflow, Period, Size};
+
+/// A configuration that holds: every value is in its range, and no two contradict each other.
+///
+/// Displayed, it is a configuration file that says the same.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen. Loopback unless told otherwise: a broker lets anybody in who reaches it.
+    pub listen: Vec<SocketAddr>,
+    /// Event loops, each on a thread of its own: 1 to 64.
+    pub cores: usize,
+    /// Whether each event loop is pinned to its core.
+    pub pin: bool,
+    /// Whether clients may negotiate permessage-deflate.
+    pub compression: bool,
+    /// Whether the demo pages and endpoints are served.
+    pub demo: bool,
+    /// How long what is waited for.
+    pub timeouts: Timeouts,
+    /// What is logged, and how.
+    pub log: LogConfig,
+    /// What holds for topics and messages.
+    pub settings: Settings,
+}
+
+/// How long the broker waits for what. A timer is late by up to 200 milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a whole request, from its first byte or from the start of the connection, in milliseconds.
+    pub handshake_ms: u64,
+    /// Silence after which a WebSocket peer is sent a ping, in milliseconds.
+    pub ping_ms: u64,
+    /// Pings in a row that may stay without an answer.
+    pub unanswered_pings: u32,
+    /// For the peer's part of a close, in milliseconds.
+    pub close_ms: u64,
+    /// For the next request of an HTTP connection that is kept alive, in milliseconds.
+    pub idle_http_ms: u64,
+    /// For all connections to be flushed and told, when the broker stops, in milliseconds.
+    pub drain_ms: u64,
+}
+
+impl Timeouts {
+    /// How long a peer may acknowledge nothing: as long as it may leave pings without an answer.
+    pub fn patience(&self) -> Duration {
+        Duration::from_millis(self.ping_ms * (u64::from(self.unanswered_pings) + 1))
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// The events that are written, by target and level.
+    pub level: Targets,
+}
+
+/// The form of a line of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object.
+    Json,
+}
+
+/// What the process was started for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// To run a broker.
+    Run(Box<Config>),
+    /// To say which configuration would hold: displayed, it is a file.
+    Check(Box<Config>),
+}
+
+impl Default for Config {
+    /// What holds when the operator says nothing.
+    fn default() -> Self {
+        Self {
+            listen: vec![(Ipv4Addr::LOCALHOST, 8080).into()],
+            cores: present_cores().min(MAX_CORES),
+            pin: false,
+            compression: true,
+            demo: false,
+            timeouts: Timeouts::default(),
+            log: LogConfig { format: LogFormat::Text, level: Targets::new().with_default(LevelFilter::INFO) },
+            settings: Settings::default(),
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            handshake_ms: 10_000,
+            // Below the 30 to 60 seconds after which proxies and routers forget a silent connection.
+            ping_ms: 25_000,
+            unanswered_pings: 2,
+            close_ms: 5_000,
+            idle_http_ms: 60_000,
+            drain_ms: 10_000,
+        }
+    }
+}
+
+/// The cores that the process may use.
+fn present_cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+impl Config {
+    /// What the process's arguments, the first of which is its name, and the file that they may name ask for.
+    pub fn from_args<A>(args: impl IntoIterator<Item = A>) -> Result<Invocation, ConfigError>
+    where
+        A: Into<OsString> + Clone,
+    {
+        let CommandLine { action, flags } = CommandLine::try_parse_from(args).map_err(ConfigError::Usage)?;
+        match action {
+            None => Self::from_flags(flags).map(Invocation::Run),
+            Some(Action::Check(flags)) => Self::from_flags(flags).map(Invocation::Check),
+        }
+    }
+
+    fn from_flags(mut flags: flags::Flags) -> Result<Box<Self>, ConfigError> {
+        let source = match flags.config.take() {
+            Some(path) => Source::read(path)?,
+            None => Source::default(),
+        };
+        resolve::resolve(flags, source.parse()?, &source).map(Box::new)
+    }
+}
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listen: Vec<_> = self.listen.iter().map(|address| format!("\"{address}\"")).collect();
+        writeln!(f, "listen = [{}]", listen.join(", "))?;
+        writeln!(f, "cores = {}", self.cores)?;
+        writeln!(f, "pin = {}", self.pin)?;
+        writeln!(f, "max_message = \"{}\"", Size(self.settings.max_message_bytes))?;
+        writeln!(f, "backlog = \"{}\"", Size(self.settings.backlog_bytes))?;
+        writeln!(f, "max_topics = {}", self.settings.max_topics)?;
+        writeln!(f, "max_subscriptions = {}", self.settings.max_subscriptions)?;
+        writeln!(f, "compression = {}", self.compression)?;
+        writeln!(f, "drain = \"{}\"", Period(self.timeouts.drain_ms))?;
+        writeln!(f, "demo = {}", self.demo)?;
+        self.timeouts.fmt(f)?;
+        self.log.fmt(f)?;
+        self.settings.topics.iter().try_for_each(|rule| write_rule(rule, f))
+    }
+}
+
+impl fmt::Display for Timeouts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n[timeouts]")?;
+        writeln!(f, "handshake = \"{}\"", Period(self.handshake_ms))?;
+        writeln!(f, "ping = \"{}\"", Period(self.ping_ms))?;
+        writeln!(f, "unanswered_pings = {}", self.unanswered_pings)?;
+        writeln!(f, "close = \"{}\"", Period(self.close_ms))?;
+        writeln!(f, "idle_http = \"{}\"", Period(self.idle_http_ms))
+    }
+}
+
+impl fmt::Display for LogConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n[log]")?;
+        writeln!(f, "format = \"{}\"", self.format)?;
+        writeln!(f, "level = \"{}\"", self.level)
+    }
+}
+
+fn write_rule(rule: &TopicRule, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "\n[[topics]]")?;
+    writeln!(f, "match = \"{}\"", rule.matches)?;
+    if let Some(HistoryLimits { messages, bytes, max_age_ms }) = rule.settings.history {
+        write!(f, "history = {{ messages = {messages}, bytes = \"{}\"", Size(bytes))?;
+        if let Some(max_age_ms) = max_age_ms {
+            write!(f, ", max_age = \"{}\"", Period(max_age_ms))?;
+        }
+        writeln!(f, " }}")?;
+    }
+    writeln!(f, "last_value = {}", rule.settings.last_value)?;
+    writeln!(f, "overflow = \"{}\"", Overflow(rule.settings.overflow))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! What can be wrong with a configuration. All of it is the operator's to put right, so each error says where it
+//! is, what is wrong, and what to do.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Why a configuration does not hold.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The command line cannot be understood, or asks for help or the version.
+    Usage(clap::Error),
+    /// The file cannot be read.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The file is not TOML, has a key that does not exist, or a value that its key does not take.
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What stands there.
+        excerpt: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A value that cannot hold, by itself or together with others.
+    Rejected {
+        /// Where it stands.
+        place: Place,
+        /// What is wrong with it.
+        problem: Problem,
+    },
+}
+
+/// Where a value was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its key in the file.
+    pub key: &'static str,
+    /// Who said it.
+    pub origin: Origin,
+}
+
+/// Who said a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody: it is the default.
+    Default,
+    /// The command line.
+    Flag,
+    /// The file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+}
+
+/// What is wrong with a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It is too small or too large.
+    OutOfRange {
+        /// The value.
+        given: String,
+        /// The smallest that is taken.
+        least: String,
+        /// The largest that is taken.
+        most: String,
+    },
+    /// An address is listened on twice, by its own name or as part of a wildcard.
+    AddressTaken {
+        /// The address.
+        address: SocketAddr,
+        /// The one that takes it.
+        by: SocketAddr,
+    },
+    /// There are not as many cores to pin to.
+    TooFewCores {
+        /// The event loops.
+        wanted: usize,
+        /// The cores of the machine.
+        present: usize,
+    },
+    /// A history is given without any bound.
+    UnboundedHistory,
+    /// A history cannot hold the largest message.
+    HistoryBelowMessage {
+        /// The history's bound.
+        bytes: String,
+        /// The bound on a message.
+        max_message: String,
+    },
+    /// An earlier rule matches whatever this one does.
+    RuleWithoutEffect {
+        /// The rule.
+        rule: String,
+        /// The earlier one.
+        earlier: String,
+    },
+}
+
+impl ConfigError {
+    /// Tells the operator, and says how the process ends: help and the version go to standard output, with 0;
+    /// everything else to standard error, with 2.
+    pub fn report(&self) -> ExitCode {
+        match self {
+            Self::Usage(error) => {
+                // Nothing can be said about an output that cannot be written to.
+                let _ = error.print();
+                if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+            }
+            error => {
+                eprintln!("fanwire: {error}");
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(error) => error.fmt(f),
+            Self::Unreadable { path, error } => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Malformed { path, line, excerpt, problem } => {
+                write!(f, "{}:{line}: {problem}\n    {excerpt}", path.display())
+            }
+            Self::Rejected { place, problem } => write!(f, "{place}: {problem}"),
+        }
+    }
+}
+
+impl Error for ConfigError {}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Origin::Default => write!(f, "the default of {}", self.key),
+            Origin::Flag => write!(f, "--{}", self.key.replace(['_', '.'], "-")),
+            Origin::File { path, line } => write!(f, "{}:{line}: {}", path.display(), self.key),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfRange { given, least, most } => write!(f, "{given} is not between {least} and {most}"),
+            Self::AddressTaken { address, by } if address == by => {
+                write!(f, "{address} is there twice; leave one out")
+            }
+            Self::AddressTaken { address, by } => {
+                write!(f, "{address} is part of {by}, which is there too; leave one out")
+            }
+            Self::TooFewCores { wanted, present } => {
+                write!(
+                    f,
+                    "{wanted} event loops cannot be pinned to {present} cores; lower cores, or do not pin"
+                )
+            }
+            Self::UnboundedHistory => f.write_str(
+                "a history needs a bound: messages, bytes or max_age; leave history out to keep no messages",
+            ),
+            Self::HistoryBelowMessage { bytes, max_message } => write!(
+                f,
+                "{bytes} cannot hold one message of max_message ({max_message}); raise one or lower the other"
+            ),
+            Self::RuleWithoutEffect { rule, earlier } => write!(
+                f,
+                "{rule:?} has no effect, because {earlier:?} stands before it and matches the same topics; \
+                 move it up, or leave it out"
+            ),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The configuration file: its keys, and where in it they stand.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use toml::Spanned;
+
+use super::LogFormat;
+use super::error::ConfigError;
+use super::units::{Address, BadValue, Count, Level, Match, Overflow, Period, Size, Switch};
+
+/// What a file says. What it does not say is decided elsewhere.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub(super) listen: Option<Written<Vec<Address>>>,
+    pub(super) cores: Option<Written<Count>>,
+    pub(super) pin: Option<Written<Switch>>,
+    pub(super) max_message: Option<Written<Size>>,
+    pub(super) backlog: Option<Written<Size>>,
+    pub(super) max_topics: Option<Written<Count>>,
+    pub(super) max_subscriptions: Option<Written<Count>>,
+    pub(super) compression: Option<Written<Switch>>,
+    pub(super) drain: Option<Written<Period>>,
+    pub(super) demo: Option<Written<Switch>>,
+    #[serde(default)]
+    pub(super) timeouts: TimeoutsTable,
+    #[serde(default)]
+    pub(super) log: LogTable,
+    #[serde(default)]
+    pub(super) topics: Vec<TopicTable>,
+}
+
+/// `[timeouts]`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TimeoutsTable {
+    pub(super) handshake: Option<Written<Period>>,
+    pub(super) ping: Option<Written<Period>>,
+    pub(super) unanswered_pings: Option<Written<Count>>,
+    pub(super) close: Option<Written<Period>>,
+    pub(super) idle_http: Option<Written<Period>>,
+}
+
+/// `[log]`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogTable {
+    pub(super) format: Option<Written<LogFormat>>,
+    pub(super) level: Option<Written<Level>>,
+}
+
+/// One of the `[[topics]]`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TopicTable {
+    #[serde(rename = "match")]
+    pub(super) matches: Written<Match>,
+    #[serde(default, deserialize_with = "table")]
+    pub(super) history: Option<Written<HistoryTable>>,
+    pub(super) last_value: Option<Written<Switch>>,
+    pub(super) overflow: Option<Written<Overflow>>,
+}
+
+/// `history` of one of the `[[topics]]`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HistoryTable {
+    pub(super) messages: Option<Written<Count>>,
+    pub(super) bytes: Option<Written<Size>>,
+    pub(super) max_age: Option<Written<Period>>,
+}
+
+/// A value, and where it stands.
+#[derive(Debug)]
+pub(super) struct Written<T> {
+    pub(super) value: T,
+    /// In bytes from the start of the file.
+    pub(super) offset: usize,
+}
+
+impl<T> Written<T> {
+    fn new<U>(spanned: Spanned<U>, into_value: impl FnOnce(U) -> T) -> Self {
+        Self { offset: spanned.span().start, value: into_value(spanned.into_inner()) }
+    }
+}
+
+impl<'de, T: FromStr<Err = BadValue>> Deserialize<'de> for Written<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Spanned::deserialize(deserializer).map(|spanned| Self::new(spanned, |Text(value)| value))
+    }
+}
+
+fn one_or_several<'de, T, D>(deserializer: D) -> Result<Option<Written<Vec<T>>>, D::Error>
+where
+    T: FromStr<Err = BadValue>,
+    D: Deserializer<'de>,
+{
+    Spanned::deserialize(deserializer).map(|spanned| Some(Written::new(spanned, |List(values)| values)))
+}
+
+fn table<'de, T, D>(deserializer: D) -> Result<Option<Written<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Spanned::deserialize(deserializer).map(|spanned| Some(Written::new(spanned, |table| table)))
+}
+
+/// A value written as text, as a flag's is; numbers and booleans may go without quotes.
+struct Text<T>(T);
+
+impl<'de, T: FromStr<Err = BadValue>> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor(PhantomData))
+    }
+}
+
+struct TextVisitor<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = BadValue>> Visitor<'_> for TextVisitor<T> {
+    type Value = Text<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text in quotes, a whole number, true or false")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<T>, E> {
+        text.parse().map(Text).map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Text<T>, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Text<T>, E> {
+        self.visit_str(&value.to_string())
+    }
+}
+
+/// One such value, or several in brackets.
+struct List<T>(Vec<T>);
+
+impl<'de, T: FromStr<Err = BadValue>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ListVisitor(PhantomData))
+    }
+}
+
+struct ListVisitor<T>(PhantomData<T>);
+
+impl<'de, T: FromStr<Err = BadValue>> Visitor<'de> for ListVisitor<T> {
+    type Value = List<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text in quotes, or a list of them in brackets")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<List<T>, E> {
+        text.parse().map(|value| List(vec![value])).map_err(E::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<List<T>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Text(value)) = values.next_element()? {
+            list.push(value);
+        }
+        if list.is_empty() {
+            return Err(de::Error::custom("the list is empty; leave the key out for the default"));
+        }
+        Ok(List(list))
+    }
+}
+
+/// A file's text. Without a file it is empty, which says as little.
+#[derive(Debug, Default)]
+pub(super) struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+impl Source {
+    /// The `text` of the file at `path`.
+    pub(super) fn new(path: PathBuf, text: String) -> Self {
+        Self { path, text }
+    }
+
+    /// Reads the file at `path`.
+    pub(super) fn read(path: PathBuf) -> Result<Self, ConfigError> {
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Self::new(path, text)),
+            Err(error) => Err(ConfigError::Unreadable { path, error }),
+        }
+    }
+
+    /// What the file says.
+    pub(super) fn parse(&self) -> Result<File, ConfigError> {
+        toml::from_str(&self.text).map_err(|error| {
+            let line = self.line_at(error.span().map_or(0, |span| span.start));
+            let excerpt = self.text.lines().nth(line - 1).unwrap_or_default().trim().to_owned();
+            ConfigError::Malformed {
+                path: self.path.clone(),
+                line,
+                excerpt,
+                problem: error.message().to_owned(),
+            }
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The number of the line that the byte at `offset` is in, from 1.
+    pub(super) fn line_at(&self, offset: usize) -> usize {
+        1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+    }
+}

@@ -1,0 +1,303 @@
+//! One configuration from flags, file and defaults, if it can hold.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+
+use fanwire_broker::history::HistoryLimits;
+use fanwire_broker::overflow::OverflowPolicy;
+use fanwire_broker::settings::{Settings, TopicRule, TopicSettings};
+use fanwire_wire::limits::MAX_MAX_MESSAGE_BYTES;
+
+use super::error::{ConfigError, Origin, Place, Problem};
+use super::file::{File, HistoryTable, Source, TimeoutsTable, TopicTable, Written};
+use super::flags::Flags;
+use super::units::{Address, Count, Level, Match, Period, Size, Switch};
+use super::{Config, LogConfig, Timeouts, present_cores};
+use crate::mailbox::MAX_CORES;
+use crate::timer::RESOLUTION_MS;
+
+const KIB: usize = 1024;
+const HOUR_MS: u64 = 60 * 60 * 1000;
+
+/// Below this not every command fits.
+const MIN_MAX_MESSAGE: Size = Size(KIB);
+
+/// A backlog may be smaller than a message, but not so small that receipts do not fit.
+const MIN_BACKLOG: Size = Size(4 * KIB);
+
+/// All backlogs together are to fit into memory: more than this for one is a slip of the pen.
+const MAX_BACKLOG: Size = Size(KIB * KIB * KIB);
+
+/// Rows are kept in tables with 32-bit places.
+const MAX_TABLE: Count = Count(u32::MAX as usize);
+
+/// A shorter one could not be told from a longer one.
+const MIN_TIMEOUT: Period = Period(RESOLUTION_MS);
+
+/// A day without a sign of life is a slip of the pen.
+const MAX_TIMEOUT: Period = Period(24 * HOUR_MS);
+
+/// With [`MAX_TIMEOUT`], so that the kernel takes the patience that results.
+const MAX_UNANSWERED_PINGS: Count = Count(20);
+
+const _: () = assert!(MAX_TIMEOUT.0 * (MAX_UNANSWERED_PINGS.0 as u64 + 1) <= i32::MAX as u64);
+
+/// A longer drain is the operator's to end with a signal.
+const MAX_DRAIN: Period = Period(HOUR_MS);
+
+/// The bounds of a history that names another: so many messages, of so many bytes.
+const DEFAULT_HISTORY_MESSAGES: usize = 1000;
+/// See [`DEFAULT_HISTORY_MESSAGES`]. It is never smaller than a message.
+const DEFAULT_HISTORY_BYTES: usize = 8 * KIB * KIB;
+
+/// Histories beyond these are a job for a log on disk.
+const MAX_HISTORY_MESSAGES: Count = Count(1_000_000_000);
+const MAX_HISTORY_BYTES: Size = Size(1024 * KIB * KIB * KIB);
+const MAX_AGE: Period = Period(365 * 24 * HOUR_MS);
+
+/// What flags and file ask for together, if it can hold.
+pub(super) fn resolve(flags: Flags, file: File, source: &Source) -> Result<Config, ConfigError> {
+    let source = Sayings(source);
+    let default = Config::default();
+    let listen = (!flags.listen.is_empty()).then_some(flags.listen);
+    let listen = source.said("listen", listen, file.listen, addresses(&default.listen));
+    let cores = source.said("cores", flags.cores, file.cores, Count(default.cores));
+    let cores = cores.within(Count(1), Count(MAX_CORES))?.0;
+    let pin = source.said("pin", flags.pin, file.pin, Switch(default.pin));
+    let compression =
+        source.said("compression", flags.compression, file.compression, Switch(default.compression));
+    let drain = source.said("drain", flags.drain, file.drain, Period(default.timeouts.drain_ms));
+    let demo = source.said("demo", flags.demo, file.demo, Switch(default.demo));
+    let max = default.settings;
+    let max_message =
+        source.said("max_message", flags.max_message, file.max_message, Size(max.max_message_bytes));
+    let backlog = source.said("backlog", flags.backlog, file.backlog, Size(max.backlog_bytes));
+    let max_topics = source.said("max_topics", flags.max_topics, file.max_topics, Count(max.max_topics));
+    let max_subscriptions = source.said(
+        "max_subscriptions",
+        flags.max_subscriptions,
+        file.max_subscriptions,
+        Count(max.max_subscriptions),
+    );
+    let max_message = max_message.within(MIN_MAX_MESSAGE, Size(MAX_MAX_MESSAGE_BYTES))?;
+    Ok(Config {
+        listen: distinct(&listen)?,
+        cores,
+        pin: pinnable(&pin, cores)?,
+        compression: compression.value.0,
+        demo: demo.value.0,
+        timeouts: Timeouts {
+            drain_ms: drain.within(Period(0), MAX_DRAIN)?.0,
+            ..source.timeouts(file.timeouts, default.timeouts)?
+        },
+        log: LogConfig {
+            format: source.said("log.format", flags.log_format, file.log.format, default.log.format).value,
+            level: source
+                .said("log.level", flags.log_level, file.log.level, Level(default.log.level))
+                .value
+                .0,
+        },
+        settings: Settings {
+            topics: source.rules(file.topics, max_message)?,
+            backlog_bytes: backlog.within(MIN_BACKLOG, MAX_BACKLOG)?.0,
+            max_message_bytes: max_message.0,
+            max_topics: max_topics.within(Count(1), MAX_TABLE)?.0,
+            max_subscriptions: max_subscriptions.within(Count(1), MAX_TABLE)?.0,
+            ..max
+        },
+    })
+}
+
+/// A value that holds unless it is rejected, and who said it.
+struct Said<T> {
+    value: T,
+    place: Place,
+}
+
+impl<T> Said<T> {
+    fn rejected(&self, problem: Problem) -> ConfigError {
+        ConfigError::Rejected { place: self.place.clone(), problem }
+    }
+}
+
+impl<T: Copy + PartialOrd + Display> Said<T> {
+    fn within(&self, least: T, most: T) -> Result<T, ConfigError> {
+        let value = self.value;
+        if (least..=most).contains(&value) {
+            return Ok(value);
+        }
+        let [given, least, most] = [value, least, most].map(|value| value.to_string());
+        Err(self.rejected(Problem::OutOfRange { given, least, most }))
+    }
+}
+
+/// Decides who has the say, and remembers it.
+struct Sayings<'a>(&'a Source);
+
+impl Sayings<'_> {
+    fn said<T>(&self, key: &'static str, flag: Option<T>, file: Option<Written<T>>, default: T) -> Said<T> {
+        let (value, origin) = match (flag, file) {
+            (Some(value), _) => (value, Origin::Flag),
+            (None, Some(written)) => (written.value, self.origin(written.offset)),
+            (None, None) => (default, Origin::Default),
+        };
+        Said { value, place: Place { key, origin } }
+    }
+
+    fn written<T>(&self, key: &'static str, written: Written<T>) -> Said<T> {
+        Said { value: written.value, place: Place { key, origin: self.origin(written.offset) } }
+    }
+
+    fn origin(&self, offset: usize) -> Origin {
+        Origin::File { path: self.0.path().to_owned(), line: self.0.line_at(offset) }
+    }
+
+    fn timeouts(&self, table: TimeoutsTable, default: Timeouts) -> Result<Timeouts, ConfigError> {
+        let period = |key, written, default_ms| {
+            self.said(key, None, written, Period(default_ms)).within(MIN_TIMEOUT, MAX_TIMEOUT)
+        };
+        let unanswered_pings = Count(default.unanswered_pings as usize);
+        let unanswered_pings =
+            self.said("timeouts.unanswered_pings", None, table.unanswered_pings, unanswered_pings);
+        Ok(Timeouts {
+            handshake_ms: period("timeouts.handshake", table.handshake, default.handshake_ms)?.0,
+            ping_ms: period("timeouts.ping", table.ping, default.ping_ms)?.0,
+            unanswered_pings: unanswered_pings.within(Count(1), MAX_UNANSWERED_PINGS)?.0 as u32,
+            close_ms: period("timeouts.close", table.close, default.close_ms)?.0,
+            idle_http_ms: period("timeouts.idle_http", table.idle_http, default.idle_http_ms)?.0,
+            drain_ms: default.drain_ms,
+        })
+    }
+
+    fn rules(&self, tables: Vec<TopicTable>, max_message: Size) -> Result<Vec<TopicRule>, ConfigError> {
+        let mut rules: Vec<TopicRule> = Vec::with_capacity(tables.len());
+        for table in tables {
+            let Said { value: Match(matches), place } = self.written("match", table.matches);
+            if let Some(earlier) = rules.iter().find(|rule| covers(rule.matches.as_str(), matches.as_str())) {
+                let (rule, earlier) = (matches.to_string(), earlier.matches.to_string());
+                return Err(ConfigError::Rejected {
+                    place,
+                    problem: Problem::RuleWithoutEffect { rule, earlier },
+                });
+            }
+            let history = table.history.map(|history| self.history(history, max_message)).transpose()?;
+            let last_value = table.last_value.is_none_or(|written| written.value.0);
+            let overflow = table.overflow.map_or(OverflowPolicy::default(), |written| written.value.0);
+            rules.push(TopicRule { matches, settings: TopicSettings { history, last_value, overflow } });
+        }
+        Ok(rules)
+    }
+
+    fn history(&self, table: Written<HistoryTable>, max_message: Size) -> Result<HistoryLimits, ConfigError> {
+        let Said { value: table, place } = self.written("history", table);
+        let HistoryTable { messages, bytes, max_age } = table;
+        if messages.is_none() && bytes.is_none() && max_age.is_none() {
+            return Err(ConfigError::Rejected { place, problem: Problem::UnboundedHistory });
+        }
+        let messages = self.said("history.messages", None, messages, Count(DEFAULT_HISTORY_MESSAGES));
+        let bytes = self.said("history.bytes", None, bytes, Size(DEFAULT_HISTORY_BYTES).max(max_message));
+        if bytes.value < max_message {
+            let (bytes_text, max_message) = (bytes.value.to_string(), max_message.to_string());
+            return Err(bytes.rejected(Problem::HistoryBelowMessage { bytes: bytes_text, max_message }));
+        }
+        let max_age =
+            max_age.map(|max_age| self.written("history.max_age", max_age).within(MIN_TIMEOUT, MAX_AGE));
+        Ok(HistoryLimits {
+            messages: messages.within(Count(1), MAX_HISTORY_MESSAGES)?.0,
+            bytes: bytes.within(max_message, MAX_HISTORY_BYTES)?.0,
+            max_age_ms: max_age.transpose()?.map(|max_age| max_age.0),
+        })
+    }
+}
+
+fn addresses(listen: &[SocketAddr]) -> Vec<Address> {
+    listen.iter().copied().map(Address).collect()
+}
+
+/// The addresses, of which none takes another. Two ports that the kernel chooses are different.
+fn distinct(listen: &Said<Vec<Address>>) -> Result<Vec<SocketAddr>, ConfigError> {
+    let mut distinct: Vec<SocketAddr> = Vec::with_capacity(listen.value.len());
+    for &Address(address) in &listen.value {
+        if let Some(&by) = distinct.iter().find(|other| overlap(address, **other)) {
+            let (address, by) = if address.ip().is_unspecified() { (by, address) } else { (address, by) };
+            return Err(listen.rejected(Problem::AddressTaken { address, by }));
+        }
+        distinct.push(address);
+    }
+    Ok(distinct)
+}
+
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_port = one.port() == other.port() && one.port() != 0;
+    let same_protocol = one.is_ipv4() == other.is_ipv4();
+    let same_host = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    same_port && same_protocol && same_host
+}
+
+fn pinnable(pin: &Said<Switch>, cores: usize) -> Result<bool, ConfigError> {
+    let present = present_cores();
+    if pin.value.0 && cores > present {
+        return Err(pin.rejected(Problem::TooFewCores { wanted: cores, present }));
+    }
+    Ok(pin.value.0)
+}
+
+/// Whether every topic that `narrow` (a topic or pattern) matches is matched by `wide` too.
+fn covers(wide: &str, narrow: &str) -> bool {
+    let (mut wide, mut narrow) = (wide.split('.'), narrow.split('.'));
+    loop {
+        match (wide.next(), narrow.next()) {
+            (Some(">"), Some(_)) | (None, None) => return true,
+            (Some("*"), Some(token)) if token != ">" => {}
+            (Some(wide), Some(narrow)) if wide == narrow => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanwire_wire::topic::TopicOrPattern;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn topics_of_up_to(tokens: usize) -> Vec<String> {
+        let mut topics = vec![String::new()];
+        let mut all = Vec::new();
+        for _ in 0..tokens {
+            let longer = |topic: &String| ["a", "b", "c"].map(|token| format!("{topic}.{token}"));
+            topics = topics.iter().flat_map(longer).collect();
+            all.extend(topics.iter().map(|topic| topic[1..].to_owned()));
+        }
+        all
+    }
+
+    fn topic_or_pattern() -> impl Strategy<Value = String> {
+        let token = prop_oneof![Just("a"), Just("b"), Just("*")];
+        (prop::collection::vec(token, 0..4), any::<bool>()).prop_filter_map(
+            "it is empty",
+            |(mut tokens, has_tail)| {
+                tokens.extend(has_tail.then_some(">"));
+                (!tokens.is_empty()).then(|| tokens.join("."))
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_rule_covers_another_exactly_if_it_matches_all_its_topics(
+            wide in topic_or_pattern(),
+            narrow in topic_or_pattern(),
+        ) {
+            // A token that neither names, and one more than either has, stand for all others.
+            let matched = |by: &str| {
+                let by = TopicOrPattern::parse(by).unwrap();
+                move |topic: &&String| by.matches(topic)
+            };
+            let topics = topics_of_up_to(5);
+            let all = topics.iter().filter(matched(&narrow)).all(|topic| matched(&wide)(&topic));
+            prop_assert_eq!(covers(&wide, &narrow), all);
+        }
+    }
+}

@@ -1,0 +1,315 @@
+use fanwire_broker::overflow::OverflowPolicy;
+
+use super::*;
+
+/// What holds with these flags and a file of this text.
+fn config(flags: &[&str], file: &str) -> Result<Config, ConfigError> {
+    let line = CommandLine::try_parse_from([&["fanwire"], flags].concat()).map_err(ConfigError::Usage)?;
+    let source = Source::new("test.toml".into(), file.to_owned());
+    resolve::resolve(line.flags, source.parse()?, &source)
+}
+
+/// What is said about a file that does not hold.
+fn complaint(file: &str) -> String {
+    config(&[], file).expect_err(file).to_string()
+}
+
+#[test]
+fn an_empty_file_changes_nothing() {
+    assert_eq!(config(&[], "").unwrap().to_string(), Config::default().to_string());
+}
+
+#[test]
+fn what_holds_is_displayed_as_a_file_that_says_the_same() {
+    let file = r#"
+        listen = ["127.0.0.1:1", "[::1]:2"]
+        cores = 3
+        max_message = 2000
+        backlog = "1MiB"
+        max_topics = 5
+        max_subscriptions = 6
+        compression = false
+        drain = "0ms"
+        demo = true
+        timeouts = { handshake = "1s", ping = "2s", unanswered_pings = 3, close = "1500ms", idle_http = "2h" }
+        log = { format = "json", level = "warn,fanwire=debug" }
+        [[topics]]
+        match = "prices.*.bid"
+        history = { messages = 7, max_age = "8d" }
+        last_value = false
+        overflow = "disconnect"
+        [[topics]]
+        match = "prices.>"
+    "#;
+    let displayed = config(&[], file).unwrap().to_string();
+    assert_ne!(displayed, Config::default().to_string());
+    assert_eq!(config(&[], &displayed).unwrap().to_string(), displayed);
+    for said in [
+        "listen = [\"127.0.0.1:1\", \"[::1]:2\"]",
+        "cores = 3",
+        "max_message = \"2000B\"",
+        "backlog = \"1MiB\"",
+        "max_topics = 5",
+        "max_subscriptions = 6",
+        "compression = false",
+        "drain = \"0ms\"",
+        "demo = true",
+        "handshake = \"1s\"\nping = \"2s\"\nunanswered_pings = 3\nclose = \"1500ms\"\nidle_http = \"2h\"",
+        "format = \"json\"",
+        "fanwire=debug",
+        "match = \"prices.*.bid\"\nhistory = { messages = 7, bytes = \"8MiB\", max_age = \"8d\" }\nlast_value = false",
+        "overflow = \"disconnect\"\n\n[[topics]]\nmatch = \"prices.>\"\nlast_value = true\noverflow = \"gap\"",
+    ] {
+        assert!(displayed.contains(said), "{said} in\n{displayed}");
+    }
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let file = r#"
+        listen = "127.0.0.1:1"
+        cores = 3
+        pin = true
+        max_message = "2KiB"
+        backlog = "8KiB"
+        max_topics = 5
+        max_subscriptions = 6
+        compression = true
+        drain = "1s"
+        demo = true
+        log = { format = "json", level = "warn" }
+    "#;
+    let flags = "--listen 127.0.0.1:8 --listen 127.0.0.1:9 --cores 1 --pin=false --max-message 4KiB --backlog 16KiB \
+        --max-topics 50 --max-subscriptions 60 --compression=false --drain 2s --demo=false --log-format text \
+        --log-level error";
+    let with_flags = config(&flags.split_whitespace().collect::<Vec<_>>(), file).unwrap();
+    let same_in_file = r#"
+        listen = ["127.0.0.1:8", "127.0.0.1:9"]
+        cores = 1
+        max_message = "4KiB"
+        backlog = "16KiB"
+        max_topics = 50
+        max_subscriptions = 60
+        compression = false
+        drain = "2s"
+        log.level = "error"
+    "#;
+    assert_eq!(with_flags.to_string(), config(&[], same_in_file).unwrap().to_string());
+}
+
+#[test]
+fn a_switch_without_a_value_is_on() {
+    let config =
+        config(&["--demo", "--pin", "--compression", "--cores", "1"], "compression = false").unwrap();
+    assert!(config.demo && config.pin && config.compression);
+}
+
+#[test]
+fn a_history_has_a_documented_bound_in_every_direction() {
+    let limits = |history: &str, max_message: &str| {
+        let file =
+            format!("max_message = \"{max_message}\"\ntopics = [{{ match = \"a\", history = {history} }}]");
+        config(&[], &file).unwrap().settings.topics[0].settings.history.unwrap()
+    };
+    let of = |messages, bytes, max_age_ms| HistoryLimits { messages, bytes, max_age_ms };
+    assert_eq!(limits("{ messages = 5 }", "1MiB"), of(5, 8 << 20, None));
+    assert_eq!(limits("{ bytes = \"2MiB\" }", "1MiB"), of(1000, 2 << 20, None));
+    assert_eq!(limits("{ max_age = \"1m\" }", "1MiB"), of(1000, 8 << 20, Some(60_000)));
+    assert_eq!(limits("{ messages = 5 }", "16MiB"), of(5, 16 << 20, None));
+}
+
+#[test]
+fn a_rule_says_only_what_differs() {
+    let config = config(&[], "topics = [{ match = \"a\" }]").unwrap();
+    let settings = &config.settings.topics[0].settings;
+    assert_eq!((settings.history, settings.last_value, settings.overflow), (None, true, OverflowPolicy::Gap));
+}
+
+#[test]
+fn a_file_that_cannot_be_understood_is_told_line_excerpt_and_remedy() {
+    let cases = [
+        ("cores = 1\nlisten =", "test.toml:2: ", "listen ="),
+        (
+            "cores = 1\n\ncorse = 1",
+            "test.toml:3: unknown field `corse`, expected one of `listen`, `cores`",
+            "corse = 1",
+        ),
+        (
+            "[timeouts]\npong = 1",
+            "test.toml:2: unknown field `pong`, expected one of `handshake`",
+            "pong = 1",
+        ),
+        ("cores = 1\ncores = 2", "test.toml:2: duplicate key", "cores = 2"),
+        ("cores = -1", "test.toml:1: \"-1\" is not a whole number", "cores = -1"),
+        (
+            "cores = 1.5",
+            "test.toml:1: invalid type: floating point `1.5`, expected a text in quotes",
+            "cores = 1.5",
+        ),
+        ("\nmax_message = \"1MB\"", "test.toml:2: \"1MB\" is not a size such as", "max_message = \"1MB\""),
+        ("drain = 10", "test.toml:1: \"10\" is not a length of time such as 500ms, 10s", "drain = 10"),
+        ("pin = \"yes\"", "test.toml:1: \"yes\" is not true or false", "pin = \"yes\""),
+        (
+            "listen = \"localhost\"",
+            "test.toml:1: \"localhost\" is not an address such as",
+            "listen = \"localhost\"",
+        ),
+        ("listen = [\n\"127.0.0.1:1\",\n\"x\"]", "test.toml:3: \"x\" is not an address", "\"x\"]"),
+        ("listen = []", "test.toml:1: the list is empty; leave the key out", "listen = []"),
+        ("[log]\nlevel = \"inof\"", "test.toml:2: \"inof\" is not a log level", "level = \"inof\""),
+        (
+            "[log]\nformat = \"xml\"",
+            "test.toml:2: \"xml\" is not a log format: text or json",
+            "format = \"xml\"",
+        ),
+        ("[[topics]]\noverflow = \"gap\"", "test.toml:1: missing field `match`", "[[topics]]"),
+        (
+            "[[topics]]\nmatch = \"a..b\"",
+            "test.toml:2: \"a..b\" is not a topic or pattern: ",
+            "match = \"a..b\"",
+        ),
+        (
+            "[[topics]]\nmatch = \"a\"\noverflow = \"conflate\"",
+            "test.toml:3: \"conflate\" is not an overflow policy: gap or disconnect",
+            "overflow = \"conflate\"",
+        ),
+        (
+            "[[topics]]\nmatch = \"a\"\nhistory = { message = 1 }",
+            "test.toml:3: unknown field `message`, expected one of `messages`, `bytes`, `max_age`",
+            "history = { message = 1 }",
+        ),
+    ];
+    for (file, problem, excerpt) in cases {
+        let complaint = complaint(file);
+        assert!(complaint.starts_with(problem), "{file}\n→ {complaint}");
+        assert!(complaint.ends_with(&format!("\n    {excerpt}")), "{file}\n→ {complaint}");
+    }
+}
+
+#[test]
+fn a_value_out_of_range_is_told_the_range() {
+    let cases = [
+        ("cores = 0", "test.toml:1: cores: 0 is not between 1 and 64"),
+        ("cores = 65", "test.toml:1: cores: 65 is not between 1 and 64"),
+        ("max_message = 1000", "test.toml:1: max_message: 1000B is not between 1KiB and 64MiB"),
+        ("max_message = \"65MiB\"", "test.toml:1: max_message: 65MiB is not between 1KiB and 64MiB"),
+        ("backlog = \"3KiB\"", "test.toml:1: backlog: 3KiB is not between 4KiB and 1GiB"),
+        ("max_topics = 0", "test.toml:1: max_topics: 0 is not between 1 and 4294967295"),
+        ("max_subscriptions = 0", "test.toml:1: max_subscriptions: 0 is not between 1 and 4294967295"),
+        ("drain = \"2h\"", "test.toml:1: drain: 2h is not between 0ms and 1h"),
+        ("[timeouts]\nping = \"50ms\"", "test.toml:2: timeouts.ping: 50ms is not between 100ms and 1d"),
+        ("[timeouts]\nclose = \"2d\"", "test.toml:2: timeouts.close: 2d is not between 100ms and 1d"),
+        (
+            "[timeouts]\nhandshake = \"0s\"",
+            "test.toml:2: timeouts.handshake: 0ms is not between 100ms and 1d",
+        ),
+        (
+            "[timeouts]\nidle_http = \"0s\"",
+            "test.toml:2: timeouts.idle_http: 0ms is not between 100ms and 1d",
+        ),
+        (
+            "[timeouts]\nunanswered_pings = 0",
+            "test.toml:2: timeouts.unanswered_pings: 0 is not between 1 and 20",
+        ),
+        (
+            "[[topics]]\nmatch = \"a\"\nhistory.messages = 0",
+            "test.toml:3: history.messages: 0 is not between 1 and 1000000000",
+        ),
+        (
+            "[[topics]]\nmatch = \"a\"\nhistory.max_age = \"0s\"",
+            "test.toml:3: history.max_age: 0ms is not between 100ms and 365d",
+        ),
+    ];
+    for (file, expected) in cases {
+        assert_eq!(complaint(file), expected, "{file}");
+    }
+    let error = config(&["--cores", "65"], "cores = 1").unwrap_err();
+    assert_eq!(error.to_string(), "--cores: 65 is not between 1 and 64");
+}
+
+#[test]
+fn values_that_contradict_each_other_are_told_which_and_what_to_do() {
+    let cases = [
+        (
+            "listen = [\"127.0.0.1:1\", \"127.0.0.1:1\"]",
+            "test.toml:1: listen: 127.0.0.1:1 is there twice; leave one out",
+        ),
+        (
+            "listen = [\"127.0.0.1:1\", \"0.0.0.0:1\"]",
+            "test.toml:1: listen: 127.0.0.1:1 is part of 0.0.0.0:1, which is there too; leave one out",
+        ),
+        (
+            "[[topics]]\nmatch = \"a\"\n\nhistory = {}",
+            "test.toml:4: history: a history needs a bound: messages, bytes or max_age; leave history out to keep no \
+             messages",
+        ),
+        (
+            "max_message = \"4MiB\"\n[[topics]]\nmatch = \"a\"\nhistory = { bytes = \"2MiB\" }",
+            "test.toml:4: history.bytes: 2MiB cannot hold one message of max_message (4MiB); raise one or lower the \
+             other",
+        ),
+        (
+            "[[topics]]\nmatch = \"a.>\"\n[[topics]]\nmatch = \"b\"\n[[topics]]\nmatch = \"a.*\"",
+            "test.toml:6: match: \"a.*\" has no effect, because \"a.>\" stands before it and matches the same topics; \
+             move it up, or leave it out",
+        ),
+    ];
+    for (file, expected) in cases {
+        assert_eq!(complaint(file), expected, "{file}");
+    }
+    let error = config(&["--pin", "--cores", "64"], "").map(drop);
+    if present_cores() < 64 {
+        assert!(error.unwrap_err().to_string().starts_with("--pin: 64 event loops cannot be pinned to "));
+    }
+}
+
+#[test]
+fn addresses_side_by_side_are_no_contradiction() {
+    for file in [
+        "listen = [\"127.0.0.1:0\", \"127.0.0.1:0\"]",
+        "listen = [\"127.0.0.1:1\", \"127.0.0.1:2\"]",
+        "listen = [\"0.0.0.0:1\", \"[::]:1\"]",
+        "listen = [\"127.0.0.1:1\", \"127.0.0.2:1\"]",
+    ] {
+        assert!(config(&[], file).is_ok(), "{file}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let error = Config::from_args(["fanwire", "--config", "/nonexistent/fanwire.toml"]).unwrap_err();
+    assert!(error.to_string().starts_with("cannot read /nonexistent/fanwire.toml: "), "{error}");
+}
+
+#[test]
+fn a_check_takes_the_same_flags_as_a_run() {
+    let run = Config::from_args(["fanwire", "--cores", "2", "--demo"]).unwrap();
+    let check = Config::from_args(["fanwire", "check", "--cores", "2", "--demo"]).unwrap();
+    let (Invocation::Run(run), Invocation::Check(check)) = (run, check) else { panic!("one of each") };
+    assert_eq!(run.to_string(), check.to_string());
+}
+
+#[test]
+fn the_help_states_the_defaults() {
+    use clap::CommandFactory;
+    let help = CommandLine::command().render_long_help().to_string();
+    let config = Config::default();
+    for default in [
+        format!("[default: {}]", config.listen[0]),
+        format!("[default: {}]", Size(config.settings.max_message_bytes)),
+        format!("[default: {}]", Size(config.settings.backlog_bytes)),
+        format!("[default: {}]", config.settings.max_topics),
+        format!("[default: {}]", config.settings.max_subscriptions),
+        format!("[default: {}]", config.compression),
+        format!("[default: {}]", Period(config.timeouts.drain_ms)),
+        format!("[default: {}]", config.log.format),
+        format!("[default: {}]", config.log.level),
+    ] {
+        assert!(help.contains(&default), "{default} in\n{help}");
+    }
+}
+
+#[test]
+fn patience_lasts_as_long_as_the_pings_that_may_stay_unanswered() {
+    assert_eq!(Timeouts::default().patience(), Duration::from_secs(75));
+}

@@ -1,0 +1,287 @@
+//! Values as an operator writes them, the same in flags and in the file.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use fanwire_broker::overflow::OverflowPolicy;
+use fanwire_wire::topic::TopicOrPattern;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use super::LogFormat;
+
+/// A text that is not a value of its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadValue {
+    given: String,
+    expected: Cow<'static, str>,
+}
+
+impl BadValue {
+    fn new(given: &str, expected: impl Into<Cow<'static, str>>) -> Self {
+        Self { given: given.to_owned(), expected: expected.into() }
+    }
+}
+
+impl fmt::Display for BadValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not {}", self.given, self.expected)
+    }
+}
+
+impl Error for BadValue {}
+
+/// A number of bytes: `1000`, `1000B`, `64KiB`, `1MiB`, `1GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Size(pub(super) usize);
+
+const SIZE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+impl FromStr for Size {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let with_unit = if text.ends_with(|c: char| c.is_ascii_digit()) { &format!("{text}B") } else { text };
+        quantity(with_unit, &SIZE_UNITS)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or_else(|| BadValue::new(text, "a size such as 1000, 64KiB, 1MiB or 1GiB"))
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_quantity(self.0 as u64, &SIZE_UNITS, f)
+    }
+}
+
+/// A length of time in milliseconds: `500ms`, `10s`, `10m`, `12h`, `7d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Period(pub(super) u64);
+
+const PERIOD_UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+impl FromStr for Period {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        quantity(text, &PERIOD_UNITS)
+            .map(Self)
+            .ok_or_else(|| BadValue::new(text, "a length of time such as 500ms, 10s, 10m, 12h or 7d"))
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_quantity(self.0, &PERIOD_UNITS, f)
+    }
+}
+
+/// A whole number followed by a unit, multiplied out; `None` if it is something else, or too large.
+fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit_at);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+/// Writes an amount in the largest of the units (which descend to 1) that leaves a whole number.
+fn write_quantity(amount: u64, units: &[(&str, u64)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let fits = |(_, factor): &&(&str, u64)| *factor == 1 || (amount != 0 && amount.is_multiple_of(*factor));
+    let (name, factor) = units.iter().find(fits).expect("the last unit is 1");
+    write!(f, "{}{name}", amount / factor)
+}
+
+/// How many of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Count(pub(super) usize);
+
+impl FromStr for Count {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        text.parse().map(Self).map_err(|_| BadValue::new(text, "a whole number"))
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Switch(pub(super) bool);
+
+impl FromStr for Switch {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        text.parse().map(Self).map_err(|_| BadValue::new(text, "true or false"))
+    }
+}
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Address(pub(super) SocketAddr);
+
+impl FromStr for Address {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| BadValue::new(text, "an address such as 127.0.0.1:8080 or [::1]:8080"))
+    }
+}
+
+/// Which log events are written.
+#[derive(Clone, Debug)]
+pub(super) struct Level(pub(super) Targets);
+
+impl FromStr for Level {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let bad = || {
+            BadValue::new(
+                text,
+                "a log level (off, error, warn, info, debug, trace), or a list such as warn,fanwire=debug",
+            )
+        };
+        // `Targets` would take a misspelt level for a target, and no level for the lowest.
+        let names_a_level = |part: &str| {
+            let level = part.rsplit('=').next().unwrap_or_default();
+            !level.is_empty() && level.parse::<LevelFilter>().is_ok()
+        };
+        if !text.split(',').all(names_a_level) {
+            return Err(bad());
+        }
+        text.parse().map(Self).map_err(|_| bad())
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(BadValue::new(text, "a log format: text or json")),
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+/// What happens when a write queue is full.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Overflow(pub(super) OverflowPolicy);
+
+impl FromStr for Overflow {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text {
+            "gap" => Ok(Self(OverflowPolicy::Gap)),
+            "disconnect" => Ok(Self(OverflowPolicy::Disconnect)),
+            _ => Err(BadValue::new(text, "an overflow policy: gap or disconnect")),
+        }
+    }
+}
+
+impl fmt::Display for Overflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            OverflowPolicy::Gap => "gap",
+            OverflowPolicy::Disconnect => "disconnect",
+        })
+    }
+}
+
+/// What a rule is for.
+#[derive(Clone, Debug)]
+pub(super) struct Match(pub(super) TopicOrPattern);
+
+impl FromStr for Match {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let bad = |error| BadValue::new(text, format!("a topic or pattern: {error}"));
+        TopicOrPattern::parse(text).map(Self).map_err(bad)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sizes_are_whole_numbers_of_binary_units() {
+        for (text, bytes) in
+            [("0", 0), ("1000", 1000), ("7B", 7), ("64KiB", 65_536), ("1MiB", 1 << 20), ("2GiB", 2 << 30)]
+        {
+            assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
+        }
+        for text in [
+            "",
+            "MiB",
+            "1MB",
+            "1mib",
+            "1.5MiB",
+            "-1",
+            " 1KiB",
+            "1 KiB",
+            "99999999999999999999",
+            "17179869184GiB",
+        ] {
+            let error = text.parse::<Size>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{text:?} is not a size such as")), "{error}");
+        }
+    }
+
+    #[test]
+    fn periods_have_a_unit() {
+        for (text, ms) in
+            [("500ms", 500), ("10s", 10_000), ("10m", 600_000), ("12h", 43_200_000), ("7d", 604_800_000)]
+        {
+            assert_eq!(text.parse(), Ok(Period(ms)), "{text}");
+        }
+        for text in ["", "10", "s", "1.5s", "10 s", "10sec", "-1s", "99999999999999999d"] {
+            assert!(text.parse::<Period>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_log_level_is_not_taken_for_a_target() {
+        for text in ["info", "off", "warn,fanwire=debug", "fanwire::event_loop=trace"] {
+            assert!(text.parse::<Level>().is_ok(), "{text}");
+        }
+        for text in ["", "inof", "warn,fanwire", "fanwire=", "info,,warn"] {
+            assert!(text.parse::<Level>().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn sizes_and_periods_are_read_as_they_are_written(amount: u64, shift in 0..64_u32) {
+            let amount = amount >> shift;
+            prop_assert_eq!(Size(amount as usize).to_string().parse(), Ok(Size(amount as usize)));
+            prop_assert_eq!(Period(amount).to_string().parse(), Ok(Period(amount)));
+        }
+    }
+}

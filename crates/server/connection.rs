@@ -1,0 +1,170 @@
+//! One accepted socket, and what the event loop knows about it.
+//!
+//! An idle connection is this struct and what the shard keeps for it: no buffer. What a request in progress
+//! needs is boxed, and goes when it is answered.
+
+mod conversation;
+mod table;
+
+use fanwire_broker::lanes::ConnectionId;
+use fanwire_wire::message::MessageReader;
+use fanwire_wire::topic::Topic;
+use mio::net::TcpStream;
+
+use crate::config::Timeouts;
+use crate::metrics::DisconnectReason;
+
+pub(crate) use conversation::{Awaited, Conversation, Exchange, Step};
+pub(crate) use table::Connections;
+
+/// One accepted socket.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) stream: TcpStream,
+    pub(crate) phase: Phase,
+    pub(crate) place: Place,
+    /// The socket may hold input: an edge came, and no read since has found it empty.
+    pub(crate) readable: bool,
+    /// The input that the socket holds is the last: the peer has ended its side, or the connection is broken.
+    pub(crate) ending: bool,
+    /// When what it is waited for began, on the monotonic clock: see [`Self::deadline_ms`].
+    pub(crate) since_ms: u64,
+}
+
+/// What a connection speaks.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// HTTP, from the accept to an upgrade or the end.
+    Http(Box<Conversation>),
+    /// WebSocket.
+    WebSocket(WebSocket),
+    /// Nothing more: our last bytes are queued or sent, and what the peer still sends is thrown away.
+    Closing(Closing),
+    /// Its socket is of no more use; the slot is free at the end of the turn.
+    Gone,
+}
+
+/// Where a connection stands with regard to reading. Readiness is edge-triggered, so a connection with input
+/// that is neither listed nor paused would sleep for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// All input was read; an edge brings it back.
+    Resting,
+    /// On the ready list.
+    Listed,
+    /// We do not read from it until an answer has come or it has read its replies; that brings it back.
+    Paused,
+}
+
+/// The WebSocket side of a connection.
+#[derive(Debug)]
+pub(crate) struct WebSocket {
+    pub(crate) reader: MessageReader,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) unanswered_pings: u32,
+    /// Acknowledged bytes above this many are a sign of life.
+    pub(crate) acknowledged_bytes: u64,
+}
+
+/// Who takes a connection's messages.
+#[derive(Debug)]
+pub(crate) enum Endpoint {
+    /// Each message is published on one topic.
+    Raw {
+        /// The topic.
+        topic: Topic,
+        /// Whether the publisher gets its own messages too.
+        echo: bool,
+    },
+    /// Each message is a command.
+    Json,
+    /// Demo: each message is sent back.
+    Echo {
+        /// The window that replies are compressed with, if they are.
+        deflate_window_bits: Option<u8>,
+    },
+    /// Demo: each name is greeted, and the connection closed a little later.
+    Hello {
+        /// When it is closed, once it was greeted.
+        leaves_at_ms: Option<u64>,
+    },
+}
+
+/// The end of a connection, so that the peer gets our last bytes rather than a reset.
+#[derive(Debug)]
+pub(crate) struct Closing {
+    /// All our bytes are handed to the kernel, and our side has ended.
+    pub(crate) flushed: bool,
+    /// The peer's side has ended.
+    pub(crate) peer_ended: bool,
+    /// What the disconnect counts as.
+    pub(crate) reason: DisconnectReason,
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    fn new(id: ConnectionId, stream: TcpStream, now_ms: u64) -> Self {
+        let phase = Phase::Http(Box::default());
+        Self { id, stream, phase, place: Place::Resting, readable: false, ending: false, since_ms: now_ms }
+    }
+
+    /// When its patience ends: with a request that does not become whole, with an idle HTTP client, with a
+    /// silent WebSocket peer, or with one that does not close.
+    pub(crate) fn deadline_ms(&self, timeouts: &Timeouts) -> u64 {
+        let patience_ms = match &self.phase {
+            Phase::Http(conversation) if conversation.is_in_request() => timeouts.handshake_ms,
+            Phase::Http(_) => timeouts.idle_http_ms,
+            Phase::WebSocket(_) => timeouts.ping_ms,
+            Phase::Closing(_) | Phase::Gone => timeouts.close_ms,
+        };
+        let deadline_ms = self.since_ms.saturating_add(patience_ms);
+        match self.leaves_at_ms() {
+            Some(leaves_at_ms) => deadline_ms.min(leaves_at_ms),
+            None => deadline_ms,
+        }
+    }
+
+    /// When a connection to the hello demo is closed.
+    pub(crate) fn leaves_at_ms(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::WebSocket(WebSocket { endpoint: Endpoint::Hello { leaves_at_ms }, .. }) => *leaves_at_ms,
+            _ => None,
+        }
+    }
+
+    /// Notes that bytes came. A request in progress gets no more time for it.
+    pub(crate) fn hear(&mut self, now_ms: u64) {
+        match &mut self.phase {
+            Phase::Http(conversation) => {
+                if conversation.begin_request() {
+                    self.since_ms = now_ms;
+                }
+            }
+            Phase::WebSocket(web_socket) => {
+                web_socket.unanswered_pings = 0;
+                self.since_ms = now_ms;
+            }
+            Phase::Closing(_) | Phase::Gone => {}
+        }
+    }
+
+    /// The conversation, if it speaks HTTP.
+    pub(crate) fn conversation(&mut self) -> Option<&mut Conversation> {
+        match &mut self.phase {
+            Phase::Http(conversation) => Some(conversation),
+            _ => None,
+        }
+    }
+
+    /// The WebSocket side, if it has come to that.
+    pub(crate) fn web_socket(&mut self) -> Option<&mut WebSocket> {
+        match &mut self.phase {
+            Phase::WebSocket(web_socket) => Some(web_socket),
+            _ => None,
+        }
+    }
+}
+
+/// A connection that subscribes and is silent costs this struct; growing it is a decision.
+const _: () = assert!(size_of::<Connection>() <= 96);

@@ -1,0 +1,287 @@
+//! The HTTP side of a connection: its requests, one after the other, as their octets arrive.
+//!
+//! ```text
+//!   Head ── no body ──────────────────────► Ready ──► answered at once, or Awaiting the shard ──► Head
+//!     └─── Body (100 Continue, decode) ───────┘
+//! ```
+//!
+//! No I/O here: octets in by [`Conversation::receive`], requests out by [`Conversation::next_step`].
+
+use std::mem;
+
+use fanwire_wire::error::RequestError;
+use fanwire_wire::http::{BodyDecoder, BodyLength, Request, parse_request};
+
+use crate::http_api::{Call, PendingUpgrade, Reply};
+
+/// The requests of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Conversation {
+    /// What has come and belongs to no request yet. It is as long as one read and an incomplete head at most.
+    input: Vec<u8>,
+    progress: Progress,
+    /// Octets of the current request have come.
+    begun: bool,
+    /// A request was answered: what comes next may take its time to begin.
+    answered: bool,
+}
+
+/// How far the current request has come.
+#[derive(Debug, Default)]
+enum Progress {
+    /// Its head is not complete.
+    #[default]
+    Head,
+    /// Its head is, and its body is not.
+    Body(Box<Incomplete>),
+    /// It waits for the shard's answer.
+    Awaiting(Awaited, Reply),
+}
+
+/// A request whose body is still to come.
+#[derive(Debug)]
+struct Incomplete {
+    call: Call,
+    reply: Reply,
+    decoder: BodyDecoder,
+    body: Vec<u8>,
+    /// The client sends the body when it is told to.
+    expects_continue: bool,
+}
+
+/// What the shard was asked, and answers with an event.
+#[derive(Debug)]
+pub(crate) enum Awaited {
+    /// The offset of a message that was published.
+    Published,
+    /// The latest message of a topic.
+    Latest,
+    /// The subscription that a raw connection begins with.
+    Subscribed(Box<PendingUpgrade>),
+}
+
+/// A whole request.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// What it asks for.
+    pub(crate) call: Call,
+    /// Its body.
+    pub(crate) body: Vec<u8>,
+    /// How it is to be answered.
+    pub(crate) reply: Reply,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Wait for more octets.
+    Wait,
+    /// Tell the client to send the body (RFC 9110 §10.1.1), and ask again.
+    Continue,
+    /// Answer the request.
+    Answer(Exchange),
+}
+
+impl Conversation {
+    /// Takes in what came.
+    pub(crate) fn receive(&mut self, octets: &[u8]) {
+        self.input.extend_from_slice(octets);
+    }
+
+    /// Notes that octets come. `true` if they begin a request that nobody waited for.
+    pub(crate) fn begin_request(&mut self) -> bool {
+        let was_idle = !self.is_in_request();
+        self.begun = true;
+        was_idle
+    }
+
+    /// Whether the client owes us octets: the rest of a request, or the first of all.
+    pub(crate) fn is_in_request(&self) -> bool {
+        self.begun || !self.answered
+    }
+
+    /// Whether any octet of the current request has come.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Whether the current request waits for the shard's answer.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        matches!(self.progress, Progress::Awaiting(..))
+    }
+
+    /// Goes on with the current request, or the next. `call_of` says what a head asks for; a body has at most
+    /// `max_body` octets. After an error nothing that follows has a meaning.
+    pub(crate) fn next_step(
+        &mut self,
+        call_of: impl FnOnce(&Request<'_>) -> Call,
+        max_body: usize,
+    ) -> Result<Step, RequestError> {
+        if matches!(self.progress, Progress::Head)
+            && let Some(step) = self.read_head(call_of, max_body)?
+        {
+            return Ok(step);
+        }
+        self.read_body()
+    }
+
+    /// Waits for the shard's answer.
+    pub(crate) fn await_answer(&mut self, awaited: Awaited, reply: Reply) {
+        self.progress = Progress::Awaiting(awaited, reply);
+    }
+
+    /// What the shard's answer is for, if it is awaited.
+    pub(crate) fn take_awaited(&mut self) -> Option<(Awaited, Reply)> {
+        match mem::take(&mut self.progress) {
+            Progress::Awaiting(awaited, reply) => Some((awaited, reply)),
+            other => {
+                self.progress = other;
+                None
+            }
+        }
+    }
+
+    /// The current request was answered. Between requests nothing is kept.
+    pub(crate) fn finish(&mut self) {
+        self.progress = Progress::Head;
+        self.begun = !self.input.is_empty();
+        self.answered = true;
+        if self.input.is_empty() {
+            self.input = Vec::new();
+        }
+    }
+
+    /// What came behind the last request, which was an upgrade.
+    pub(crate) fn take_input(&mut self) -> Vec<u8> {
+        mem::take(&mut self.input)
+    }
+
+    /// Reads a head; a step, unless a body is to be read.
+    fn read_head(
+        &mut self,
+        call_of: impl FnOnce(&Request<'_>) -> Call,
+        max_body: usize,
+    ) -> Result<Option<Step>, RequestError> {
+        let Some((request, head_len)) = parse_request(&self.input)? else { return Ok(Some(Step::Wait)) };
+        let call = call_of(&request);
+        let reply = Reply::to(&request);
+        let length = request.body();
+        let expects_continue = request.expects_continue();
+        self.input.drain(..head_len);
+        if length == BodyLength::None {
+            return Ok(Some(Step::Answer(Exchange { call, body: Vec::new(), reply })));
+        }
+        if !call.takes_body() {
+            // The answer does not wait for a body that it does not need, so what follows cannot be told apart.
+            return Ok(Some(Step::Answer(Exchange { call, body: Vec::new(), reply: reply.last() })));
+        }
+        let decoder = BodyDecoder::new(length, max_body)?;
+        self.progress =
+            Progress::Body(Box::new(Incomplete { call, reply, decoder, body: Vec::new(), expects_continue }));
+        Ok(None)
+    }
+
+    fn read_body(&mut self) -> Result<Step, RequestError> {
+        let Progress::Body(incomplete) = &mut self.progress else { return Ok(Step::Wait) };
+        let taken = incomplete.decoder.decode(&self.input, &mut incomplete.body)?;
+        self.input.drain(..taken);
+        if !incomplete.decoder.is_done() {
+            let is_awaited = mem::take(&mut incomplete.expects_continue) && incomplete.body.is_empty();
+            return Ok(if is_awaited { Step::Continue } else { Step::Wait });
+        }
+        let Progress::Body(incomplete) = mem::take(&mut self.progress) else { return Ok(Step::Wait) };
+        let Incomplete { call, reply, body, .. } = *incomplete;
+        Ok(Step::Answer(Exchange { call, body, reply }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanwire_wire::command::PayloadKind;
+    use fanwire_wire::http::Status;
+    use fanwire_wire::topic::Topic;
+
+    use super::*;
+    use crate::http_api::{Post, Response};
+
+    const MAX_BODY: usize = 10;
+
+    /// GET is answered at once, POST takes its body.
+    fn call_of(request: &Request<'_>) -> Call {
+        match request.path().strip_prefix("/topics/") {
+            Some(topic) => Call::Post(Post {
+                topic: Topic::parse(topic).expect("the tests name topics"),
+                kind: PayloadKind::Text,
+            }),
+            None => Call::Answer(Response::new(Status::Ok, "text/plain", "")),
+        }
+    }
+
+    /// What each request of `octets` was and had for a body, when they come in pieces of `size`.
+    fn requests_in(octets: &[u8], size: usize) -> Result<Vec<(bool, Vec<u8>)>, RequestError> {
+        let mut conversation = Conversation::default();
+        let mut requests = Vec::new();
+        for piece in octets.chunks(size) {
+            conversation.receive(piece);
+            loop {
+                match conversation.next_step(call_of, MAX_BODY)? {
+                    Step::Wait => break,
+                    Step::Continue => {}
+                    Step::Answer(exchange) => {
+                        requests.push((exchange.call.takes_body(), exchange.body));
+                        conversation.finish();
+                    }
+                }
+            }
+        }
+        assert!(!conversation.has_begun(), "the last request is whole");
+        assert_eq!(conversation.input.capacity(), 0, "between requests nothing is kept");
+        Ok(requests)
+    }
+
+    const REQUESTS: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n\
+        POST /topics/a HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody\
+        POST /topics/b HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n\
+        2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n\
+        POST /topics/c HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+
+    #[test]
+    fn requests_are_the_same_wherever_they_are_cut() {
+        let expected = [(false, vec![]), (true, b"body".to_vec()), (true, b"body".to_vec()), (true, vec![])];
+        for size in 1..=REQUESTS.len() {
+            assert_eq!(requests_in(REQUESTS, size).unwrap(), expected, "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_body_over_the_bound_is_an_error_wherever_it_is_cut() {
+        let octets =
+            b"POST /topics/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nfanwir\r\n5\r\n";
+        for size in 1..=octets.len() {
+            assert_eq!(requests_in(octets, size), Err(RequestError::BodyTooLarge { limit: MAX_BODY }));
+        }
+    }
+
+    #[test]
+    fn a_body_that_nobody_needs_ends_the_connection_with_the_answer() {
+        let mut conversation = Conversation::default();
+        conversation.receive(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nGET ");
+        let step = conversation.next_step(call_of, MAX_BODY).unwrap();
+        assert!(matches!(step, Step::Answer(Exchange { reply, .. }) if !reply.keeps_alive()), "{step:?}");
+    }
+
+    #[test]
+    fn nothing_is_read_past_a_request_that_waits_for_the_shard() {
+        let mut conversation = Conversation::default();
+        conversation.receive(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let Step::Answer(exchange) = conversation.next_step(call_of, MAX_BODY).unwrap() else {
+            panic!("the request is whole")
+        };
+        conversation.await_answer(Awaited::Latest, exchange.reply);
+        assert!(matches!(conversation.next_step(call_of, MAX_BODY), Ok(Step::Wait)));
+        assert!(conversation.take_awaited().is_some());
+        conversation.finish();
+        assert!(conversation.has_begun(), "the next has come already");
+        assert!(matches!(conversation.next_step(call_of, MAX_BODY), Ok(Step::Answer(_))));
+    }
+}

@@ -1,0 +1,116 @@
+//! The connections of one core, by slot.
+
+use fanwire_broker::lanes::ConnectionId;
+use mio::net::TcpStream;
+use slab::Slab;
+
+use super::{Connection, Phase};
+
+/// The connections of one core.
+///
+/// A slot is free for the next connection at the end of the turn in which the last one went, so that whatever
+/// the turn still holds for the old one finds nobody, rather than a stranger.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    slots: Slab<Connection>,
+    /// The slots that are free at the end of this turn.
+    gone: Vec<u32>,
+    next_generation: u32,
+}
+
+impl Connections {
+    /// Takes in an accepted socket. `register` is told its slot, and may refuse it.
+    pub(crate) fn insert<E>(
+        &mut self,
+        mut stream: TcpStream,
+        now_ms: u64,
+        register: impl FnOnce(&mut TcpStream, usize) -> Result<(), E>,
+    ) -> Result<ConnectionId, E> {
+        let entry = self.slots.vacant_entry();
+        register(&mut stream, entry.key())?;
+        let id = ConnectionId { slot: entry.key() as u32, generation: self.next_generation };
+        self.next_generation = self.next_generation.wrapping_add(1);
+        entry.insert(Connection::new(id, stream, now_ms));
+        Ok(id)
+    }
+
+    /// The connection, unless it has gone.
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.at_slot(id.slot as usize).filter(|connection| connection.id == id)
+    }
+
+    /// The connection that has the slot, unless it has gone.
+    pub(crate) fn at_slot(&mut self, slot: usize) -> Option<&mut Connection> {
+        self.slots.get_mut(slot).filter(|connection| !matches!(connection.phase, Phase::Gone))
+    }
+
+    /// Lets go of a connection; returns what it spoke, or `None` if it had gone already.
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Phase> {
+        let connection = self.get_mut(id)?;
+        let last_phase = std::mem::replace(&mut connection.phase, Phase::Gone);
+        self.gone.push(id.slot);
+        Some(last_phase)
+    }
+
+    /// Ends the turn: closes the sockets of those that have gone, and frees their slots.
+    pub(crate) fn free_gone(&mut self) {
+        for slot in self.gone.drain(..) {
+            self.slots.remove(slot as usize);
+        }
+    }
+
+    /// How many there are, without those that have gone.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.gone.len()
+    }
+
+    /// Those that have not gone.
+    pub(crate) fn ids(&self) -> Vec<ConnectionId> {
+        let present = |connection: &&Connection| !matches!(connection.phase, Phase::Gone);
+        self.slots
+            .iter()
+            .map(|(_, connection)| connection)
+            .filter(present)
+            .map(|connection| connection.id)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    fn insert(connections: &mut Connections) -> ConnectionId {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        connections.insert(stream, 0, |_, _| Ok::<_, Infallible>(())).unwrap()
+    }
+
+    #[test]
+    fn a_slot_is_not_used_again_within_the_turn_and_never_for_the_same_id() {
+        let mut connections = Connections::default();
+        let first = insert(&mut connections);
+        assert!(connections.remove(first).is_some());
+        assert!(connections.remove(first).is_none(), "it has gone");
+        assert!(connections.get_mut(first).is_none() && connections.at_slot(first.slot as usize).is_none());
+        assert_eq!(connections.len(), 0);
+        assert_ne!(insert(&mut connections).slot, first.slot);
+
+        connections.free_gone();
+        let next = insert(&mut connections);
+        assert_eq!(next.slot, first.slot);
+        assert!(connections.get_mut(next).is_some());
+        assert!(connections.get_mut(first).is_none(), "its slot belongs to another");
+    }
+
+    #[test]
+    fn a_socket_that_cannot_be_registered_takes_no_slot() {
+        let mut connections = Connections::default();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(connections.insert(stream, 0, |_, _| Err("no memory")).is_err());
+        assert_eq!((connections.len(), connections.ids()), (0, Vec::new()));
+    }
+}

@@ -1,0 +1,100 @@
+//! What the shard answers to raw and HTTP connections, by its events.
+
+use fanwire_broker::lanes::ConnectionId;
+use fanwire_broker::shard::{Backlog, Event};
+use fanwire_wire::close::CloseCode;
+use fanwire_wire::error::ErrorCode;
+
+use super::EventLoop;
+use crate::connection::{Awaited, Connection};
+use crate::http_api::{self, PendingUpgrade, Reply, Response};
+use crate::metrics::DisconnectReason;
+
+impl EventLoop {
+    /// Sees to everything that the shard has to say. Comes after every call of the shard that may have an effect on
+    /// connections, before the next one: a connection's 101 must be in front of its first message.
+    pub(super) fn handle_shard_events(&mut self) {
+        while let Some(event) = self.shard.poll_event() {
+            self.handle_shard_event(event);
+        }
+    }
+
+    fn handle_shard_event(&mut self, event: Event) {
+        match event {
+            Event::Subscribed { connection, offset, recovered } => {
+                self.answer_subscribed(connection, offset, recovered);
+            }
+            Event::Published { connection, offset } => {
+                let response = http_api::published(&self.site.epoch, offset);
+                self.answer(connection, &response);
+            }
+            Event::Latest { connection, message } => {
+                let response = http_api::latest(&self.site.epoch, message.as_deref());
+                self.answer(connection, &response);
+            }
+            Event::Refused { connection, code } => self.refuse(connection, code),
+            Event::SlowConsumer { connection, reason } => {
+                let code = CloseCode::TRY_AGAIN_LATER;
+                self.close(connection, code, &reason, Backlog::Drop, DisconnectReason::SlowConsumer);
+            }
+        }
+    }
+
+    fn answer(&mut self, id: ConnectionId, response: &Response) {
+        if let Some((_, reply)) = self.take_awaited(id) {
+            self.respond(id, response, reply);
+        }
+    }
+
+    fn take_awaited(&mut self, id: ConnectionId) -> Option<(Awaited, Reply)> {
+        self.connections.get_mut(id).and_then(Connection::conversation)?.take_awaited()
+    }
+
+    fn answer_subscribed(&mut self, id: ConnectionId, offset: u64, recovered: Option<bool>) {
+        let Some((Awaited::Subscribed(upgrade), reply)) = self.take_awaited(id) else { return };
+        if recovered == Some(false) {
+            return self.respond(id, &http_api::no_longer_held(&self.site.epoch, offset), reply);
+        }
+        self.begin_raw(id, *upgrade, offset);
+    }
+
+    fn begin_raw(&mut self, id: ConnectionId, upgrade: PendingUpgrade, offset: u64) {
+        let epoch = self.site.epoch.clone();
+        self.switch_protocols(
+            id,
+            upgrade,
+            &[("Fanwire-Epoch", &epoch), ("Fanwire-Offset", &offset.to_string())],
+        );
+    }
+
+    /// Tells a connection that what it asked for was not done: by a status, or by closing, since a raw publisher can be told
+    /// in no other way.
+    fn refuse(&mut self, id: ConnectionId, code: ErrorCode) {
+        match self.take_awaited(id) {
+            Some((_, reply)) => self.respond(id, &http_api::refused(code), reply),
+            None => {
+                self.close(id, close_code_of(code), code.as_str(), Backlog::Keep, DisconnectReason::Refused);
+            }
+        }
+    }
+}
+
+/// What a raw connection is told when its publish was refused.
+fn close_code_of(code: ErrorCode) -> CloseCode {
+    match code {
+        ErrorCode::MessageTooBig => CloseCode::TOO_BIG,
+        ErrorCode::BinaryUnsupported => CloseCode::UNSUPPORTED,
+        ErrorCode::BadPayload => CloseCode::INVALID_PAYLOAD,
+        ErrorCode::Unavailable | ErrorCode::TooManyTopics => CloseCode::TRY_AGAIN_LATER,
+        ErrorCode::BadJson
+        | ErrorCode::BadCommand
+        | ErrorCode::UnknownCommand
+        | ErrorCode::BadTopic
+        | ErrorCode::BadSince
+        | ErrorCode::Forbidden
+        | ErrorCode::Overlap
+        | ErrorCode::AlreadySubscribed
+        | ErrorCode::NotSubscribed
+        | ErrorCode::TooManySubscriptions => CloseCode::POLICY,
+    }
+}

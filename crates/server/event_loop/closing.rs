@@ -1,0 +1,92 @@
+//! The end of a connection.
+//!
+//! ```text
+//!   close ──► our last bytes are flushed ──► our side ends ──► the peer's side ends ──► gone
+//!     └──────────── within `timeouts.close`; what the peer still sends is read and thrown away ─┘
+//! ```
+//!
+//! A socket that is closed with unread input resets the connection, and a reset takes our last bytes with it
+//! (RFC 9112 §9.6): so the peer's end is waited for.
+
+use std::net::Shutdown;
+
+use fanwire_broker::lanes::ConnectionId;
+use fanwire_broker::shard::Backlog;
+use fanwire_wire::close::CloseCode;
+
+use super::EventLoop;
+use crate::connection::{Closing, Phase};
+use crate::metrics::DisconnectReason;
+
+impl EventLoop {
+    /// Closes a WebSocket connection with a close frame.
+    pub(super) fn close(
+        &mut self,
+        id: ConnectionId,
+        code: CloseCode,
+        text: &str,
+        backlog: Backlog,
+        reason: DisconnectReason,
+    ) {
+        self.shard.close(id, code, text, backlog);
+        self.begin_closing(id, reason);
+    }
+
+    /// Ends a connection after the bytes that are queued for it.
+    pub(super) fn begin_closing(&mut self, id: ConnectionId, reason: DisconnectReason) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.phase = Phase::Closing(Closing { flushed: false, peer_ended: false, reason });
+        connection.since_ms = self.now.monotonic_ms;
+        self.arm_deadline(id);
+        self.resume(id);
+        if self.shard.output(id).is_empty() {
+            self.end_if_closing(id);
+        }
+    }
+
+    /// Everything queued was handed to the kernel: a connection that closes ends its side.
+    pub(super) fn end_if_closing(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Phase::Closing(closing) = &mut connection.phase else { return };
+        closing.flushed = true;
+        let has_broken = connection.stream.shutdown(Shutdown::Write).is_err();
+        if closing.peer_ended || has_broken {
+            let reason = closing.reason;
+            self.drop_connection(id, reason);
+        }
+    }
+
+    /// The peer's side has ended: what it asked for is still answered, and nothing more is read.
+    pub(super) fn handle_end(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.readable = false;
+        match &connection.phase {
+            Phase::Http(_) => self.begin_closing(id, DisconnectReason::ClientClosed),
+            Phase::WebSocket(_) => return self.drop_connection(id, DisconnectReason::Reset),
+            Phase::Closing(_) | Phase::Gone => {}
+        }
+        self.note_peer_end(id);
+    }
+
+    fn note_peer_end(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Phase::Closing(closing) = &mut connection.phase else { return };
+        closing.peer_ended = true;
+        if closing.flushed {
+            let reason = closing.reason;
+            self.drop_connection(id, reason);
+        }
+    }
+
+    /// Lets go of a connection now, whatever is queued for it.
+    pub(super) fn drop_connection(&mut self, id: ConnectionId, reason: DisconnectReason) {
+        let Some(last_phase) = self.connections.remove(id) else { return };
+        let reason = match last_phase {
+            Phase::Closing(closing) => closing.reason,
+            _ => reason,
+        };
+        self.metrics.add_disconnect(reason);
+        self.shard.disconnect(id);
+        self.entrance.expect_room();
+    }
+}

@@ -1,0 +1,120 @@
+//! What time ends: requests that do not become whole, silent peers, closes without an answer.
+
+use fanwire_broker::lanes::ConnectionId;
+use fanwire_broker::shard::Backlog;
+use fanwire_wire::close::CloseCode;
+
+use super::EventLoop;
+use crate::connection::{Connection, Phase, Place};
+use crate::demo;
+use crate::http_api;
+use crate::listener;
+use crate::metrics::DisconnectReason;
+
+/// An unmasked ping without payload (RFC 6455 §5.5.2).
+const PING: [u8; 2] = [0x89, 0x00];
+
+impl EventLoop {
+    /// Has a connection looked at when its patience ends, which may now be sooner than it was. Later needs no call:
+    /// the deadline is worked out again when the timer goes off.
+    pub(super) fn arm_deadline(&mut self, id: ConnectionId) {
+        let timeouts = &self.site.timeouts;
+        let Some(deadline_ms) =
+            self.connections.get_mut(id).map(|connection| connection.deadline_ms(timeouts))
+        else {
+            return;
+        };
+        self.timers.arm(id.slot, id.generation, deadline_ms);
+    }
+
+    /// Looks at every connection whose timer has gone off.
+    pub(super) fn expire_deadlines(&mut self) {
+        let mut due = Vec::new();
+        self.timers.expire(self.now.monotonic_ms, &mut due);
+        for (slot, generation) in due {
+            self.expire(ConnectionId { slot, generation });
+            self.handle_shard_events();
+        }
+    }
+
+    fn expire(&mut self, id: ConnectionId) {
+        let now_ms = self.now.monotonic_ms;
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.place == Place::Paused {
+            // We do not read from it, so its silence says nothing.
+            connection.since_ms = now_ms;
+        }
+        if connection.deadline_ms(&self.site.timeouts) > now_ms {
+            return self.arm_deadline(id);
+        }
+        match &connection.phase {
+            Phase::Http(_) => self.expire_http(id),
+            Phase::WebSocket(_) => self.expire_web_socket(id),
+            Phase::Closing(closing) => {
+                let reason = closing.reason;
+                self.drop_connection(id, reason);
+            }
+            Phase::Gone => {}
+        }
+    }
+
+    /// Tells a client whose request is not whole that it is late; one that is idle sees the end.
+    fn expire_http(&mut self, id: ConnectionId) {
+        let Some(conversation) = self.connections.get_mut(id).and_then(Connection::conversation) else {
+            return;
+        };
+        let owes_request = conversation.is_in_request();
+        if conversation.has_begun() {
+            self.shard.reply(id, &http_api::request_timeout());
+        }
+        let reason =
+            if owes_request { DisconnectReason::HandshakeTimeout } else { DisconnectReason::ServerClosed };
+        self.begin_closing(id, reason);
+    }
+
+    fn expire_web_socket(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.leaves_at_ms().is_some_and(|leaves_at_ms| leaves_at_ms <= self.now.monotonic_ms) {
+            return self.close(
+                id,
+                CloseCode::NORMAL,
+                demo::FAREWELL,
+                Backlog::Keep,
+                DisconnectReason::ServerClosed,
+            );
+        }
+        if !self.has_acknowledged(id) {
+            self.ping_or_give_up(id);
+        }
+        self.arm_deadline(id);
+    }
+
+    /// Whether the peer has acknowledged bytes other than pings since it was last looked at: a subscriber that
+    /// only receives is alive. Notes when the last acknowledgement came.
+    fn has_acknowledged(&mut self, id: ConnectionId) -> bool {
+        let now_ms = self.now.monotonic_ms;
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        let Ok(progress) = listener::acknowledged(&connection.stream) else { return false };
+        let Some(web_socket) = connection.web_socket() else { return false };
+        if progress.bytes <= web_socket.acknowledged_bytes {
+            return false;
+        }
+        web_socket.acknowledged_bytes = progress.bytes;
+        web_socket.unanswered_pings = 0;
+        connection.since_ms = now_ms.saturating_sub(progress.ms_ago).max(connection.since_ms);
+        true
+    }
+
+    fn ping_or_give_up(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.since_ms = self.now.monotonic_ms;
+        let Some(web_socket) = connection.web_socket() else { return };
+        if web_socket.unanswered_pings >= self.site.timeouts.unanswered_pings {
+            return self.drop_connection(id, DisconnectReason::PingTimeout);
+        }
+        web_socket.unanswered_pings += 1;
+        // That the peer's kernel acknowledges the ping does not say that the peer lives.
+        web_socket.acknowledged_bytes += PING.len() as u64;
+        self.shard.reply(id, &PING);
+    }
+}

@@ -1,0 +1,74 @@
+//! Writing to sockets what the shard has for them.
+
+use std::io::{self, Write};
+
+use fanwire_broker::Flushed;
+use fanwire_broker::lanes::ConnectionId;
+use mio::net::TcpStream;
+
+use super::EventLoop;
+use crate::connection::Place;
+use crate::metrics::DisconnectReason;
+
+/// What one turn writes at most, in bytes, before it looks at what has come in. The rest is flushed in the next
+/// turn, ahead of any sleep.
+const FLUSH_BYTES_PER_TURN: usize = 4 * 1024 * 1024;
+
+/// What a write counts for besides its bytes, so that many small ones end a turn too: about what the kernel
+/// copies in the time of a `send`.
+const WRITE_COST_BYTES: usize = 1024;
+
+impl EventLoop {
+    /// Writes what waits to be written, as far as the turn's budget goes.
+    pub(super) fn flush(&mut self) {
+        let mut budget = FLUSH_BYTES_PER_TURN;
+        while budget > 0 {
+            let Some(id) = self.shard.poll_flush() else { return };
+            let written = self.write_once(id);
+            self.handle_shard_events();
+            budget = budget.saturating_sub(written + WRITE_COST_BYTES);
+        }
+    }
+
+    /// Writes once to a connection. Returns the bytes that its socket took.
+    fn write_once(&mut self, id: ConnectionId) -> usize {
+        let Some(connection) = self.connections.get_mut(id) else {
+            self.shard.disconnect(id);
+            return 0;
+        };
+        let written = match write(&mut connection.stream, self.shard.output(id)) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                self.drop_connection(id, DisconnectReason::Reset);
+                return 0;
+            }
+        };
+        self.metrics.add_bytes_out(written as u64);
+        let flushed = self.shard.wrote(id, written);
+        self.after_write(id, flushed);
+        written
+    }
+
+    fn after_write(&mut self, id: ConnectionId, flushed: Flushed) {
+        if flushed == Flushed::Empty {
+            self.end_if_closing(id);
+        }
+        // What it was paused for may have been this: an answer, or room for more of them.
+        let is_paused =
+            self.connections.get_mut(id).is_some_and(|connection| connection.place == Place::Paused);
+        if is_paused && self.shard.may_read_from(id) {
+            self.resume(id);
+        }
+    }
+}
+
+/// Writes once, whatever signals come in between.
+fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match stream.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Reading from sockets: the ready list, and one connection's share of a turn.
+
+use std::io::{self, Read};
+use std::mem;
+
+use fanwire_broker::lanes::ConnectionId;
+use fanwire_wire::deflate::Inflater;
+
+use super::{EventLoop, Stage};
+use crate::connection::{Phase, Place};
+use crate::metrics::DisconnectReason;
+
+/// What one read takes from a socket at most, in bytes: large enough that a system call's cost is lost in it,
+/// small enough to stay in the cache until it is handled.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// What one read takes at most while the connection speaks HTTP, in bytes. Pipelined requests are kept while an
+/// earlier one waits for its answer, so this bounds what a connection can make us keep.
+const HTTP_READ_BYTES: usize = 16 * 1024;
+
+/// What one turn reads at most, in bytes, before those get their turn who wait for what was read.
+const READ_BYTES_PER_TURN: usize = 1024 * 1024;
+
+/// What a core reads into. It is handed down from the loop, so that what is borrowed from it can be given to
+/// everything else that the core owns.
+pub(crate) struct Intake {
+    scratch: Box<[u8]>,
+    /// One serves all connections: the broker negotiates that no context is taken over.
+    pub(super) inflater: Inflater,
+}
+
+impl Intake {
+    pub(super) fn new() -> Self {
+        Self { scratch: vec![0; SCRATCH_BYTES].into(), inflater: Inflater::new(false) }
+    }
+}
+
+/// What a read brought.
+enum Arrival {
+    Bytes(usize),
+    /// Nothing for now; an edge says when there is more.
+    Nothing,
+    End,
+    Reset,
+}
+
+impl EventLoop {
+    /// Gives each connection on the ready list one read, as far as the turn's budget and the shard's room go.
+    pub(super) fn read_ready(&mut self, intake: &mut Intake) {
+        if !self.may_read() {
+            return;
+        }
+        self.read_early_frames(intake);
+        let mut budget = READ_BYTES_PER_TURN;
+        for _ in 0..self.ready.len() {
+            if budget == 0 || !self.may_read() {
+                return;
+            }
+            let Some(id) = self.ready.pop_front() else { return };
+            budget = budget.saturating_sub(self.serve(id, intake));
+        }
+    }
+
+    /// Whether [`Self::read_ready`] has something to go on with.
+    pub(super) fn has_input(&self) -> bool {
+        let waiting = !self.ready.is_empty() || !self.early_frames.is_empty();
+        waiting && self.may_read()
+    }
+
+    /// Puts a connection on the ready list, unless we wait before reading on.
+    pub(super) fn list_unless_paused(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.place == Place::Resting {
+            connection.place = Place::Listed;
+            self.ready.push_back(id);
+        }
+    }
+
+    /// Reads on after a pause: what the connection waited for has happened.
+    pub(super) fn resume(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.place == Place::Paused {
+            connection.place = Place::Resting;
+            connection.since_ms = self.now.monotonic_ms;
+        }
+        self.list_unless_paused(id);
+    }
+
+    /// Whether what sockets bring has somewhere to go. While cores stop one another nothing new may come in; after
+    /// that everything is thrown away, and peers that close are heard.
+    fn may_read(&self) -> bool {
+        match self.stage {
+            Stage::Running => self.shard.may_read(),
+            Stage::Stopping { .. } | Stage::Stopped => false,
+            Stage::Closing { .. } => true,
+        }
+    }
+
+    fn read_early_frames(&mut self, intake: &mut Intake) {
+        for (id, mut frames) in mem::take(&mut self.early_frames) {
+            self.read_messages(id, &mut frames, &mut intake.inflater);
+        }
+    }
+
+    /// Gives one connection its share of the turn. Returns the bytes read.
+    fn serve(&mut self, id: ConnectionId, intake: &mut Intake) -> usize {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.place = Place::Resting;
+        }
+        self.answer_requests(id);
+        let read = if self.is_blocked(id) { 0 } else { self.read_once(id, intake) };
+        self.find_place(id);
+        read
+    }
+
+    fn read_once(&mut self, id: ConnectionId, intake: &mut Intake) -> usize {
+        match self.read_socket(id, &mut intake.scratch) {
+            Arrival::Bytes(count) => {
+                self.metrics.add_bytes_in(count as u64);
+                self.handle_input(id, count, intake);
+                return count;
+            }
+            Arrival::Nothing => {}
+            Arrival::End => self.handle_end(id),
+            Arrival::Reset => self.drop_connection(id, DisconnectReason::Reset),
+        }
+        0
+    }
+
+    fn read_socket(&mut self, id: ConnectionId, scratch: &mut [u8]) -> Arrival {
+        let Some(connection) = self.connections.get_mut(id) else { return Arrival::Nothing };
+        if !connection.readable {
+            return Arrival::Nothing;
+        }
+        let limit = if connection.conversation().is_some() { HTTP_READ_BYTES } else { scratch.len() };
+        match connection.stream.read(&mut scratch[..limit]) {
+            Ok(0) => Arrival::End,
+            Ok(count) => {
+                // A short read has emptied the socket (epoll(7), question 9), unless the peer's end waits behind it.
+                connection.readable = count == limit || connection.ending;
+                connection.hear(self.now.monotonic_ms);
+                Arrival::Bytes(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                connection.readable = false;
+                Arrival::Nothing
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Arrival::Nothing,
+            Err(_) => Arrival::Reset,
+        }
+    }
+
+    fn handle_input(&mut self, id: ConnectionId, count: usize, intake: &mut Intake) {
+        let Intake { scratch, inflater } = intake;
+        let input = &mut scratch[..count];
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        match &mut connection.phase {
+            Phase::Http(conversation) => {
+                conversation.receive(input);
+                self.arm_deadline(id);
+                self.answer_requests(id);
+            }
+            Phase::WebSocket(_) => self.read_messages(id, input, inflater),
+            Phase::Closing(_) | Phase::Gone => {}
+        }
+    }
+
+    /// Whether we do not read from a connection for now: a request waits for its answer, or answers wait for the
+    /// client. Both end with something being written to it, and that brings it back.
+    pub(super) fn is_blocked(&mut self, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        match &connection.phase {
+            Phase::Http(conversation) => conversation.is_awaiting() || !self.shard.may_read_from(id),
+            Phase::WebSocket(_) => !self.shard.may_read_from(id),
+            Phase::Closing(_) | Phase::Gone => false,
+        }
+    }
+
+    /// Puts a connection where it belongs after its share of the turn.
+    fn find_place(&mut self, id: ConnectionId) {
+        let is_blocked = self.is_blocked(id);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.place != Place::Resting {
+            return;
+        }
+        if is_blocked {
+            connection.place = Place::Paused;
+        } else if connection.readable {
+            self.list_unless_paused(id);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Carrying out HTTP requests.
+
+use std::mem;
+
+use bytes::Bytes;
+use fanwire_broker::encoder::{Encoding, Interface};
+use fanwire_broker::lanes::ConnectionId;
+use fanwire_broker::message::Draft;
+use fanwire_wire::command::check_payload;
+use fanwire_wire::error::RequestError;
+use fanwire_wire::frame::Role;
+use fanwire_wire::message::MessageReader;
+use fanwire_wire::notification::Notification;
+
+use super::EventLoop;
+use crate::connection::{Awaited, Connection, Endpoint, Exchange, Phase, Step, WebSocket};
+use crate::http_api::{self, Call, PendingUpgrade, Post, Reply, Response};
+use crate::metrics::DisconnectReason;
+
+impl EventLoop {
+    /// Answers the requests that have come whole, one after the other, as long as the client reads the answers.
+    pub(super) fn answer_requests(&mut self, id: ConnectionId) {
+        while !self.is_blocked(id) {
+            let Some(step) = self.next_step(id) else { return };
+            match step {
+                Ok(Step::Wait) => return,
+                Ok(Step::Continue) => self.shard.reply(id, http_api::CONTINUE),
+                Ok(Step::Answer(exchange)) => self.carry_out(id, exchange),
+                Err(error) => self.respond(id, &http_api::bad_request(&error), Reply::to_nonsense()),
+            }
+            self.handle_shard_events();
+        }
+    }
+
+    /// The next step of a connection that speaks HTTP.
+    fn next_step(&mut self, id: ConnectionId) -> Option<Result<Step, RequestError>> {
+        let conversation = self.connections.get_mut(id)?.conversation()?;
+        let site = &self.site;
+        Some(conversation.next_step(|request| http_api::call_of(request, site), site.max_message_bytes))
+    }
+
+    fn carry_out(&mut self, id: ConnectionId, exchange: Exchange) {
+        let Exchange { call, body, reply } = exchange;
+        match call {
+            Call::Answer(response) => self.respond(id, &response, reply),
+            Call::Latest(topic) => {
+                self.await_answer(id, Awaited::Latest, reply);
+                self.shard.latest(id, topic);
+            }
+            Call::Post(post) => self.publish(id, post, body, reply),
+            Call::Upgrade(upgrade) => self.upgrade(id, upgrade, reply),
+            Call::Reject(octets) => {
+                self.shard.reply(id, &octets);
+                self.begin_closing(id, DisconnectReason::Refused);
+            }
+        }
+    }
+
+    /// Answers the current request, and goes on to the next or closes.
+    pub(super) fn respond(&mut self, id: ConnectionId, response: &Response, reply: Reply) {
+        self.shard.reply(id, &response.to_octets(reply));
+        if !reply.keeps_alive() {
+            let reason =
+                if response.is_error() { DisconnectReason::Refused } else { DisconnectReason::ClientClosed };
+            return self.begin_closing(id, reason);
+        }
+        let now_ms = self.now.monotonic_ms;
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.since_ms = now_ms;
+        if let Some(conversation) = connection.conversation() {
+            conversation.finish();
+        }
+        self.arm_deadline(id);
+    }
+
+    fn await_answer(&mut self, id: ConnectionId, awaited: Awaited, reply: Reply) {
+        if let Some(conversation) = self.connections.get_mut(id).and_then(Connection::conversation) {
+            conversation.await_answer(awaited, reply);
+        }
+    }
+
+    fn publish(&mut self, id: ConnectionId, post: Post, body: Vec<u8>, reply: Reply) {
+        if let Err(error) = check_payload(post.kind, &body) {
+            return self.respond(id, &http_api::bad_payload(&error), reply);
+        }
+        self.metrics.add_message_in();
+        self.await_answer(id, Awaited::Published, reply);
+        let Post { topic, kind } = post;
+        self.shard.publish(
+            id,
+            Draft { topic, key: None, kind, payload: Bytes::from(body), echo: true },
+            true,
+        );
+    }
+
+    /// Begins to speak WebSocket; a raw connection when its subscription has begun.
+    fn upgrade(&mut self, id: ConnectionId, upgrade: Box<PendingUpgrade>, reply: Reply) {
+        let interface =
+            if matches!(upgrade.endpoint, Endpoint::Json) { Interface::Json } else { Interface::Raw };
+        self.shard.upgrade(id, Encoding { interface, deflate_window_bits: upgrade.deflate_window_bits() });
+        if let Endpoint::Raw { topic, .. } = &upgrade.endpoint {
+            let (topic, start) = (topic.clone(), upgrade.start.clone());
+            self.await_answer(id, Awaited::Subscribed(upgrade), reply.last());
+            return self.shard.subscribe(id, topic, start);
+        }
+        let is_json = matches!(upgrade.endpoint, Endpoint::Json);
+        self.switch_protocols(id, *upgrade, &[]);
+        if is_json {
+            self.welcome(id);
+        }
+    }
+
+    fn welcome(&mut self, id: ConnectionId) {
+        let notification = Notification::Welcome {
+            epoch: &self.site.epoch,
+            max_message: self.site.max_message_bytes,
+            max_subscriptions: self.site.max_subscriptions,
+        };
+        self.shard.notify(id, &notification);
+    }
+
+    /// Sends the 101. What came behind the request is frames.
+    pub(super) fn switch_protocols(
+        &mut self,
+        id: ConnectionId,
+        upgrade: PendingUpgrade,
+        headers: &[(&str, &str)],
+    ) {
+        self.shard.reply(id, &upgrade.response(headers));
+        let now_ms = self.now.monotonic_ms;
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let web_socket = WebSocket {
+            reader: MessageReader::new(Role::Server, upgrade.is_compressed()),
+            endpoint: upgrade.endpoint,
+            unanswered_pings: 0,
+            acknowledged_bytes: 0,
+        };
+        let last_phase = mem::replace(&mut connection.phase, Phase::WebSocket(web_socket));
+        connection.since_ms = now_ms;
+        if let Phase::Http(mut conversation) = last_phase {
+            self.keep_early_frames(id, conversation.take_input());
+        }
+        self.metrics.add_handshake();
+        self.arm_deadline(id);
+    }
+
+    fn keep_early_frames(&mut self, id: ConnectionId, frames: Vec<u8>) {
+        if !frames.is_empty() {
+            self.early_frames.push((id, frames));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What comes over a connection that speaks WebSocket.
+
+use std::mem;
+
+use bytes::Bytes;
+use fanwire_broker::lanes::ConnectionId;
+use fanwire_broker::message::Draft;
+use fanwire_broker::shard::Backlog;
+use fanwire_wire::close::{CloseCode, CloseReason};
+use fanwire_wire::command::{self, PayloadKind, Rejection};
+use fanwire_wire::deflate::Inflater;
+use fanwire_wire::error::{ErrorCode, ProtocolError};
+use fanwire_wire::frame::{OpCode, Role, write_frame};
+use fanwire_wire::limits::MAX_CONTROL_PAYLOAD_BYTES;
+use fanwire_wire::message::{Incoming, MessageKind, MessageReader};
+use fanwire_wire::notification::Notification;
+use fanwire_wire::topic::TopicOrPattern;
+
+use super::EventLoop;
+use crate::connection::Endpoint;
+use crate::demo;
+use crate::metrics::DisconnectReason;
+
+impl EventLoop {
+    /// Reads the messages in `input`, and carries out each before the next is looked at.
+    pub(super) fn read_messages(&mut self, id: ConnectionId, mut input: &mut [u8], inflater: &mut Inflater) {
+        let Some(mut reader) = self.take_reader(id) else { return };
+        while !input.is_empty() && self.is_web_socket(id) {
+            match reader.read(input, self.site.max_message_bytes, inflater) {
+                Ok((consumed, incoming)) => {
+                    if let Some(incoming) = incoming {
+                        self.handle_incoming(id, incoming);
+                        self.handle_shard_events();
+                    }
+                    input = &mut mem::take(&mut input)[consumed..];
+                }
+                Err(error) => return self.fail_connection(id, error),
+            }
+        }
+        self.give_reader_back(id, reader);
+    }
+
+    /// The connection's reader, so that what is borrowed through it does not borrow the loop.
+    fn take_reader(&mut self, id: ConnectionId) -> Option<MessageReader> {
+        let web_socket = self.connections.get_mut(id)?.web_socket()?;
+        Some(mem::replace(&mut web_socket.reader, MessageReader::new(Role::Server, false)))
+    }
+
+    fn give_reader_back(&mut self, id: ConnectionId, reader: MessageReader) {
+        if let Some(web_socket) = self.connections.get_mut(id).and_then(|connection| connection.web_socket())
+        {
+            web_socket.reader = reader;
+        }
+    }
+
+    fn is_web_socket(&mut self, id: ConnectionId) -> bool {
+        self.connections.get_mut(id).is_some_and(|connection| connection.web_socket().is_some())
+    }
+
+    fn handle_incoming(&mut self, id: ConnectionId, incoming: Incoming<'_>) {
+        match incoming {
+            Incoming::Message { kind, payload } => {
+                self.metrics.add_message_in();
+                self.handle_message(id, kind, &payload);
+            }
+            Incoming::Ping(payload) => {
+                let mut pong = Vec::with_capacity(2 + MAX_CONTROL_PAYLOAD_BYTES);
+                write_frame(&mut pong, OpCode::Pong, false, &payload);
+                self.shard.reply(id, &pong);
+            }
+            Incoming::Pong(_) => {}
+            Incoming::Close(reason) => self.answer_close(id, reason),
+        }
+    }
+
+    fn handle_message(&mut self, id: ConnectionId, kind: MessageKind, payload: &[u8]) {
+        let Some(web_socket) = self.connections.get_mut(id).and_then(|connection| connection.web_socket())
+        else {
+            return;
+        };
+        match &web_socket.endpoint {
+            Endpoint::Raw { topic, echo } => {
+                let draft = Draft {
+                    topic: topic.clone(),
+                    key: None,
+                    kind: kind_of_message(kind),
+                    payload: Bytes::copy_from_slice(payload),
+                    echo: *echo,
+                };
+                self.shard.publish(id, draft, false);
+            }
+            Endpoint::Json => self.handle_command(id, kind, payload),
+            Endpoint::Echo { deflate_window_bits } => {
+                let frame = self.echo_compressor.echo(kind, payload, *deflate_window_bits);
+                self.shard.reply(id, frame);
+            }
+            Endpoint::Hello { .. } => self.greet(id, payload),
+        }
+    }
+
+    fn handle_command(&mut self, id: ConnectionId, kind: MessageKind, payload: &[u8]) {
+        let text = match kind {
+            MessageKind::Text => str::from_utf8(payload).ok(),
+            MessageKind::Binary => None,
+        };
+        let Some(text) = text else { return self.refuse_binary(id) };
+        match command::parse(text) {
+            Ok(envelope) => self.shard.handle_command(id, envelope),
+            Err(rejection) => self.reject_command(id, &rejection),
+        }
+    }
+
+    fn refuse_binary(&mut self, id: ConnectionId) {
+        let notification = Notification::Error {
+            id: None,
+            command: None,
+            topic: None,
+            code: ErrorCode::BinaryUnsupported,
+            message: "commands are JSON in text messages; this message is binary",
+        };
+        self.shard.notify(id, &notification);
+    }
+
+    fn reject_command(&mut self, id: ConnectionId, rejection: &Rejection) {
+        let notification = Notification::Error {
+            id: rejection.id.as_ref(),
+            command: rejection.command,
+            topic: rejection.topic.as_ref().map(TopicOrPattern::as_str),
+            code: rejection.error.code(),
+            message: &rejection.error.to_string(),
+        };
+        self.shard.notify(id, &notification);
+    }
+
+    /// Greets, and sets the time of the farewell with the first greeting.
+    fn greet(&mut self, id: ConnectionId, payload: &[u8]) {
+        let mut frame = Vec::new();
+        write_frame(&mut frame, OpCode::Text, false, demo::greeting(payload).as_bytes());
+        self.shard.reply(id, &frame);
+        let leaves_at = self.now.monotonic_ms + demo::HELLO_STAYS_MS;
+        let web_socket = self.connections.get_mut(id).and_then(|connection| connection.web_socket());
+        if let Some(web_socket) = web_socket
+            && let Endpoint::Hello { leaves_at_ms } = &mut web_socket.endpoint
+            && leaves_at_ms.is_none()
+        {
+            *leaves_at_ms = Some(leaves_at);
+            self.arm_deadline(id);
+        }
+    }
+
+    /// Closes from our side too, with the peer's code (RFC 6455 §5.5.1), after what is queued.
+    fn answer_close(&mut self, id: ConnectionId, reason: Option<CloseReason<'_>>) {
+        let code = reason.map_or(CloseCode::NORMAL, |reason| reason.code);
+        self.close(id, code, "", Backlog::Keep, DisconnectReason::ClientClosed);
+    }
+
+    /// Fails a connection whose peer broke the protocol (RFC 6455 §7.1.7), after the answers to what came before that.
+    fn fail_connection(&mut self, id: ConnectionId, error: ProtocolError) {
+        self.close(
+            id,
+            error.close_code(),
+            &error.to_string(),
+            Backlog::Keep,
+            DisconnectReason::ProtocolError,
+        );
+        self.handle_shard_events();
+    }
+}
+
+fn kind_of_message(kind: MessageKind) -> PayloadKind {
+    match kind {
+        MessageKind::Text => PayloadKind::Text,
+        MessageKind::Binary => PayloadKind::Binary,
+    }
+}

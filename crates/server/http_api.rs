@@ -1,0 +1,243 @@
+//! What HTTP requests ask for, and what they are answered: a function from a request's head to a [`Call`], and
+//! one from each outcome to a [`Response`]. No I/O.
+
+mod response;
+mod upgrade;
+
+use fanwire_broker::message::Message;
+use fanwire_wire::command::{PayloadKind, kind_of_content_type};
+use fanwire_wire::error::{ErrorCode, HandshakeError, PayloadError, RequestError};
+use fanwire_wire::handshake::{is_upgrade, write_rejection};
+use fanwire_wire::http::{Method, Request, Status, percent_decode};
+use fanwire_wire::topic::Topic;
+
+use crate::demo;
+use crate::site::Site;
+
+use response::{HTML, TEXT};
+pub(crate) use response::{Reply, Response};
+pub(crate) use upgrade::PendingUpgrade;
+
+/// Has a client send the body that it holds back (RFC 9110 §15.2.1).
+pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What a request asks for.
+#[derive(Debug)]
+pub(crate) enum Call {
+    /// The answer needs nobody else.
+    Answer(Response),
+    /// The same, in octets, and the connection ends with it.
+    Reject(Vec<u8>),
+    /// The latest message of a topic.
+    Latest(Topic),
+    /// The body is to be published.
+    Post(Post),
+    /// The connection is to speak WebSocket.
+    Upgrade(Box<PendingUpgrade>),
+}
+
+/// Where a body is to be published, and as what.
+#[derive(Debug)]
+pub(crate) struct Post {
+    pub(crate) topic: Topic,
+    pub(crate) kind: PayloadKind,
+}
+
+impl Call {
+    /// Whether it needs the request's body.
+    pub(crate) fn takes_body(&self) -> bool {
+        matches!(self, Self::Post(_))
+    }
+}
+
+impl From<HandshakeError> for Call {
+    fn from(error: HandshakeError) -> Self {
+        let mut octets = Vec::new();
+        write_rejection(error, &mut octets);
+        Self::Reject(octets)
+    }
+}
+
+impl From<Response> for Call {
+    fn from(response: Response) -> Self {
+        Self::Answer(response)
+    }
+}
+
+/// What can be done with a path.
+#[derive(Clone, Copy)]
+enum Methods {
+    Page,
+    Topic,
+    WebSocket,
+}
+
+impl Methods {
+    fn allow(self) -> &'static str {
+        match self {
+            Self::Page => "GET, HEAD, OPTIONS",
+            Self::Topic => "GET, HEAD, POST, OPTIONS",
+            Self::WebSocket => "GET, OPTIONS",
+        }
+    }
+}
+
+/// What a request asks for, by its head.
+pub(crate) fn call_of(request: &Request<'_>, site: &Site) -> Call {
+    match request.path() {
+        "/healthz" => page(request, || Response::new(Status::Ok, TEXT, "ok\n")),
+        "/readyz" => page(request, || readiness(site)),
+        "/metrics" => page(request, || metrics(site)),
+        "/v1/ws" => web_socket(request, || upgrade::json(request, site)),
+        "/" if site.demo => page(request, || Response::new(Status::Ok, HTML, demo::INDEX_PAGE)),
+        "/demo/chat" if site.demo => page(request, || Response::new(Status::Ok, HTML, demo::CHAT_PAGE)),
+        "/demo/echo" if site.demo => web_socket(request, || upgrade::echo(request, site)),
+        "/demo/hello" if site.demo => web_socket(request, || upgrade::hello(request, site)),
+        "*" => options(Methods::Topic),
+        path => path
+            .strip_prefix("/topics/")
+            .map_or_else(|| not_found().into(), |name| topic(request, name, site)),
+    }
+}
+
+fn page(request: &Request<'_>, response: impl FnOnce() -> Response) -> Call {
+    match request.method() {
+        Method::Get | Method::Head => response().into(),
+        Method::Options => options(Methods::Page),
+        Method::Post | Method::Other => method_not_allowed(Methods::Page),
+    }
+}
+
+fn web_socket(request: &Request<'_>, open: impl FnOnce() -> Call) -> Call {
+    match request.method() {
+        Method::Options => options(Methods::WebSocket),
+        // Any other is the handshake's to refuse: it knows what else is wrong.
+        _ => open(),
+    }
+}
+
+fn topic(request: &Request<'_>, name: &str, site: &Site) -> Call {
+    let name = match percent_decode(name) {
+        Ok(name) => name,
+        Err(error) => return bad_request(&error).into(),
+    };
+    let topic = match Topic::parse(&name) {
+        Ok(topic) => topic,
+        Err(error) => return bad_input(ErrorCode::BadTopic, &error.to_string()).into(),
+    };
+    if is_upgrade(request) {
+        return upgrade::raw(request, topic, site);
+    }
+    match request.method() {
+        Method::Get | Method::Head => Call::Latest(topic),
+        Method::Post => {
+            Call::Post(Post { topic, kind: kind_of_content_type(request.header("Content-Type")) })
+        }
+        Method::Options => options(Methods::Topic),
+        Method::Other => method_not_allowed(Methods::Topic),
+    }
+}
+
+fn options(methods: Methods) -> Call {
+    Response::new(Status::NoContent, TEXT, "").with("Allow", methods.allow()).into()
+}
+
+fn method_not_allowed(methods: Methods) -> Call {
+    let allow = methods.allow();
+    let message = format!("this path takes {allow}");
+    Response::error(Status::MethodNotAllowed, "method_not_allowed", &message).with("Allow", allow).into()
+}
+
+fn not_found() -> Response {
+    let message = "there is nothing here; topics are at /topics/{topic}, the JSON interface is at /v1/ws";
+    Response::error(Status::NotFound, "not_found", message)
+}
+
+fn readiness(site: &Site) -> Response {
+    if site.control.is_stopping() {
+        return Response::error(Status::ServiceUnavailable, "unavailable", "the broker is stopping");
+    }
+    Response::new(Status::Ok, TEXT, "ready\n")
+}
+
+fn metrics(site: &Site) -> Response {
+    Response::new(Status::Ok, crate::metrics::CONTENT_TYPE, site.metrics.render())
+}
+
+/// Input that is wrong in a way that commands can be wrong too.
+fn bad_input(code: ErrorCode, message: &str) -> Response {
+    Response::error(Status::BadRequest, code.as_str(), message)
+}
+
+/// The answer to what is not a request, or not one that the broker takes. Nothing can follow it.
+pub(crate) fn bad_request(error: &RequestError) -> Response {
+    let code = match error {
+        RequestError::BodyTooLarge { .. } => ErrorCode::MessageTooBig.as_str(),
+        _ => "bad_request",
+    };
+    Response::error(error.status(), code, &error.to_string())
+}
+
+/// The answer to a body that is not of the kind that its content type says.
+pub(crate) fn bad_payload(error: &PayloadError) -> Response {
+    bad_input(error.code(), &error.to_string())
+}
+
+/// The answer to a request that does not become whole in time.
+pub(crate) fn request_timeout() -> Vec<u8> {
+    let message = "the request took too long to arrive";
+    Response::error(Status::RequestTimeout, "request_timeout", message).to_octets(Reply::to_nonsense())
+}
+
+/// The answer to a publish.
+pub(crate) fn published(epoch: &str, offset: u64) -> Response {
+    // An epoch is hexadecimal digits: nothing in it needs an escape.
+    Response::new(Status::Ok, response::JSON, format!("{{\"epoch\":\"{epoch}\",\"offset\":{offset}}}\n"))
+}
+
+/// The answer to a request for the latest message.
+pub(crate) fn latest(epoch: &str, message: Option<&Message>) -> Response {
+    let Some(message) = message else {
+        return Response::error(Status::NotFound, "not_found", "the topic has no message");
+    };
+    Response::new(Status::Ok, message.kind.content_type(), message.payload.clone())
+        .with("Fanwire-Epoch", epoch)
+        .with("Fanwire-Offset", message.offset.to_string())
+        .with("Cache-Control", "no-store")
+}
+
+/// The answer to a raw subscriber whose position history no longer holds: it could not be told of the gap.
+pub(crate) fn no_longer_held(epoch: &str, offset: u64) -> Response {
+    let message = "history no longer holds everything since that position; connect without since, or with since=earliest";
+    Response::error(Status::Gone, "gone", message)
+        .with("Fanwire-Epoch", epoch)
+        .with("Fanwire-Offset", offset.to_string())
+}
+
+/// The answer to what the shard did not do.
+pub(crate) fn refused(code: ErrorCode) -> Response {
+    let (status, message) = match code {
+        ErrorCode::BadJson
+        | ErrorCode::BadCommand
+        | ErrorCode::UnknownCommand
+        | ErrorCode::BadTopic
+        | ErrorCode::BadSince
+        | ErrorCode::BadPayload
+        | ErrorCode::BinaryUnsupported
+        | ErrorCode::Overlap
+        | ErrorCode::AlreadySubscribed
+        | ErrorCode::NotSubscribed => (Status::BadRequest, "the request cannot be carried out"),
+        ErrorCode::MessageTooBig => (Status::ContentTooLarge, "the message is larger than this broker takes"),
+        ErrorCode::Forbidden => (Status::Forbidden, "this client may not do that"),
+        ErrorCode::TooManySubscriptions => {
+            (Status::ServiceUnavailable, "the connection has too many subscriptions")
+        }
+        ErrorCode::TooManyTopics => {
+            (Status::ServiceUnavailable, "the broker has as many topics as it may have")
+        }
+        ErrorCode::Unavailable => {
+            (Status::ServiceUnavailable, "the broker cannot do this now; try again later")
+        }
+    };
+    Response::error(status, code.as_str(), message)
+}

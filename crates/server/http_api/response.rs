@@ -1,0 +1,92 @@
+//! Responses, from their parts to their octets.
+
+use bytes::Bytes;
+use fanwire_wire::http::{Method, Request, ResponseHead, Status};
+use fanwire_wire::notification::write_json_string;
+
+/// How a request is to be answered, besides what the answer says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reply {
+    head_only: bool,
+    keep_alive: bool,
+}
+
+impl Reply {
+    /// How `request` is to be answered.
+    pub(crate) fn to(request: &Request<'_>) -> Self {
+        Self { head_only: request.method() == Method::Head, keep_alive: request.keep_alive() }
+    }
+
+    /// The answer to what could not be read as a request.
+    pub(crate) fn to_nonsense() -> Self {
+        Self { head_only: false, keep_alive: false }
+    }
+
+    /// The same, as the connection's last.
+    pub(crate) fn last(self) -> Self {
+        Self { keep_alive: false, ..self }
+    }
+
+    /// Whether the connection takes another request.
+    pub(crate) fn keeps_alive(self) -> bool {
+        self.keep_alive
+    }
+}
+
+/// A whole response.
+#[derive(Debug)]
+pub(crate) struct Response {
+    status: Status,
+    content_type: &'static str,
+    headers: Vec<(&'static str, String)>,
+    body: Bytes,
+}
+
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
+pub(super) const JSON: &str = "application/json";
+
+impl Response {
+    /// A response with a body.
+    pub(crate) fn new(status: Status, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { status, content_type, headers: Vec::new(), body: body.into() }
+    }
+
+    /// An error, as JSON: `code` for programs, `message` for people.
+    pub(crate) fn error(status: Status, code: &str, message: &str) -> Self {
+        let mut body = br#"{"error":{"code":"#.to_vec();
+        write_json_string(&mut body, code.as_bytes());
+        body.extend_from_slice(br#","message":"#);
+        write_json_string(&mut body, message.as_bytes());
+        body.extend_from_slice(b"}}\n");
+        Self::new(status, JSON, body)
+    }
+
+    /// The same with one more header field.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Whether it says that the request was wrong or cannot be carried out.
+    pub(crate) fn is_error(&self) -> bool {
+        self.status.code() >= 400
+    }
+
+    /// The octets that answer a request.
+    pub(crate) fn to_octets(&self, reply: Reply) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + self.body.len());
+        let mut head = ResponseHead::begin(&mut out, self.status);
+        for (name, value) in &self.headers {
+            head = head.header(name, value);
+        }
+        if self.status != Status::NoContent {
+            head = head.header("Content-Type", self.content_type).content_length(self.body.len());
+        }
+        head.keep_alive(reply.keep_alive).end();
+        if !reply.head_only {
+            out.extend_from_slice(&self.body);
+        }
+        out
+    }
+}

@@ -1,0 +1,139 @@
+//! Requests that open a WebSocket: who will take its messages, and where its subscription starts.
+
+use fanwire_broker::lanes::Start;
+use fanwire_wire::command::{Since, parse_since};
+use fanwire_wire::deflate::DeflateParams;
+use fanwire_wire::error::{CommandError, ErrorCode};
+use fanwire_wire::handshake::Upgrade;
+use fanwire_wire::http::{Request, Status, query_parameter};
+use fanwire_wire::topic::Topic;
+
+use super::{Call, Response, bad_input, bad_request};
+use crate::connection::Endpoint;
+use crate::site::Site;
+
+/// The subprotocols (RFC 6455 §1.9), as they are registered in `docs/PROTOCOL.md`.
+const RAW_PROTOCOL: &str = "fanwire.v1.raw";
+const JSON_PROTOCOL: &str = "fanwire.v1.json";
+
+/// A valid handshake that was not answered yet.
+#[derive(Debug)]
+pub(crate) struct PendingUpgrade {
+    upgrade: Upgrade<'static>,
+    protocol: Option<&'static str>,
+    deflate: Option<DeflateParams>,
+    /// Who will take the connection's messages.
+    pub(crate) endpoint: Endpoint,
+    /// Where a raw connection's subscription starts.
+    pub(crate) start: Start,
+}
+
+impl PendingUpgrade {
+    fn new(upgrade: Upgrade<'_>, site: &Site, protocol: Option<&'static str>, endpoint: Endpoint) -> Self {
+        let deflate = upgrade.deflate().filter(|_| site.compression);
+        Self { upgrade: upgrade.into_accepted(), protocol, deflate, endpoint, start: Start::Now }
+    }
+
+    /// The window that what goes out is compressed with, if it is.
+    pub(crate) fn deflate_window_bits(&self) -> Option<u8> {
+        self.deflate.map(|deflate| deflate.server_window_bits())
+    }
+
+    /// Whether the client may compress what comes in.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.deflate.is_some()
+    }
+
+    /// The response that opens the WebSocket.
+    pub(crate) fn response(&self, headers: &[(&str, &str)]) -> Vec<u8> {
+        let mut octets = Vec::with_capacity(256);
+        self.upgrade.write_response(self.protocol, self.deflate, headers, &mut octets);
+        octets
+    }
+}
+
+/// Opens the raw interface: one topic, each message a frame.
+pub(super) fn raw(request: &Request<'_>, topic: Topic, site: &Site) -> Call {
+    let upgrade = match Upgrade::from_request(request) {
+        Ok(upgrade) => upgrade,
+        Err(error) => return error.into(),
+    };
+    let (echo, start) = match raw_options(request.query().unwrap_or_default()) {
+        Ok(options) => options,
+        Err(response) => return response.into(),
+    };
+    let protocol = upgrade.offers(RAW_PROTOCOL).then_some(RAW_PROTOCOL);
+    let pending = PendingUpgrade::new(upgrade, site, protocol, Endpoint::Raw { topic, echo });
+    Call::Upgrade(Box::new(PendingUpgrade { start, ..pending }))
+}
+
+/// Opens the JSON interface.
+pub(super) fn json(request: &Request<'_>, site: &Site) -> Call {
+    let upgrade = match Upgrade::from_request(request) {
+        Ok(upgrade) => upgrade,
+        Err(error) => return error.into(),
+    };
+    let protocol = upgrade.offers(JSON_PROTOCOL).then_some(JSON_PROTOCOL);
+    if protocol.is_none() && !upgrade.protocols().is_empty() {
+        let message =
+            format!("none of the subprotocols offered is spoken here; offer {JSON_PROTOCOL}, or none");
+        return Response::error(Status::BadRequest, "unknown_subprotocol", &message).into();
+    }
+    Call::Upgrade(Box::new(PendingUpgrade::new(upgrade, site, protocol, Endpoint::Json)))
+}
+
+/// Opens the echo demo.
+pub(super) fn echo(request: &Request<'_>, site: &Site) -> Call {
+    let upgrade = match Upgrade::from_request(request) {
+        Ok(upgrade) => upgrade,
+        Err(error) => return error.into(),
+    };
+    let mut pending = PendingUpgrade::new(upgrade, site, None, Endpoint::Echo { deflate_window_bits: None });
+    pending.endpoint = Endpoint::Echo { deflate_window_bits: pending.deflate_window_bits() };
+    Call::Upgrade(Box::new(pending))
+}
+
+/// Opens the hello demo.
+pub(super) fn hello(request: &Request<'_>, site: &Site) -> Call {
+    match Upgrade::from_request(request) {
+        Ok(upgrade) => {
+            let endpoint = Endpoint::Hello { leaves_at_ms: None };
+            Call::Upgrade(Box::new(PendingUpgrade::new(upgrade, site, None, endpoint)))
+        }
+        Err(error) => error.into(),
+    }
+}
+
+/// Whether a raw publisher gets its own messages, and where the subscription starts.
+fn raw_options(query: &str) -> Result<(bool, Start), Response> {
+    let parameter = |name| query_parameter(query, name).map_err(|error| bad_request(&error));
+    let echo = match parameter("echo")?.as_deref() {
+        None | Some("true") => true,
+        Some("false") => false,
+        Some(_) => return Err(bad_query("echo must be true or false")),
+    };
+    let start = match (parameter("since")?, parameter("last")?) {
+        (None, None) => Start::Now,
+        (Some(since), None) => start_since(parse_since(&since).map_err(|error| bad_since(&error))?),
+        (None, Some(last)) => {
+            Start::Last(last.parse().map_err(|_| bad_query("last must be a number of messages"))?)
+        }
+        (Some(_), Some(_)) => return Err(bad_query("since and last both say where to start; use one")),
+    };
+    Ok((echo, start))
+}
+
+fn start_since(since: Since) -> Start {
+    match since {
+        Since::Earliest => Start::Earliest,
+        Since::Position(position) => Start::After(position),
+    }
+}
+
+fn bad_query(message: &str) -> Response {
+    Response::error(Status::BadRequest, "bad_query", message)
+}
+
+fn bad_since(error: &CommandError) -> Response {
+    bad_input(ErrorCode::BadSince, &error.to_string())
+}

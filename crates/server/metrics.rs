@@ -1,0 +1,456 @@
+//! What the broker counts, and how it is told to Prometheus.
+//!
+//! Each core counts for itself: one thread writes a [`CoreMetrics`], so that counting is a plain addition, and any
+//! thread may read it. [`Metrics`] adds nothing up: every figure carries its core as a label, because an uneven
+//! load is the first thing to look for.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fanwire_broker::shard::Counters;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+
+/// The content type of what [`Metrics::render`] returns (`OpenMetrics` 1.0).
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The figures of all cores.
+#[derive(Debug)]
+pub struct Metrics {
+    cores: Arc<[Arc<CoreMetrics>]>,
+    registry: Registry,
+}
+
+impl Metrics {
+    /// Figures for so many cores, all zero.
+    pub fn new(cores: usize) -> Self {
+        let cores: Arc<[_]> = (0..cores).map(|_| Arc::default()).collect();
+        let mut registry = Registry::with_prefix("fanwire");
+        registry.register_collector(Box::new(Figures { cores: Arc::clone(&cores) }));
+        Self { cores, registry }
+    }
+
+    /// The figures of one core, for its event loop to write.
+    pub fn core(&self, core: usize) -> Arc<CoreMetrics> {
+        Arc::clone(&self.cores[core])
+    }
+
+    /// All figures as text, in the format of [`CONTENT_TYPE`].
+    pub fn render(&self) -> String {
+        let mut page = String::new();
+        text::encode(&mut page, &self.registry).expect("a string takes what is written to it");
+        page
+    }
+}
+
+/// The figures of one core. Only the core's own thread may write them.
+#[derive(Debug, Default)]
+pub struct CoreMetrics {
+    handshakes: Figure,
+    messages_in: Figure,
+    bytes_in: Figure,
+    bytes_out: Figure,
+    accept_errors: Figure,
+    disconnects: [Figure; DisconnectReason::ALL.len()],
+    connections: Figure,
+    requests_depth: Figure,
+    deliveries_depth: Figure,
+    messages_published: Figure,
+    deliveries: Figure,
+    backlog_bytes: Figure,
+    topics: Figure,
+    subscriptions: Figure,
+}
+
+impl CoreMetrics {
+    /// A connection became a WebSocket.
+    pub fn add_handshake(&self) {
+        self.handshakes.add(1);
+    }
+
+    /// A client sent a WebSocket message, or a message to publish over HTTP.
+    pub fn add_message_in(&self) {
+        self.messages_in.add(1);
+    }
+
+    /// So many bytes were read from sockets, before decryption and decompression.
+    pub fn add_bytes_in(&self, bytes: u64) {
+        self.bytes_in.add(bytes);
+    }
+
+    /// So many bytes were written to sockets, after compression and encryption.
+    pub fn add_bytes_out(&self, bytes: u64) {
+        self.bytes_out.add(bytes);
+    }
+
+    /// A connection could not be taken in.
+    pub fn add_accept_error(&self) {
+        self.accept_errors.add(1);
+    }
+
+    /// A connection has ended.
+    pub fn add_disconnect(&self, reason: DisconnectReason) {
+        self.disconnects[reason as usize].add(1);
+    }
+
+    /// The connections that are open now.
+    pub fn set_connections(&self, connections: u64) {
+        self.connections.set(connections);
+    }
+
+    /// The batches that wait in the core's mailbox now: requests, deliveries.
+    pub fn set_mailbox_depth(&self, (requests, deliveries): (usize, usize)) {
+        self.requests_depth.set(requests as u64);
+        self.deliveries_depth.set(deliveries as u64);
+    }
+
+    /// What the core's shard has counted since it started, and what it holds now.
+    pub fn set_shard(&self, counters: &Counters) {
+        self.messages_published.set(counters.messages_published);
+        self.deliveries.set(counters.deliveries);
+        self.backlog_bytes.set(counters.backlog_bytes);
+        self.topics.set(counters.topics);
+        self.subscriptions.set(counters.subscriptions);
+    }
+}
+
+/// Why a connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisconnectReason {
+    /// The client said goodbye, or its HTTP connection had served its purpose.
+    ClientClosed,
+    /// The broker had nothing more to say: it said goodbye.
+    ServerClosed,
+    /// The client has gone without a goodbye.
+    Reset,
+    /// The client broke RFC 6455, or sent what no broker of this protocol takes.
+    ProtocolError,
+    /// What it asked for was refused, and there is nothing else that it is for.
+    Refused,
+    /// Its backlog was full, and its overflow policy says to disconnect.
+    SlowConsumer,
+    /// No whole request came in time.
+    HandshakeTimeout,
+    /// Pings stayed without an answer.
+    PingTimeout,
+    /// The broker stops.
+    Shutdown,
+}
+
+impl DisconnectReason {
+    /// Every reason, in the order of the variants.
+    pub const ALL: [Self; 9] = [
+        Self::ClientClosed,
+        Self::ServerClosed,
+        Self::Reset,
+        Self::ProtocolError,
+        Self::Refused,
+        Self::SlowConsumer,
+        Self::HandshakeTimeout,
+        Self::PingTimeout,
+        Self::Shutdown,
+    ];
+
+    /// The reason as the label of a figure.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::ServerClosed => "server_closed",
+            Self::Reset => "reset",
+            Self::ProtocolError => "protocol_error",
+            Self::Refused => "refused",
+            Self::SlowConsumer => "slow_consumer",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::PingTimeout => "ping_timeout",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// A number that one thread writes and others read. Figures are independent of each other, so nothing needs to
+/// be ordered; and with one writer, adding is a load and a store, without the bus lock of an atomic addition.
+#[derive(Debug, Default)]
+struct Figure(AtomicU64);
+
+impl Figure {
+    fn add(&self, amount: u64) {
+        self.set(self.value().wrapping_add(amount));
+    }
+
+    fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A family of figures without labels but the core.
+struct Family {
+    /// Without the prefix, the unit and the `_total` of a counter, which the encoder adds.
+    name: &'static str,
+    unit: Option<Unit>,
+    help: &'static str,
+    figure: fn(&CoreMetrics) -> &Figure,
+}
+
+static COUNTERS: [Family; 7] = [
+    Family {
+        name: "handshakes",
+        unit: None,
+        help: "Connections that became WebSockets",
+        figure: |core| &core.handshakes,
+    },
+    Family {
+        name: "received_messages",
+        unit: None,
+        help: "Messages that clients sent",
+        figure: |core| &core.messages_in,
+    },
+    Family {
+        name: "published_messages",
+        unit: None,
+        help: "Messages that topics took",
+        figure: |core| &core.messages_published,
+    },
+    Family {
+        name: "deliveries",
+        unit: None,
+        help: "Messages given to subscribers, one for each message and subscriber",
+        figure: |core| &core.deliveries,
+    },
+    Family {
+        name: "received",
+        unit: Some(Unit::Bytes),
+        help: "Bytes read from sockets",
+        figure: |core| &core.bytes_in,
+    },
+    Family {
+        name: "sent",
+        unit: Some(Unit::Bytes),
+        help: "Bytes written to sockets",
+        figure: |core| &core.bytes_out,
+    },
+    Family {
+        name: "accept_errors",
+        unit: None,
+        help: "Connections that could not be taken in",
+        figure: |core| &core.accept_errors,
+    },
+];
+
+static GAUGES: [Family; 4] = [
+    Family { name: "connections", unit: None, help: "Open connections", figure: |core| &core.connections },
+    Family {
+        name: "backlog",
+        unit: Some(Unit::Bytes),
+        help: "What write queues hold",
+        figure: |core| &core.backlog_bytes,
+    },
+    Family { name: "topics", unit: None, help: "Topics at home on the core", figure: |core| &core.topics },
+    Family {
+        name: "subscriptions",
+        unit: None,
+        help: "Subscriptions of the core's connections",
+        figure: |core| &core.subscriptions,
+    },
+];
+
+/// Reads the figures whenever they are asked for.
+struct Figures {
+    cores: Arc<[Arc<CoreMetrics>]>,
+}
+
+impl fmt::Debug for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Figures of {} cores", self.cores.len())
+    }
+}
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        for family in &COUNTERS {
+            self.encode_family(&mut encoder, family, MetricType::Counter)?;
+        }
+        for family in &GAUGES {
+            self.encode_family(&mut encoder, family, MetricType::Gauge)?;
+        }
+        self.encode_disconnects(&mut encoder)?;
+        self.encode_mailbox_depths(&mut encoder)
+    }
+}
+
+impl Figures {
+    fn cores(&self) -> impl Iterator<Item = (usize, &CoreMetrics)> {
+        self.cores.iter().map(AsRef::as_ref).enumerate()
+    }
+
+    fn encode_family(
+        &self,
+        encoder: &mut DescriptorEncoder,
+        family: &Family,
+        kind: MetricType,
+    ) -> fmt::Result {
+        let mut samples = encoder.encode_descriptor(family.name, family.help, family.unit.as_ref(), kind)?;
+        for (core, metrics) in self.cores() {
+            encode_sample(&mut samples, &[("core", core)], kind, (family.figure)(metrics))?;
+        }
+        Ok(())
+    }
+
+    fn encode_disconnects(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let kind = MetricType::Counter;
+        let mut samples =
+            encoder.encode_descriptor("disconnects", "Connections that have ended", None, kind)?;
+        for (core, metrics) in self.cores() {
+            for reason in DisconnectReason::ALL {
+                let labels = [("core", core.to_string()), ("reason", reason.as_str().to_owned())];
+                encode_sample(&mut samples, &labels, kind, &metrics.disconnects[reason as usize])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_mailbox_depths(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let kind = MetricType::Gauge;
+        let unit = Unit::Other("batches".to_owned());
+        let mut samples =
+            encoder.encode_descriptor("mailbox", "What waits for the core", Some(&unit), kind)?;
+        for (core, metrics) in self.cores() {
+            let lanes = [("requests", &metrics.requests_depth), ("deliveries", &metrics.deliveries_depth)];
+            for (lane, depth) in lanes {
+                let labels = [("core", core.to_string()), ("lane", lane.to_owned())];
+                encode_sample(&mut samples, &labels, kind, depth)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn encode_sample(
+    samples: &mut MetricEncoder,
+    labels: &impl EncodeLabelSet,
+    kind: MetricType,
+    figure: &Figure,
+) -> fmt::Result {
+    let sample = samples.encode_family(labels)?;
+    match kind {
+        MetricType::Counter => ConstCounter::new(figure.value()).encode(sample),
+        _ => ConstGauge::new(figure.value()).encode(sample),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// The samples of a page, by name with labels. Panics where the page is not `OpenMetrics` text: every family
+    /// described before its samples, none twice, counters ending in `_total`, an end mark.
+    fn samples(page: &str) -> BTreeMap<String, u64> {
+        let body = page.strip_suffix("# EOF\n").expect("an end mark");
+        let (mut families, mut samples) = (BTreeMap::new(), BTreeMap::new());
+        let mut described = "";
+        for line in body.lines() {
+            if let Some(description) = line.strip_prefix("# ") {
+                let (kind, rest) = description.split_once(' ').unwrap();
+                let (name, text) = rest.split_once(' ').unwrap();
+                assert!(!text.is_empty(), "{line}");
+                match kind {
+                    "HELP" => described = name,
+                    "TYPE" => assert_eq!(families.insert(name, text), None, "{name} is described twice"),
+                    "UNIT" => assert!(name.ends_with(&format!("_{text}")), "{line}"),
+                    _ => panic!("{line}"),
+                }
+                assert_eq!(name, described, "{line}");
+                continue;
+            }
+            let (sample, value) = line.rsplit_once(' ').unwrap();
+            let (name, labels) = sample.split_once('{').unwrap();
+            assert!(labels.starts_with("core=\"") && labels.ends_with("\"}"), "{line}");
+            let suffix = name.strip_prefix(described).expect("a sample of the family that was described");
+            assert_eq!(suffix, if families[described] == "counter" { "_total" } else { "" }, "{line}");
+            assert!(name.starts_with("fanwire_") && name.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+            assert_eq!(
+                samples.insert(sample.to_owned(), value.parse().unwrap()),
+                None,
+                "{sample} is there twice"
+            );
+        }
+        samples
+    }
+
+    #[test]
+    fn every_figure_is_rendered_under_its_own_name_and_core() {
+        let metrics = Metrics::new(2);
+        let core = metrics.core(1);
+        core.add_handshake();
+        (0..2).for_each(|_| core.add_message_in());
+        core.add_bytes_in(3);
+        core.add_bytes_out(4);
+        (0..5).for_each(|_| core.add_accept_error());
+        core.set_connections(6);
+        core.set_mailbox_depth((7, 8));
+        core.set_shard(&Counters {
+            deliveries: 9,
+            messages_published: 10,
+            backlog_bytes: 11,
+            topics: 12,
+            subscriptions: 13,
+        });
+        let expected = [
+            ("fanwire_handshakes_total{core=\"1\"}", 1),
+            ("fanwire_received_messages_total{core=\"1\"}", 2),
+            ("fanwire_received_bytes_total{core=\"1\"}", 3),
+            ("fanwire_sent_bytes_total{core=\"1\"}", 4),
+            ("fanwire_accept_errors_total{core=\"1\"}", 5),
+            ("fanwire_connections{core=\"1\"}", 6),
+            ("fanwire_mailbox_batches{core=\"1\",lane=\"requests\"}", 7),
+            ("fanwire_mailbox_batches{core=\"1\",lane=\"deliveries\"}", 8),
+            ("fanwire_deliveries_total{core=\"1\"}", 9),
+            ("fanwire_published_messages_total{core=\"1\"}", 10),
+            ("fanwire_backlog_bytes{core=\"1\"}", 11),
+            ("fanwire_topics{core=\"1\"}", 12),
+            ("fanwire_subscriptions{core=\"1\"}", 13),
+        ];
+        let samples = samples(&metrics.render());
+        for (sample, value) in expected {
+            assert_eq!(samples.get(sample), Some(&value), "{sample}");
+        }
+        assert_eq!(
+            samples.values().filter(|value| **value != 0).count(),
+            expected.len(),
+            "core 0 did nothing"
+        );
+    }
+
+    #[test]
+    fn disconnects_are_counted_by_reason() {
+        let metrics = Metrics::new(1);
+        for (index, reason) in DisconnectReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index, "it has a place of its own");
+            (0..=index).for_each(|_| metrics.core(0).add_disconnect(reason));
+        }
+        let samples = samples(&metrics.render());
+        for (index, reason) in DisconnectReason::ALL.into_iter().enumerate() {
+            let sample = format!("fanwire_disconnects_total{{core=\"0\",reason=\"{}\"}}", reason.as_str());
+            assert_eq!(samples[&sample], index as u64 + 1, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn counting_goes_on_from_what_was_counted() {
+        let metrics = Metrics::new(1);
+        metrics.core(0).add_bytes_in(40);
+        metrics.core(0).add_bytes_in(2);
+        assert_eq!(samples(&metrics.render())["fanwire_received_bytes_total{core=\"0\"}"], 42);
+    }
+}

@@ -1,0 +1,136 @@
+//! The configuration as an operator meets it: the file that explains every key, and the check.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use fanwire::config::{Config, Invocation};
+
+fn example() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/fanwire.example.toml");
+    fs::read_to_string(path).unwrap()
+}
+
+/// The example with the keys set that it shows but does not set.
+fn example_with_everything_set() -> String {
+    let is_unset = |line: &str| line.starts_with('#') && !line.starts_with("# ") && line != "#";
+    let set = |line: &str| if is_unset(line) { line[1..].to_owned() } else { line.to_owned() };
+    example().lines().map(|line| set(line) + "\n").collect()
+}
+
+/// A file that is there until it is dropped.
+struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("fanwire-{}-{name}.toml", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn config_of(name: &str, text: &str) -> Result<Config, String> {
+    let file = TemporaryFile::new(name, text);
+    match Config::from_args(["fanwire", "--config", file.path()]) {
+        Ok(Invocation::Run(config)) => Ok(*config),
+        Ok(Invocation::Check(_)) => unreachable!("no check was asked for"),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The keys that a table takes, as it lists them, in backticks, when it meets another.
+fn keys_of(table: &str, text: &str) -> Vec<String> {
+    let complaint = config_of(table, text).unwrap_err();
+    let (_, listed) = complaint.lines().next().unwrap().split_once("expected").expect(&complaint);
+    listed.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_example_changes_nothing_as_it_is() {
+    assert_eq!(config_of("as-is", &example()).unwrap().to_string(), Config::default().to_string());
+}
+
+#[test]
+fn the_example_holds_with_everything_set_and_shows_the_defaults_of_rules() {
+    let config = config_of("everything", &example_with_everything_set()).unwrap();
+    let shown = &config.settings.topics[0].settings;
+    let bounded_by_age = "topics = [{ match = \"a\", history.max_age = \"10m\" }]";
+    let default = &config_of("rule", bounded_by_age).unwrap().settings.topics[0].settings;
+    assert_eq!(shown.history, default.history);
+    assert_eq!(shown.last_value, default.last_value);
+    assert_eq!(shown.overflow, default.overflow);
+}
+
+#[test]
+fn the_example_names_every_key_and_no_other() {
+    let tables = [
+        ("top", "no_such_key = 1"),
+        ("timeouts", "[timeouts]\nno_such_key = 1"),
+        ("log", "[log]\nno_such_key = 1"),
+        ("topics", "[[topics]]\nno_such_key = 1"),
+        ("history", "[[topics]]\nmatch = \"a\"\nhistory = { no_such_key = 1 }"),
+    ];
+    let exist: BTreeSet<_> = tables.into_iter().flat_map(|(table, text)| keys_of(table, text)).collect();
+    let example = example_with_everything_set();
+    let lines = example.lines().filter(|line| !line.starts_with('#'));
+    let words = lines.flat_map(|line| line.split(|c: char| !c.is_ascii_lowercase() && c != '_'));
+    let named: BTreeSet<_> = words.map(str::to_owned).collect();
+    let missing: Vec<_> = exist.difference(&named).collect();
+    assert!(missing.is_empty(), "the example does not name {missing:?}");
+    // That it names no other key is seen from its being accepted.
+    config_of("no-other", &example).unwrap();
+}
+
+fn check(file: &TemporaryFile) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_fanwire")).args(["check", "--config", file.path()]).output().unwrap()
+}
+
+#[test]
+fn a_check_prints_what_holds_as_a_file() {
+    let file = TemporaryFile::new(
+        "good",
+        "cores = 2\n[[topics]]\nmatch = \"prices.>\"\nhistory = { messages = 5 }\n",
+    );
+    let output = check(&file);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let holds = fs::read_to_string(&file.0).unwrap();
+    assert_eq!(
+        config_of("printed", &printed).unwrap().to_string(),
+        config_of("asked", &holds).unwrap().to_string()
+    );
+}
+
+#[test]
+fn a_check_of_a_bad_file_fails_with_the_place_and_the_remedy() {
+    let file = TemporaryFile::new("bad", "cores = 2\nmax_message = \"1MB\"\n");
+    let output = check(&file);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    let expected = format!("fanwire: {}:2: \"1MB\" is not a size such as", file.path());
+    assert!(complaint.starts_with(&expected), "{complaint}");
+}
+
+#[test]
+fn a_wrong_flag_fails_and_help_does_not() {
+    let run = |flag| Command::new(env!("CARGO_BIN_EXE_fanwire")).arg(flag).output().unwrap();
+    let wrong = run("--listen");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("--listen"), "it says what may be meant");
+    let help = run("--help");
+    assert_eq!(help.status.code(), Some(0));
+    assert!(String::from_utf8(help.stdout).unwrap().contains("fanwire check --config"), "it has examples");
+}

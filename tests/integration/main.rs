@@ -1,0 +1,13 @@
+//! The broker as its clients and operators meet it.
+
+mod backpressure;
+mod bad_input;
+mod config;
+mod demo;
+mod files;
+mod http;
+mod json;
+mod raw;
+mod shutdown;
+mod support;
+mod timeouts;

@@ -1,0 +1,465 @@
+//! A peer behind a virtual socket, which checks everything that it is told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+use fanwire_broker::ConnectionId;
+use fanwire_wire::topic::Pattern;
+use serde_json::Value;
+
+use crate::truth::{Payload, Truth};
+
+/// What a client is for.
+pub enum Speaks {
+    Json,
+    /// The topic, whether the first line has come, and the payloads in order.
+    Raw {
+        topic: String,
+        begins_after: Option<u64>,
+        payloads: Vec<Payload>,
+    },
+}
+
+pub struct Client {
+    pub number: usize,
+    pub core: usize,
+    pub connection: ConnectionId,
+    pub speaks: Speaks,
+    pub socket: Socket,
+    /// Commands on their way to the core.
+    pub outgoing: VecDeque<String>,
+    next_id: u64,
+    publishes: BTreeMap<u64, Payload>,
+    topics: BTreeMap<String, Topic>,
+    patterns: BTreeMap<String, PatternState>,
+    /// Offsets that were gone over as if they had never been.
+    jumps: Vec<(String, Range<u64>)>,
+    /// Its connection was reset.
+    pub gone: bool,
+}
+
+/// A kernel's send buffer and the wire behind it.
+pub struct Socket {
+    pub window: usize,
+    unread: VecDeque<u8>,
+    received: Vec<u8>,
+    /// The core was told that it is full, and waits to be told that it is not.
+    pub full: bool,
+    pub open: bool,
+}
+
+/// What a client knows of a topic.
+#[derive(Default)]
+struct Topic {
+    exact: Option<Exact>,
+    /// The first offset that was accounted for, and the next.
+    accounted: Option<(u64, u64)>,
+    /// It became live while a pattern may be catching up on it, which then goes on from here; or from anywhere, if
+    /// nothing had come yet.
+    goes_on_from: Option<Option<u64>>,
+}
+
+/// Where a subscription was asked to begin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    Now,
+    /// With whatever is held.
+    Held,
+    /// After this offset of this epoch.
+    After(u64),
+}
+
+enum Exact {
+    Asked { id: u64, start: Start },
+    Live,
+    Ending { id: u64, was_live: bool },
+}
+
+enum PatternState {
+    Asked {
+        id: u64,
+    },
+    /// Everything whose publishing begins with this payload or later must come.
+    Live {
+        from: Payload,
+    },
+    Ending {
+        id: u64,
+    },
+}
+
+impl Topic {
+    /// Whether a subscription of its own keeps it going on without a hole.
+    fn is_kept(&self) -> bool {
+        match self.exact {
+            None | Some(Exact::Asked { start: Start::Now, .. }) => false,
+            Some(Exact::Asked { .. } | Exact::Live) => true,
+            Some(Exact::Ending { was_live, .. }) => was_live,
+        }
+    }
+
+    /// It is live from `offset` on. Where a pattern brings it too, it goes on as that does.
+    fn begins_after(&mut self, offset: u64, matched: bool) {
+        let before = self.accounted.replace((offset + 1, offset + 1));
+        if !matched {
+            self.goes_on_from = None;
+            return;
+        }
+        let first = before.map_or(offset + 1, |(first, _)| first);
+        self.accounted = Some((first, offset + 1));
+        self.goes_on_from.get_or_insert(before.map(|(_, next)| next));
+    }
+}
+
+impl Socket {
+    pub fn new(window: usize) -> Self {
+        Self { window, unread: VecDeque::new(), received: Vec::new(), full: false, open: true }
+    }
+
+    /// What the kernel takes of `bytes`, when chance allows it `at_most`.
+    pub fn write(&mut self, bytes: &[u8], at_most: usize) -> usize {
+        let room = self.window.saturating_sub(self.unread.len()).min(at_most);
+        let taken = room.min(bytes.len());
+        self.unread.extend(&bytes[..taken]);
+        self.full = taken == 0;
+        taken
+    }
+
+    fn read(&mut self, at_most: usize) {
+        let bytes = at_most.min(self.unread.len());
+        self.received.extend(self.unread.drain(..bytes));
+    }
+
+    pub fn is_drained(&self) -> bool {
+        self.unread.is_empty()
+    }
+
+    /// The payload of the next whole frame that was read.
+    fn next_frame(&mut self) -> Option<Vec<u8>> {
+        let (&length, rest) = self.received.get(1..)?.split_first()?;
+        let (length, header) = match length {
+            126 => (usize::from(u16::from_be_bytes(rest.get(..2)?.try_into().ok()?)), 4),
+            short => (usize::from(short), 2),
+        };
+        if self.received.len() < header + length {
+            return None;
+        }
+        let frame: Vec<u8> = self.received.drain(..header + length).collect();
+        assert!(matches!(frame[0], 0x81 | 0x88), "a torn frame begins with {:#x}", frame[0]);
+        if frame[0] == 0x88 {
+            self.open = false;
+        }
+        Some(frame[header..].to_vec())
+    }
+
+    fn next_line(&mut self) -> Option<String> {
+        let end = self.received.iter().position(|byte| *byte == b'\n')?;
+        String::from_utf8(self.received.drain(..=end).collect()).ok()
+    }
+}
+
+impl Client {
+    pub fn new(number: usize, core: usize, connection: ConnectionId, speaks: Speaks, window: usize) -> Self {
+        Self {
+            number,
+            core,
+            connection,
+            speaks,
+            socket: Socket::new(window),
+            outgoing: VecDeque::new(),
+            next_id: 0,
+            publishes: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            patterns: BTreeMap::new(),
+            jumps: Vec::new(),
+            gone: false,
+        }
+    }
+
+    /// An id that no other client has either: a receipt for a stranger must not look like one's own.
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.number as u64 * 100_000 + self.next_id
+    }
+
+    pub fn publish(&mut self, topic: &str, echo: bool, truth: &mut Truth) {
+        let payload = truth.begin(self.number, topic, echo);
+        if let Speaks::Raw { .. } = self.speaks {
+            self.outgoing.push_back(payload.to_string());
+            return;
+        }
+        let id = self.new_id();
+        self.publishes.insert(id, payload);
+        self.send(&format!(
+            r#"{{"type":"publish","id":{id},"topic":"{topic}","echo":{echo},"data":{payload}}}"#
+        ));
+    }
+
+    /// Subscribes, or goes back where it already does. `since` is the field of the command that says what `start` is.
+    pub fn subscribe(&mut self, topic: &str, start: Start, since: &str) {
+        let matched = self.matching_patterns(topic).next().is_some();
+        let id = self.new_id();
+        let state = self.topics.entry(topic.to_owned()).or_default();
+        let recovers = matches!(state.exact, Some(Exact::Live)) && start != Start::Now;
+        if matched && start != Start::Now || state.exact.is_some() && !recovers {
+            return;
+        }
+        state.exact = Some(Exact::Asked { id, start });
+        let command = if recovers { "recover" } else { "subscribe" };
+        self.send(&format!(r#"{{"type":"{command}","id":{id},"topic":"{topic}"{since}}}"#));
+    }
+
+    pub fn subscribe_pattern(&mut self, pattern: &str) {
+        if !self.patterns.contains_key(pattern) {
+            let id = self.new_id();
+            self.patterns.insert(pattern.to_owned(), PatternState::Asked { id });
+            self.send(&format!(r#"{{"type":"subscribe","id":{id},"topic":"{pattern}"}}"#));
+        }
+    }
+
+    /// Ends one subscription, answered or not.
+    pub fn unsubscribe(&mut self, choice: usize) {
+        let exact = self
+            .topics
+            .iter()
+            .filter(|(_, state)| matches!(state.exact, Some(Exact::Asked { .. } | Exact::Live)));
+        let live = self.patterns.iter().filter(|(_, state)| !matches!(state, PatternState::Ending { .. }));
+        let names: Vec<String> =
+            exact.map(|(name, _)| name).chain(live.map(|(name, _)| name)).cloned().collect();
+        if names.is_empty() {
+            return;
+        }
+        let name = &names[choice % names.len()];
+        let id = self.new_id();
+        if let Some(state) = self.patterns.get_mut(name) {
+            *state = PatternState::Ending { id };
+        } else if let Some(state) = self.topics.get_mut(name) {
+            let was_live = !matches!(state.exact, Some(Exact::Asked { start: Start::Now, .. }));
+            state.exact = Some(Exact::Ending { id, was_live });
+        }
+        self.send(&format!(r#"{{"type":"unsubscribe","id":{id},"topic":"{name}"}}"#));
+    }
+
+    fn send(&mut self, command: &str) {
+        self.outgoing.push_back(command.to_owned());
+    }
+
+    fn matching_patterns(&self, topic: &str) -> impl Iterator<Item = &PatternState> {
+        let matches =
+            move |pattern: &str| Pattern::parse(pattern).is_ok_and(|pattern| pattern.matches(topic));
+        self.patterns.iter().filter(move |(pattern, _)| matches(pattern)).map(|(_, state)| state)
+    }
+
+    /// Reads up to so many bytes and checks what they say.
+    pub fn read(&mut self, at_most: usize, truth: &mut Truth) {
+        self.socket.read(at_most);
+        if let Speaks::Raw { begins_after: begins_after @ None, .. } = &mut self.speaks {
+            let Some(line) = self.socket.next_line() else { return };
+            *begins_after = line.trim().parse().ok();
+        }
+        while let Some(frame) = self.socket.next_frame() {
+            if !self.socket.open {
+                return;
+            }
+            let text = String::from_utf8(frame).expect("text");
+            match &mut self.speaks {
+                Speaks::Raw { payloads, .. } => {
+                    payloads.push(text.parse().unwrap_or_else(|_| panic!("no payload: {text}")));
+                }
+                Speaks::Json => self.hear(&serde_json::from_str(&text).expect("JSON"), truth),
+            }
+        }
+    }
+
+    fn hear(&mut self, said: &Value, truth: &mut Truth) {
+        let number = |name: &str| said[name].as_u64();
+        let topic = said["topic"].as_str().unwrap_or_default().to_owned();
+        let id = number("id").unwrap_or_default();
+        match said["type"].as_str().expect("a type") {
+            "published" => {
+                let payload = self.publishes.remove(&id).expect("a receipt for a stranger, or a second one");
+                truth.learn(&topic, number("offset").expect("an offset"), payload);
+            }
+            "subscribed" => self.subscribed(&topic, id, said, truth),
+            "unsubscribed" => self.unsubscribed(&topic, id),
+            "message" => {
+                let offset = number("offset").expect("an offset");
+                let payload = number("data").or_else(|| said["data"].as_str()?.parse().ok());
+                truth.learn(&topic, offset, payload.expect("a payload"));
+                assert!(!truth.is_own(self.number, &topic, offset), "its own message came back");
+                self.account(&topic, offset, offset, truth);
+            }
+            "gap" => {
+                let (from, to) = (number("from").expect("from"), number("to").expect("to"));
+                assert_eq!(number("count"), Some(to - from + 1), "{said}");
+                self.account(&topic, from, to, truth);
+            }
+            "error" => self.refused(&topic, id, said),
+            other => panic!("{other} to somebody who did not ask"),
+        }
+    }
+
+    fn subscribed(&mut self, topic: &str, id: u64, said: &Value, truth: &Truth) {
+        if let Some(state) = self.patterns.get_mut(topic) {
+            match state {
+                PatternState::Asked { id: asked } if *asked == id => {
+                    *state = PatternState::Live { from: truth.next_payload() };
+                }
+                PatternState::Ending { .. } => {}
+                _ => panic!("the answer to another request: {said}"),
+            }
+            return;
+        }
+        let matched = self.matching_patterns(topic).next().is_some();
+        let state = self.topics.get_mut(topic).expect("a topic that it asked for");
+        let offset = said["offset"].as_u64().expect("an offset");
+        match state.exact {
+            Some(Exact::Asked { id: asked, start }) => {
+                assert_eq!(asked, id, "the answer to another request: {said}");
+                if let Start::After(asked) = start {
+                    assert_eq!(asked, offset, "it begins where it was not asked to: {said}");
+                }
+                state.exact = Some(Exact::Live);
+            }
+            Some(Exact::Ending { id, .. }) => state.exact = Some(Exact::Ending { id, was_live: true }),
+            _ => panic!("the answer to what was not asked: {said}"),
+        }
+        state.begins_after(offset, matched);
+    }
+
+    fn unsubscribed(&mut self, name: &str, id: u64) {
+        if let Some(state) = self.patterns.remove(name) {
+            assert!(matches!(state, PatternState::Ending { id: asked } if asked == id));
+        } else {
+            let state = self.topics.get_mut(name).expect("a topic that it asked for");
+            assert!(matches!(state.exact, Some(Exact::Ending { id: asked, .. }) if asked == id));
+            state.exact = None;
+        }
+        self.forget_what_nobody_keeps();
+    }
+
+    /// What is not surely routed here may go on with a hole that nobody has to tell.
+    fn forget_what_nobody_keeps(&mut self) {
+        let kept =
+            |name: &str| self.matching_patterns(name).any(|state| matches!(state, PatternState::Live { .. }));
+        let names: Vec<String> = self.topics.keys().filter(|name| !kept(name)).cloned().collect();
+        for name in names {
+            if let Some(state) = self.topics.get_mut(&name).filter(|state| !state.is_kept()) {
+                state.accounted = None;
+            }
+        }
+    }
+
+    /// A core that was stalled refuses what waited for it; nothing else is asked wrongly.
+    fn refused(&mut self, topic: &str, id: u64, said: &Value) {
+        let code = said["code"].as_str().expect("a code");
+        assert!(matches!(code, "unavailable" | "not_subscribed"), "{said}");
+        if self.publishes.remove(&id).is_some() {
+            return;
+        }
+        let state = self.topics.get_mut(topic).expect("a topic that it asked for");
+        match state.exact {
+            Some(Exact::Asked { id: asked, .. } | Exact::Ending { id: asked, .. }) if asked == id => {
+                state.exact = None
+            }
+            Some(Exact::Ending { .. }) if code == "unavailable" => {}
+            _ => panic!("the answer to another request: {said}"),
+        }
+        self.forget_what_nobody_keeps();
+    }
+
+    /// The offsets `from..=to` came, or were told missing. Each must be accounted for once, in order.
+    fn account(&mut self, topic: &str, from: u64, to: u64, truth: &Truth) {
+        assert!(from <= to, "a gap of nothing in {topic}");
+        let matched = self.matching_patterns(topic).next().is_some();
+        let state = self.topics.entry(topic.to_owned()).or_default();
+        let exact = !matches!(state.exact, None | Some(Exact::Asked { .. })) || state.accounted.is_some();
+        assert!(matched || exact, "{topic} to somebody who does not listen to it");
+        let Some((first, next)) = &mut state.accounted else {
+            state.accounted = Some((from, to + 1));
+            return;
+        };
+        if let Some(before) = state.goes_on_from.take()
+            && from < *next
+        {
+            *next = before.unwrap_or(from);
+            *first = (*first).min(*next);
+        }
+        skip_own(self.number, topic, next, from, truth);
+        if matched && !matches!(state.exact, Some(Exact::Live)) && *next < from {
+            // A topic that only patterns listen to may be forgotten, and come back with a higher offset.
+            self.jumps.push((topic.to_owned(), *next..from));
+            *next = from;
+        }
+        assert_eq!(*next, from, "{topic} goes on with the wrong offset");
+        *next = to + 1;
+    }
+
+    /// At the end, when nothing is on its way any more.
+    pub fn assert_complete(&mut self, truth: &mut Truth) {
+        match &self.speaks {
+            Speaks::Raw { .. } => self.assert_raw_complete(truth),
+            Speaks::Json => {
+                assert!(self.publishes.is_empty(), "receipts that never came: {:?}", self.publishes);
+                self.assert_topics_complete(truth);
+                self.assert_patterns_complete(truth);
+                for (topic, mut offsets) in std::mem::take(&mut self.jumps) {
+                    let excused = |offset| {
+                        truth.at(&topic, offset).is_none() || truth.is_own(self.number, &topic, offset)
+                    };
+                    assert!(offsets.all(excused), "a message of {topic} was left out");
+                }
+            }
+        }
+    }
+
+    fn assert_topics_complete(&mut self, truth: &Truth) {
+        for (name, state) in &mut self.topics {
+            let Some(exact) = &state.exact else { continue };
+            assert!(matches!(exact, Exact::Live), "{name}: an answer that never came");
+            let (_, next) = state.accounted.as_mut().expect("a live topic has an offset");
+            let end = truth.last_offset(name) + 1;
+            skip_own(self.number, name, next, end, truth);
+            assert!(*next >= end, "{name} stops at {next}, but {end} is next");
+        }
+    }
+
+    fn assert_patterns_complete(&self, truth: &Truth) {
+        for (pattern, state) in &self.patterns {
+            let PatternState::Live { from } = state else { panic!("{pattern}: an answer that never came") };
+            for topic in
+                crate::world::TOPICS.iter().filter(|t| Pattern::parse(pattern).is_ok_and(|p| p.matches(t)))
+            {
+                let accounted = self.topics.get(*topic).and_then(|state| state.accounted);
+                for offset in truth.offsets_since(topic, *from) {
+                    let told = accounted.is_some_and(|(first, next)| (first..next).contains(&offset));
+                    assert!(
+                        told || truth.is_own(self.number, topic, offset),
+                        "{pattern}: {topic} {offset} never came"
+                    );
+                }
+            }
+        }
+    }
+
+    /// A raw subscriber sees no offsets: what it got must be what follows the place where it began.
+    fn assert_raw_complete(&self, truth: &mut Truth) {
+        let Speaks::Raw { topic, begins_after: Some(begins_after), payloads } = &self.speaks else { return };
+        let mut next = begins_after + 1;
+        for payload in payloads {
+            skip_own(self.number, topic, &mut next, u64::MAX, truth);
+            truth.learn(topic, next, *payload);
+            next += 1;
+        }
+        let end = truth.last_offset(topic) + 1;
+        skip_own(self.number, topic, &mut next, end, truth);
+        assert!(!self.socket.open || next >= end, "raw {topic} stops at {next}, but {end} is next");
+    }
+}
+
+/// Goes over the client's own messages that it did not want back, up to `end`.
+fn skip_own(client: usize, topic: &str, next: &mut u64, end: u64, truth: &Truth) {
+    while *next < end && truth.is_own(client, topic, *next) {
+        *next += 1;
+    }
+}

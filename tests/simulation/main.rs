@@ -1,0 +1,35 @@
+//! The promise, under chance: many cores, mailboxes, slow and dying clients, jumping clocks. Every run is decided by
+//! its seed; a failure names it, and `FANWIRE_SEED=N cargo test --test simulation` runs that one again.
+//!
+//! `FANWIRE_SEEDS=N` runs another number of seeds than 1,000.
+
+mod client;
+mod core;
+mod random;
+mod truth;
+mod world;
+
+use std::panic;
+
+const SEEDS: u64 = 1_000;
+const STEPS: usize = 1_500;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}")))
+}
+
+#[test]
+fn every_subscriber_gets_every_message_in_order_or_is_told() {
+    if let Some(seed) = number("FANWIRE_SEED") {
+        return world::World::new(seed).run(STEPS);
+    }
+    for seed in 0..number("FANWIRE_SEEDS").unwrap_or(SEEDS) {
+        let run = panic::catch_unwind(|| world::World::new(seed).run(STEPS));
+        if let Err(failure) = run {
+            eprintln!("seed {seed} failed: FANWIRE_SEED={seed} cargo test --test simulation");
+            panic::resume_unwind(failure);
+        }
+    }
+}

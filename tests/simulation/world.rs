@@ -1,0 +1,272 @@
+//! Cores, clients and a clock, driven by chance.
+
+use std::sync::Arc;
+
+use fanwire::mailbox::mailboxes;
+use fanwire_broker::history::HistoryLimits;
+use fanwire_broker::overflow::OverflowPolicy;
+use fanwire_broker::settings::{TopicRule, TopicSettings};
+use fanwire_broker::{ConnectionId, Encoding, Identity, Interface, Now, Settings, Shard};
+use fanwire_wire::topic::{Topic, TopicOrPattern};
+
+use crate::client::{Client, Speaks, Start};
+use crate::core::{Alarm, Core, Readiness};
+use crate::random::Random;
+use crate::truth::Truth;
+
+pub const MAX_CORES: usize = 8;
+const MAX_CLIENTS: usize = 12;
+const BACKLOG_BYTES: usize = 2_000;
+const OUTBOX_BYTES: usize = 3_000;
+const HISTORY_MESSAGES: usize = 12;
+const EPOCH: &str = "5eed5eed5eed5eed";
+
+/// `history`, `ageing` and `left` keep messages; `none` keeps nothing and is forgotten; `last` keeps one.
+pub const TOPICS: [&str; 8] =
+    ["history.a", "history.b", "ageing.a", "none.a", "none.b", "none.c", "last.a", "strict.a"];
+const PATTERNS: [&str; 4] = ["history.*", "none.>", "*.a", ">"];
+
+pub struct World {
+    random: Random,
+    cores: Vec<Core>,
+    clients: Vec<Client>,
+    truth: Truth,
+    now: Now,
+    /// A core that is not given a turn, until then.
+    frozen: Option<(usize, usize)>,
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let cores = 1 + random.below(MAX_CORES);
+        let identity = Identity {
+            epoch: EPOCH.into(),
+            hash_keys: [random.next(), random.next(), random.next(), random.next()],
+        };
+        let settings = Arc::new(settings());
+        let alarms: Vec<Arc<Alarm>> = (0..cores).map(|_| Arc::default()).collect();
+        let shard = |core| Shard::new(core, cores, &identity, settings.clone());
+        let ends = mailboxes(alarms.clone()).into_iter().zip(alarms);
+        let cores =
+            ends.enumerate().map(|(core, (mailbox, alarm))| Core::new(shard(core), mailbox, alarm)).collect();
+        let now = Now { monotonic_ms: 1, wall_ms: 1_795_291_200_000 };
+        Self { random, cores, clients: Vec::new(), truth: Truth::default(), now, frozen: None }
+    }
+
+    /// One run: chance for so many steps, then quiet, then the sum.
+    pub fn run(mut self, steps: usize) {
+        for step in 0..steps {
+            self.step(step);
+        }
+        self.settle();
+        self.publish_everywhere();
+        self.settle();
+        self.truth.assert_publishers_order();
+        for client in self.clients.iter_mut().filter(|client| client.socket.open) {
+            client.assert_complete(&mut self.truth);
+        }
+        self.stop();
+    }
+
+    fn step(&mut self, step: usize) {
+        match self.random.below(40) {
+            0..=3 => self.connect(),
+            4 if !self.clients.is_empty() => self.die(),
+            5 => self.now.monotonic_ms += 700,
+            6 => {
+                self.now.monotonic_ms += 3_600_000 * self.random.below(2) as u64;
+                self.now.wall_ms =
+                    self.now.wall_ms.wrapping_add_signed(3_600_000 - 7_200_000 * self.random.below(2) as i64);
+            }
+            7 => self.frozen = Some((self.random.below(self.cores.len()), step + self.random.below(120))),
+            8..=19 => self.act(),
+            20..=27 => self.listen(),
+            _ => self.turn(step),
+        }
+    }
+
+    fn connect(&mut self) {
+        if self.clients.iter().filter(|client| client.socket.open).count() >= MAX_CLIENTS {
+            return;
+        }
+        let core = self.random.below(self.cores.len());
+        let window = 100 + self.random.below(3) * 2_000;
+        let raw = self.random.one_in(4).then(|| (*self.random.pick(&TOPICS)).to_owned());
+        self.connect_to(core, window, raw);
+    }
+
+    fn connect_to(&mut self, core: usize, window: usize, raw: Option<String>) {
+        let Core { shard, slots, .. } = &mut self.cores[core];
+        let id = slots.take();
+        shard.connect(id);
+        let interface = if raw.is_some() { Interface::Raw } else { Interface::Json };
+        shard.upgrade(id, Encoding { interface, deflate_window_bits: None });
+        let speaks = match raw {
+            None => Speaks::Json,
+            Some(topic) => {
+                shard.subscribe(id, Topic::parse(&topic).expect("a topic"), fanwire_broker::Start::Now);
+                Speaks::Raw { topic, begins_after: None, payloads: Vec::new() }
+            }
+        };
+        let number = self.clients.len();
+        self.clients.push(Client::new(number, core, id, speaks, window));
+        // What the shard answers at once is seen to in the core's next turn, before anything else.
+        self.cores[core].readiness.push_back(Readiness::Writable(number));
+    }
+
+    /// A connection is reset, at whatever point it is.
+    fn die(&mut self) {
+        let number = self.random.below(self.clients.len());
+        let client = &mut self.clients[number];
+        client.socket.open = false;
+        if !std::mem::replace(&mut client.gone, true) {
+            self.cores[client.core].readiness.push_back(Readiness::Gone(client.connection));
+        }
+    }
+
+    /// Some client asks for something.
+    fn act(&mut self) {
+        let Some(number) = self.any_open() else { return };
+        let topic = *self.random.pick(&TOPICS);
+        let (choice, (start, since)) = (self.random.below(16), self.since(topic));
+        let client = &mut self.clients[number];
+        let raw_topic = match &client.speaks {
+            Speaks::Raw { topic, .. } => Some(topic.clone()),
+            Speaks::Json => None,
+        };
+        match (raw_topic, choice) {
+            (Some(topic), _) => client.publish(&topic, true, &mut self.truth),
+            (None, 0) => client.subscribe_pattern(PATTERNS[self.random.below(PATTERNS.len())]),
+            (None, 1..=2) => client.unsubscribe(self.random.below(8)),
+            (None, 3..=5) => client.subscribe(topic, Start::Now, ""),
+            (None, 6..=8) => client.subscribe(topic, start, &since),
+            (None, _) => {
+                for _ in 0..=self.random.below(10) {
+                    let echo = !self.random.one_in(4);
+                    client.publish(topic, echo, &mut self.truth);
+                }
+            }
+        }
+        self.cores[self.clients[number].core].readiness.push_back(Readiness::Readable(number));
+    }
+
+    /// Somewhere to begin: the earliest, another epoch, or a place that this one has reached; and how to say so.
+    fn since(&mut self, topic: &str) -> (Start, String) {
+        match self.random.below(6) {
+            0 => (Start::Held, r#","since":"earliest""#.to_owned()),
+            1 => (Start::Held, r#","since":{"epoch":"another","offset":7}"#.to_owned()),
+            _ => {
+                let last = self.truth.last_offset(topic);
+                let offset = last.saturating_sub(self.random.below(2 * HISTORY_MESSAGES) as u64);
+                (Start::After(offset), format!(r#","since":{{"epoch":"{EPOCH}","offset":{offset}}}"#))
+            }
+        }
+    }
+
+    fn any_open(&mut self) -> Option<usize> {
+        let open: Vec<usize> = (0..self.clients.len()).filter(|&n| self.clients[n].socket.open).collect();
+        (!open.is_empty()).then(|| *self.random.pick(&open))
+    }
+
+    /// Some client reads a little.
+    fn listen(&mut self) {
+        if let Some(number) = self.any_open() {
+            let bytes = 1 + self.random.below(600);
+            self.read(number, bytes);
+        }
+    }
+
+    fn read(&mut self, number: usize, bytes: usize) {
+        let client = &mut self.clients[number];
+        client.read(bytes, &mut self.truth);
+        if std::mem::take(&mut client.socket.full) {
+            self.cores[client.core].readiness.push_back(Readiness::Writable(number));
+        }
+    }
+
+    fn turn(&mut self, step: usize) {
+        let core = self.random.below(self.cores.len());
+        if self.frozen.is_some_and(|(frozen, until)| frozen == core && step < until)
+            || !self.cores[core].is_awake()
+        {
+            return;
+        }
+        self.now.monotonic_ms += self.random.below(3) as u64;
+        self.cores[core].turn(self.now, &mut self.clients, &mut self.random);
+        self.assert_bounded(core);
+    }
+
+    /// However slow the readers are, each holds its backlog, a chunk of history and a message at most.
+    fn assert_bounded(&self, core: usize) {
+        let connections = self.clients.iter().filter(|client| client.core == core && !client.gone).count();
+        let each = BACKLOG_BYTES + (HISTORY_MESSAGES + 1) * 300;
+        let held = self.cores[core].shard.counters().backlog_bytes as usize;
+        assert!(held <= connections * each, "{held} bytes of backlog for {connections} connections");
+    }
+
+    /// Everybody reads, and cores that are awake have their turns, until nothing is left to do. Time stands still: what
+    /// is asleep and has work stays asleep, and shows as an answer that never came.
+    fn settle(&mut self) {
+        self.frozen = None;
+        for _ in 0..10_000 {
+            let mut quiet = true;
+            for number in 0..self.clients.len() {
+                if !self.clients[number].socket.is_drained() {
+                    self.read(number, usize::MAX);
+                    quiet = false;
+                }
+            }
+            for core in 0..self.cores.len() {
+                if self.cores[core].is_awake() {
+                    self.cores[core].turn(self.now, &mut self.clients, &mut self.random);
+                    quiet = false;
+                }
+            }
+            if quiet {
+                return;
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    /// One last message on every topic, so that whoever missed the end of one shows.
+    fn publish_everywhere(&mut self) {
+        self.connect_to(0, usize::MAX, None);
+        let number = self.clients.len() - 1;
+        for topic in TOPICS {
+            self.clients[number].publish(topic, true, &mut self.truth);
+        }
+        self.cores[0].readiness.push_back(Readiness::Readable(number));
+    }
+
+    fn stop(&mut self) {
+        for core in &mut self.cores {
+            core.shard.stop();
+            core.readiness.push_back(Readiness::Gone(ConnectionId { slot: u32::MAX, generation: 0 }));
+        }
+        self.settle();
+        assert!(self.cores.iter().all(|core| core.shard.is_stopped()), "the shutdown never ends");
+    }
+}
+
+fn settings() -> Settings {
+    let kept = HistoryLimits { messages: HISTORY_MESSAGES, bytes: usize::MAX, max_age_ms: None };
+    let ageing = HistoryLimits { max_age_ms: Some(500), ..kept };
+    let rule = |pattern: &str, history, last_value, overflow| TopicRule {
+        matches: TopicOrPattern::parse(pattern).expect("a pattern"),
+        settings: TopicSettings { history, last_value, overflow },
+    };
+    Settings {
+        topics: vec![
+            rule("history.>", Some(kept), true, OverflowPolicy::Gap),
+            rule("ageing.>", Some(ageing), false, OverflowPolicy::Gap),
+            rule("none.>", None, false, OverflowPolicy::Gap),
+            rule("last.>", None, true, OverflowPolicy::Gap),
+            rule("strict.>", None, false, OverflowPolicy::Disconnect),
+        ],
+        backlog_bytes: BACKLOG_BYTES,
+        outbox_bytes: OUTBOX_BYTES,
+        ..Settings::default()
+    }
+}
