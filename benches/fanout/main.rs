@@ -9,6 +9,8 @@
 //! until every subscriber has all of it, and publishes the next. The client does the least a client can do: it
 //! counts octets. CPU is what the kernel says that the target's threads used.
 
+#![allow(clippy::cast_precision_loss, reason = "figures are printed with three digits")]
+
 mod client;
 mod floor;
 mod target;

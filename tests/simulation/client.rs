@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::truth::{Payload, Truth};
 
 /// What a client is for.
-pub enum Speaks {
+pub(crate) enum Speaks {
     Json,
     /// The topic, whether the first line has come, and the payloads in order.
     Raw {
@@ -20,14 +20,14 @@ pub enum Speaks {
     },
 }
 
-pub struct Client {
-    pub number: usize,
-    pub core: usize,
-    pub connection: ConnectionId,
-    pub speaks: Speaks,
-    pub socket: Socket,
+pub(crate) struct Client {
+    pub(crate) number: usize,
+    pub(crate) core: usize,
+    pub(crate) connection: ConnectionId,
+    pub(crate) speaks: Speaks,
+    pub(crate) socket: Socket,
     /// Commands on their way to the core.
-    pub outgoing: VecDeque<String>,
+    pub(crate) outgoing: VecDeque<String>,
     next_id: u64,
     publishes: BTreeMap<u64, Payload>,
     topics: BTreeMap<String, Topic>,
@@ -35,17 +35,17 @@ pub struct Client {
     /// Offsets that were gone over as if they had never been.
     jumps: Vec<(String, Range<u64>)>,
     /// Its connection was reset.
-    pub gone: bool,
+    pub(crate) gone: bool,
 }
 
 /// A kernel's send buffer and the wire behind it.
-pub struct Socket {
-    pub window: usize,
+pub(crate) struct Socket {
+    pub(crate) window: usize,
     unread: VecDeque<u8>,
     received: Vec<u8>,
     /// The core was told that it is full, and waits to be told that it is not.
-    pub full: bool,
-    pub open: bool,
+    pub(crate) full: bool,
+    pub(crate) open: bool,
 }
 
 /// What a client knows of a topic.
@@ -54,14 +54,24 @@ struct Topic {
     exact: Option<Exact>,
     /// The first offset that was accounted for, and the next.
     accounted: Option<(u64, u64)>,
-    /// It became live while a pattern may be catching up on it, which then goes on from here; or from anywhere, if
-    /// nothing had come yet.
-    goes_on_from: Option<Option<u64>>,
+    /// How it goes on where it became live while a pattern may be catching up on it.
+    goes_on: GoesOn,
+}
+
+/// Where what comes next may be, besides the next offset.
+#[derive(Clone, Copy, Default)]
+enum GoesOn {
+    #[default]
+    Nowhere,
+    /// Here, where the pattern had come to.
+    From(u64),
+    /// Anywhere before: nothing had come through the pattern.
+    Earlier,
 }
 
 /// Where a subscription was asked to begin.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+pub(crate) enum Start {
     Now,
     /// With whatever is held.
     Held,
@@ -102,22 +112,24 @@ impl Topic {
     fn begins_after(&mut self, offset: u64, matched: bool) {
         let before = self.accounted.replace((offset + 1, offset + 1));
         if !matched {
-            self.goes_on_from = None;
+            self.goes_on = GoesOn::Nowhere;
             return;
         }
         let first = before.map_or(offset + 1, |(first, _)| first);
         self.accounted = Some((first, offset + 1));
-        self.goes_on_from.get_or_insert(before.map(|(_, next)| next));
+        if let GoesOn::Nowhere = self.goes_on {
+            self.goes_on = before.map_or(GoesOn::Earlier, |(_, next)| GoesOn::From(next));
+        }
     }
 }
 
 impl Socket {
-    pub fn new(window: usize) -> Self {
+    pub(crate) fn new(window: usize) -> Self {
         Self { window, unread: VecDeque::new(), received: Vec::new(), full: false, open: true }
     }
 
     /// What the kernel takes of `bytes`, when chance allows it `at_most`.
-    pub fn write(&mut self, bytes: &[u8], at_most: usize) -> usize {
+    pub(crate) fn write(&mut self, bytes: &[u8], at_most: usize) -> usize {
         let room = self.window.saturating_sub(self.unread.len()).min(at_most);
         let taken = room.min(bytes.len());
         self.unread.extend(&bytes[..taken]);
@@ -130,7 +142,7 @@ impl Socket {
         self.received.extend(self.unread.drain(..bytes));
     }
 
-    pub fn is_drained(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         self.unread.is_empty()
     }
 
@@ -159,7 +171,13 @@ impl Socket {
 }
 
 impl Client {
-    pub fn new(number: usize, core: usize, connection: ConnectionId, speaks: Speaks, window: usize) -> Self {
+    pub(crate) fn new(
+        number: usize,
+        core: usize,
+        connection: ConnectionId,
+        speaks: Speaks,
+        window: usize,
+    ) -> Self {
         Self {
             number,
             core,
@@ -182,7 +200,7 @@ impl Client {
         self.number as u64 * 100_000 + self.next_id
     }
 
-    pub fn publish(&mut self, topic: &str, echo: bool, truth: &mut Truth) {
+    pub(crate) fn publish(&mut self, topic: &str, echo: bool, truth: &mut Truth) {
         let payload = truth.begin(self.number, topic, echo);
         if let Speaks::Raw { .. } = self.speaks {
             self.outgoing.push_back(payload.to_string());
@@ -196,7 +214,7 @@ impl Client {
     }
 
     /// Subscribes, or goes back where it already does. `since` is the field of the command that says what `start` is.
-    pub fn subscribe(&mut self, topic: &str, start: Start, since: &str) {
+    pub(crate) fn subscribe(&mut self, topic: &str, start: Start, since: &str) {
         let matched = self.matching_patterns(topic).next().is_some();
         let id = self.new_id();
         let state = self.topics.entry(topic.to_owned()).or_default();
@@ -209,7 +227,7 @@ impl Client {
         self.send(&format!(r#"{{"type":"{command}","id":{id},"topic":"{topic}"{since}}}"#));
     }
 
-    pub fn subscribe_pattern(&mut self, pattern: &str) {
+    pub(crate) fn subscribe_pattern(&mut self, pattern: &str) {
         if !self.patterns.contains_key(pattern) {
             let id = self.new_id();
             self.patterns.insert(pattern.to_owned(), PatternState::Asked { id });
@@ -218,7 +236,7 @@ impl Client {
     }
 
     /// Ends one subscription, answered or not.
-    pub fn unsubscribe(&mut self, choice: usize) {
+    pub(crate) fn unsubscribe(&mut self, choice: usize) {
         let exact = self
             .topics
             .iter()
@@ -251,7 +269,7 @@ impl Client {
     }
 
     /// Reads up to so many bytes and checks what they say.
-    pub fn read(&mut self, at_most: usize, truth: &mut Truth) {
+    pub(crate) fn read(&mut self, at_most: usize, truth: &mut Truth) {
         self.socket.read(at_most);
         if let Speaks::Raw { begins_after: begins_after @ None, .. } = &mut self.speaks {
             let Some(line) = self.socket.next_line() else { return };
@@ -360,7 +378,7 @@ impl Client {
         let state = self.topics.get_mut(topic).expect("a topic that it asked for");
         match state.exact {
             Some(Exact::Asked { id: asked, .. } | Exact::Ending { id: asked, .. }) if asked == id => {
-                state.exact = None
+                state.exact = None;
             }
             Some(Exact::Ending { .. }) if code == "unavailable" => {}
             _ => panic!("the answer to another request: {said}"),
@@ -379,12 +397,12 @@ impl Client {
             state.accounted = Some((from, to + 1));
             return;
         };
-        if let Some(before) = state.goes_on_from.take()
-            && from < *next
-        {
-            *next = before.unwrap_or(from);
-            *first = (*first).min(*next);
+        match std::mem::take(&mut state.goes_on) {
+            GoesOn::From(before) if from < *next => *next = before,
+            GoesOn::Earlier if from < *next => *next = from,
+            _ => {}
         }
+        *first = (*first).min(*next);
         skip_own(self.number, topic, next, from, truth);
         if matched && !matches!(state.exact, Some(Exact::Live)) && *next < from {
             // A topic that only patterns listen to may be forgotten, and come back with a higher offset.
@@ -396,7 +414,7 @@ impl Client {
     }
 
     /// At the end, when nothing is on its way any more.
-    pub fn assert_complete(&mut self, truth: &mut Truth) {
+    pub(crate) fn assert_complete(&mut self, truth: &mut Truth) {
         match &self.speaks {
             Speaks::Raw { .. } => self.assert_raw_complete(truth),
             Speaks::Json => {

@@ -16,7 +16,7 @@ use crate::random::Random;
 
 /// A wake that sticks until the core looks.
 #[derive(Default)]
-pub struct Alarm(AtomicBool);
+pub(crate) struct Alarm(AtomicBool);
 
 impl Wake for Alarm {
     fn wake(&self) {
@@ -25,35 +25,35 @@ impl Wake for Alarm {
 }
 
 /// What a virtual poll reports. A readiness is reported once, as an edge.
-pub enum Readiness {
+pub(crate) enum Readiness {
     Readable(usize),
     Writable(usize),
     Gone(ConnectionId),
 }
 
-pub struct Core {
-    pub shard: Shard,
+pub(crate) struct Core {
+    pub(crate) shard: Shard,
     mailbox: Mailbox<Request, Delivery, Alarm>,
     alarm: Arc<Alarm>,
-    pub readiness: VecDeque<Readiness>,
+    pub(crate) readiness: VecDeque<Readiness>,
     /// Clients that have sent more than was read.
     readable: VecDeque<usize>,
     requests: VecDeque<(usize, Request)>,
     deliveries: VecDeque<(usize, Delivery)>,
-    pub slots: Slots,
+    pub(crate) slots: Slots,
     asleep: bool,
 }
 
 /// The last slot that was freed is the first that is used again, and its generation is the next.
 #[derive(Default)]
-pub struct Slots {
+pub(crate) struct Slots {
     free: Vec<ConnectionId>,
     freed_this_turn: Vec<ConnectionId>,
     used: u32,
 }
 
 impl Slots {
-    pub fn take(&mut self) -> ConnectionId {
+    pub(crate) fn take(&mut self) -> ConnectionId {
         self.free.pop().unwrap_or_else(|| {
             self.used += 1;
             ConnectionId { slot: self.used - 1, generation: 0 }
@@ -62,7 +62,7 @@ impl Slots {
 }
 
 impl Core {
-    pub fn new(shard: Shard, mailbox: Mailbox<Request, Delivery, Alarm>, alarm: Arc<Alarm>) -> Self {
+    pub(crate) fn new(shard: Shard, mailbox: Mailbox<Request, Delivery, Alarm>, alarm: Arc<Alarm>) -> Self {
         Self {
             shard,
             mailbox,
@@ -77,11 +77,11 @@ impl Core {
     }
 
     /// Whether a turn would be run: nothing but a wake or a readiness ends a sleep.
-    pub fn is_awake(&self) -> bool {
+    pub(crate) fn is_awake(&self) -> bool {
         !self.asleep || self.alarm.0.load(Ordering::SeqCst) || !self.readiness.is_empty()
     }
 
-    pub fn turn(&mut self, now: Now, clients: &mut [Client], random: &mut Random) {
+    pub(crate) fn turn(&mut self, now: Now, clients: &mut [Client], random: &mut Random) {
         if self.asleep {
             self.mailbox.awake();
             self.asleep = false;

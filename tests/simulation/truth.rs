@@ -3,41 +3,41 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every payload of a run is a number of its own, in the order in which publishing it began.
-pub type Payload = u64;
+pub(crate) type Payload = u64;
 
 /// The one order of each topic. Receipts and deliveries all have to agree with it.
 #[derive(Default)]
-pub struct Truth {
+pub(crate) struct Truth {
     by_place: BTreeMap<(String, u64), Payload>,
     by_payload: BTreeMap<Payload, (String, u64)>,
     /// Who published what, where, and whether it wants it back.
     published: Vec<Publish>,
 }
 
-pub struct Publish {
-    pub client: usize,
-    pub topic: String,
-    pub echo: bool,
+pub(crate) struct Publish {
+    pub(crate) client: usize,
+    pub(crate) topic: String,
+    pub(crate) echo: bool,
 }
 
 impl Truth {
     /// A new payload for a publish that begins now.
-    pub fn begin(&mut self, client: usize, topic: &str, echo: bool) -> Payload {
+    pub(crate) fn begin(&mut self, client: usize, topic: &str, echo: bool) -> Payload {
         self.published.push(Publish { client, topic: topic.to_owned(), echo });
         self.published.len() as Payload - 1
     }
 
     /// The payload that the next publish will have.
-    pub fn next_payload(&self) -> Payload {
+    pub(crate) fn next_payload(&self) -> Payload {
         self.published.len() as Payload
     }
 
-    pub fn publish(&self, payload: Payload) -> &Publish {
+    pub(crate) fn publish(&self, payload: Payload) -> &Publish {
         &self.published[payload as usize]
     }
 
     /// Somebody was told that `payload` has this place. Nobody may have been told anything else.
-    pub fn learn(&mut self, topic: &str, offset: u64, payload: Payload) {
+    pub(crate) fn learn(&mut self, topic: &str, offset: u64, payload: Payload) {
         assert_eq!(
             self.publish(payload).topic,
             topic,
@@ -50,18 +50,18 @@ impl Truth {
         assert_eq!(before, place, "message {payload} has two places");
     }
 
-    pub fn at(&self, topic: &str, offset: u64) -> Option<Payload> {
+    pub(crate) fn at(&self, topic: &str, offset: u64) -> Option<Payload> {
         self.by_place.get(&(topic.to_owned(), offset)).copied()
     }
 
     /// The highest offset of the topic that anybody has been told of.
-    pub fn last_offset(&self, topic: &str) -> u64 {
+    pub(crate) fn last_offset(&self, topic: &str) -> u64 {
         let of_topic = (topic.to_owned(), 0)..=(topic.to_owned(), u64::MAX);
         self.by_place.range(of_topic).next_back().map_or(0, |((_, offset), _)| *offset)
     }
 
     /// Whether `offset` is a message that `client` published and does not want back.
-    pub fn is_own(&self, client: usize, topic: &str, offset: u64) -> bool {
+    pub(crate) fn is_own(&self, client: usize, topic: &str, offset: u64) -> bool {
         self.at(topic, offset).is_some_and(|payload| {
             let publish = self.publish(payload);
             publish.client == client && !publish.echo
@@ -69,13 +69,13 @@ impl Truth {
     }
 
     /// The messages published on `topic` from payload `from` on, by offset.
-    pub fn offsets_since(&self, topic: &str, from: Payload) -> BTreeSet<u64> {
+    pub(crate) fn offsets_since(&self, topic: &str, from: Payload) -> BTreeSet<u64> {
         let places = self.by_payload.range(from..).map(|(_, place)| place);
         places.filter(|(of, _)| of == topic).map(|(_, offset)| *offset).collect()
     }
 
     /// A publisher's messages of one topic have the order in which it published them.
-    pub fn assert_publishers_order(&self) {
+    pub(crate) fn assert_publishers_order(&self) {
         let mut last: BTreeMap<(usize, &str), u64> = BTreeMap::new();
         for (payload, (topic, offset)) in &self.by_payload {
             let before = last.insert((self.publish(*payload).client, topic), *offset).unwrap_or(0);

@@ -14,7 +14,7 @@ use crate::core::{Alarm, Core, Readiness};
 use crate::random::Random;
 use crate::truth::Truth;
 
-pub const MAX_CORES: usize = 8;
+pub(crate) const MAX_CORES: usize = 8;
 const MAX_CLIENTS: usize = 12;
 const BACKLOG_BYTES: usize = 2_000;
 const OUTBOX_BYTES: usize = 3_000;
@@ -22,11 +22,11 @@ const HISTORY_MESSAGES: usize = 12;
 const EPOCH: &str = "5eed5eed5eed5eed";
 
 /// `history`, `ageing` and `left` keep messages; `none` keeps nothing and is forgotten; `last` keeps one.
-pub const TOPICS: [&str; 8] =
+pub(crate) const TOPICS: [&str; 8] =
     ["history.a", "history.b", "ageing.a", "none.a", "none.b", "none.c", "last.a", "strict.a"];
 const PATTERNS: [&str; 4] = ["history.*", "none.>", "*.a", ">"];
 
-pub struct World {
+pub(crate) struct World {
     random: Random,
     cores: Vec<Core>,
     clients: Vec<Client>,
@@ -37,7 +37,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let cores = 1 + random.below(MAX_CORES);
         let identity = Identity {
@@ -55,7 +55,7 @@ impl World {
     }
 
     /// One run: chance for so many steps, then quiet, then the sum.
-    pub fn run(mut self, steps: usize) {
+    pub(crate) fn run(mut self, steps: usize) {
         for step in 0..steps {
             self.step(step);
         }
@@ -76,8 +76,9 @@ impl World {
             5 => self.now.monotonic_ms += 700,
             6 => {
                 self.now.monotonic_ms += 3_600_000 * self.random.below(2) as u64;
+                let back = self.random.one_in(2);
                 self.now.wall_ms =
-                    self.now.wall_ms.wrapping_add_signed(3_600_000 - 7_200_000 * self.random.below(2) as i64);
+                    if back { self.now.wall_ms - 3_600_000 } else { self.now.wall_ms + 3_600_000 };
             }
             7 => self.frozen = Some((self.random.below(self.cores.len()), step + self.random.below(120))),
             8..=19 => self.act(),
