@@ -1,0 +1,175 @@
+//! Notifications, rebuilt from their fields and written again.
+
+use std::collections::BTreeSet;
+use std::iter::successors;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fanwire_wire::command::{CommandId, PayloadKind};
+use fanwire_wire::error::ErrorCode;
+use fanwire_wire::notification::{MessageFields, Notification};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::page::lines;
+
+/// A notification's fields, as the page has them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields<'a> {
+    r#type: &'a str,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    topic: Option<&'a str>,
+    epoch: Option<&'a str>,
+    limits: Option<Limits>,
+    offset: Option<u64>,
+    recovered: Option<bool>,
+    from: Option<u64>,
+    to: Option<u64>,
+    count: Option<u64>,
+    time: Option<u64>,
+    key: Option<&'a str>,
+    encoding: Option<&'a str>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    data: Option<&'a RawValue>,
+    command: Option<&'a str>,
+    code: Option<&'a str>,
+    message: Option<String>,
+}
+
+/// A field that is there, be it `null`: `null` is a payload too.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    max_message: usize,
+    max_subscriptions: usize,
+}
+
+const NOTIFICATION_TYPES: [&str; 9] =
+    ["welcome", "subscribed", "unsubscribed", "published", "message", "gap", "pong", "hello", "error"];
+
+/// A new notification does not compile here until it has a type, and the test below then wants its vector.
+fn type_of(notification: &Notification<'_>) -> &'static str {
+    match notification {
+        Notification::Welcome { .. } => "welcome",
+        Notification::Subscribed { .. } => "subscribed",
+        Notification::Unsubscribed { .. } => "unsubscribed",
+        Notification::Published { .. } => "published",
+        Notification::Message(_) => "message",
+        Notification::Gap { .. } => "gap",
+        Notification::Pong { .. } => "pong",
+        Notification::Hello { .. } => "hello",
+        Notification::Error { .. } => "error",
+    }
+}
+
+/// The kind and payload that `data` and `encoding` stand for.
+fn payload(fields: &Fields<'_>) -> Option<(PayloadKind, Vec<u8>)> {
+    let data = fields.data?.get();
+    let string = serde_json::from_str::<String>(data);
+    Some(match (fields.encoding, string) {
+        (Some("base64"), Ok(text)) => (PayloadKind::Binary, STANDARD.decode(text).ok()?),
+        (None, Ok(text)) => (PayloadKind::Text, text.into_bytes()),
+        (Some("json"), Ok(_)) | (None, Err(_)) => (PayloadKind::Json, data.as_bytes().to_vec()),
+        _ => return None,
+    })
+}
+
+/// The notification with these fields, written by the wire crate. None if one is missing.
+fn rewrite(fields: &Fields<'_>) -> Option<String> {
+    let id = fields.id.map(|id| CommandId::parse(id.get()).expect("an id"));
+    let id = id.as_ref();
+    let topic = fields.topic;
+    let payload = payload(fields);
+    let notification = match fields.r#type {
+        "welcome" => {
+            let Limits { max_message, max_subscriptions } = *fields.limits.as_ref()?;
+            Notification::Welcome { epoch: fields.epoch?, max_message, max_subscriptions }
+        }
+        "subscribed" => {
+            let Fields { epoch, offset, recovered, .. } = *fields;
+            Notification::Subscribed { id, topic: topic?, epoch: epoch?, offset, recovered }
+        }
+        "unsubscribed" => Notification::Unsubscribed { id, topic: topic? },
+        "published" => {
+            Notification::Published { id, topic: topic?, epoch: fields.epoch?, offset: fields.offset? }
+        }
+        "message" => {
+            let (kind, payload) = payload.as_ref()?;
+            Notification::Message(MessageFields {
+                topic: topic?,
+                offset: fields.offset?,
+                time_ms: fields.time?,
+                key: fields.key,
+                skipped: 0,
+                kind: *kind,
+                payload,
+            })
+        }
+        "gap" => {
+            Notification::Gap { topic: topic?, from: fields.from?, to: fields.to?, count: fields.count? }
+        }
+        "pong" => Notification::Pong { id },
+        "hello" => Notification::Hello { id, message: fields.message.as_ref()? },
+        "error" => Notification::Error {
+            id,
+            command: fields.command,
+            topic,
+            code: error_codes().find(|code| Some(code.as_str()) == fields.code)?,
+            message: fields.message.as_ref()?,
+        },
+        _ => return None,
+    };
+    assert_eq!(type_of(&notification), fields.r#type);
+    Some(json_of(&notification))
+}
+
+pub(crate) fn json_of(notification: &Notification<'_>) -> String {
+    let mut out = Vec::new();
+    notification.write_json(&mut out);
+    String::from_utf8(out).expect("JSON is UTF-8")
+}
+
+#[test]
+fn every_notification_is_written_byte_for_byte_as_the_page_has_it() {
+    let mut types = BTreeSet::new();
+    for text in lines("json notification") {
+        let fields: Fields<'_> = serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        types.insert(fields.r#type);
+        let written = rewrite(&fields).unwrap_or_else(|| panic!("a field is missing or unknown: {text}"));
+        assert_eq!(written, text);
+        if let (Some(from), Some(to)) = (fields.from, fields.to) {
+            assert_eq!(fields.count, Some(to - from + 1), "{text}");
+        }
+    }
+    assert_eq!(types, BTreeSet::from(NOTIFICATION_TYPES));
+}
+
+/// Every code. A new one does not compile here until it has its place.
+pub(crate) fn error_codes() -> impl Iterator<Item = ErrorCode> {
+    use ErrorCode as Code;
+    successors(Some(Code::BadJson), |code| {
+        Some(match code {
+            Code::BadJson => Code::BadCommand,
+            Code::BadCommand => Code::UnknownCommand,
+            Code::UnknownCommand => Code::BadTopic,
+            Code::BadTopic => Code::BadSince,
+            Code::BadSince => Code::BadPayload,
+            Code::BadPayload => Code::BinaryUnsupported,
+            Code::BinaryUnsupported => Code::MessageTooBig,
+            Code::MessageTooBig => Code::Forbidden,
+            Code::Forbidden => Code::Overlap,
+            Code::Overlap => Code::AlreadySubscribed,
+            Code::AlreadySubscribed => Code::NotSubscribed,
+            Code::NotSubscribed => Code::TooManySubscriptions,
+            Code::TooManySubscriptions => Code::TooManyTopics,
+            Code::TooManyTopics => Code::Unavailable,
+            Code::Unavailable => return None,
+        })
+    })
+}
