@@ -82,6 +82,8 @@ enum State {
     #[default]
     Vacant,
     Open,
+    /// It does not read fast enough: it is given nothing more until it is closed.
+    Doomed,
     /// Its close frame is queued; nothing may follow it.
     Closing,
 }
@@ -318,6 +320,19 @@ impl Connections {
         self.with_queue(slot, WriteQueue::drop_all);
     }
 
+    /// The connection is to be closed: what it has not been sent is let go, and nothing more is given to it but a close
+    /// frame.
+    pub(crate) fn doom(&mut self, slot: u32) {
+        self.drop_backlog(slot);
+        self.behind(slot);
+        self.slots[slot as usize].state = State::Doomed;
+    }
+
+    /// Whether a close frame may still be queued.
+    pub(crate) fn may_close(&self, id: ConnectionId) -> bool {
+        self.slot(id).is_some_and(|connection| connection.state != State::Closing)
+    }
+
     /// Nothing may follow what the connection has.
     pub(crate) fn seal(&mut self, slot: u32) {
         self.slots[slot as usize].state = State::Closing;
@@ -456,8 +471,8 @@ impl Connections {
     /// Whether the connection has something in its write queue. One that has nothing, and nothing to wait for, is no
     /// longer behind.
     pub(crate) fn settle(&mut self, slot: u32) -> bool {
-        let Some(behind) = &self.slots[slot as usize].behind else { return false };
-        if behind.queue.is_empty() && behind.catching_up.is_empty() {
+        let Connection { state, behind: Some(behind), .. } = &self.slots[slot as usize] else { return false };
+        if behind.queue.is_empty() && behind.catching_up.is_empty() && *state != State::Doomed {
             self.slots[slot as usize].behind = None;
             self.spans[slot as usize] = Span::default();
             return false;

@@ -63,8 +63,6 @@ pub enum Request {
         ticket: Ticket,
         /// Where it is to begin.
         start: Start,
-        /// The command's id, for the receipt.
-        id: Option<CommandId>,
     },
     /// The asking core has no subscription to the topic any more.
     Unsubscribe(Topic),
@@ -74,8 +72,6 @@ pub enum Request {
         pattern: Pattern,
         /// Names the request in its answer.
         ticket: Ticket,
-        /// The command's id, for the receipt.
-        id: Option<CommandId>,
     },
     /// The asking core has no subscription to the pattern any more.
     UnsubscribePattern(Pattern),
@@ -128,8 +124,6 @@ pub enum Delivery {
     Subscribed {
         /// The ticket.
         ticket: Ticket,
-        /// The command's id.
-        id: Option<CommandId>,
         /// Where it begins, or why it does not.
         placement: Result<Placement, ErrorCode>,
     },
@@ -137,8 +131,6 @@ pub enum Delivery {
     PatternSubscribed {
         /// The ticket.
         ticket: Ticket,
-        /// The command's id.
-        id: Option<CommandId>,
     },
     /// Answers [`Request::Read`].
     Chunk {

@@ -16,6 +16,8 @@ pub struct Draft {
     pub key: Option<Box<str>>,
     /// What the payload is.
     pub kind: PayloadKind,
+    /// What the publisher called it over HTTP, where that says more than the kind does.
+    pub content_type: Option<Box<str>>,
     /// The payload, copied once out of the socket's buffer.
     pub payload: Bytes,
     /// Whether the publishing connection gets it too, where it subscribes.
@@ -45,6 +47,8 @@ pub struct Message {
     pub key: Option<Box<str>>,
     /// What the payload is.
     pub kind: PayloadKind,
+    /// What the publisher called it over HTTP, where that says more than the kind does.
+    pub content_type: Option<Box<str>>,
     /// The payload.
     pub payload: Bytes,
     /// The connection that is not to get it: its publisher, when that asked for no echo.
@@ -52,13 +56,19 @@ pub struct Message {
 }
 
 impl Message {
-    /// What a message costs beside its payload and key, in bytes: this struct, its reference counts, and its
+    /// What a message costs beside its payload and names, in bytes: this struct, its reference counts, and its
     /// place in a queue, rounded up.
     pub const OVERHEAD_BYTES: usize = 192;
 
     /// What the message counts for in every bound, in bytes.
     pub fn bytes(&self) -> usize {
-        self.payload.len() + self.key.as_ref().map_or(0, |key| key.len()) + Self::OVERHEAD_BYTES
+        let names = [&self.key, &self.content_type].into_iter().flatten();
+        self.payload.len() + names.map(|name| name.len()).sum::<usize>() + Self::OVERHEAD_BYTES
+    }
+
+    /// What the payload is called over HTTP.
+    pub fn content_type(&self) -> &str {
+        self.content_type.as_deref().unwrap_or(self.kind.content_type())
     }
 
     /// The message as the wire crate writes it.

@@ -58,7 +58,8 @@ impl TopicSettings {
             }
             OverflowPolicy::Gap => {
                 tell_gap(queue, message, bound);
-                Payment::Settled
+                // Gaps that do not join are not let go: with nothing but these, there is no catching up any more.
+                if queue.gap_bytes() > bound { Payment::Disconnect } else { Payment::Settled }
             }
         }
     }
@@ -75,7 +76,11 @@ fn tell_gap(queue: &mut WriteQueue, message: &Arc<Message>, bound: usize) {
     queue.push_gap(&message.topic, message.offset, message.offset);
 }
 
-/// The reason in the close frame of a connection that has to go.
+/// The reason in the close frame of a connection that has to go: its queue is full, or it has none and what it would
+/// read next is no longer held.
 pub(crate) fn slow_consumer_reason(topic: &Topic, backlog_bytes: usize) -> String {
-    format!("too slow for {topic}: {backlog_bytes} bytes of backlog")
+    match backlog_bytes {
+        0 => format!("too slow for {topic}: history no longer holds what comes next"),
+        _ => format!("too slow for {topic}: {backlog_bytes} bytes of backlog"),
+    }
 }

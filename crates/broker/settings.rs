@@ -10,7 +10,7 @@ use crate::overflow::OverflowPolicy;
 pub struct Settings {
     /// Rules by topic; the first that matches a topic holds for it.
     pub topics: Vec<TopicRule>,
-    /// The bound on one connection's write queue, in bytes of encoded messages.
+    /// The bound on one connection's write queue, in bytes as [`Message::bytes`](crate::Message::bytes) counts them.
     pub backlog_bytes: usize,
     /// The bound on one message, in bytes; told to clients in `welcome`.
     pub max_message_bytes: usize,

@@ -279,7 +279,7 @@ impl Shard {
 
     /// Ends the connection's subscriptions and queues a close frame, behind which nothing follows.
     pub fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str, backlog: Backlog) {
-        if !self.connections.is_open(id) {
+        if !self.connections.may_close(id) {
             return;
         }
         self.fan_out();

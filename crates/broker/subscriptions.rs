@@ -4,6 +4,7 @@
 //! a message is fanned out without a look at anything but its range and the seats.
 
 use ahash::HashMap;
+use fanwire_wire::command::CommandId;
 use fanwire_wire::topic::{Pattern, Topic, TopicOrPattern};
 use slab::Slab;
 
@@ -62,6 +63,8 @@ pub(crate) struct Subscription {
     serial: u32,
     /// The homes that have answered, as bits: what another one routes is not yet for this subscription.
     pub(crate) live: u64,
+    /// The id of the command that has no receipt yet.
+    receipt: Option<CommandId>,
 }
 
 impl Subscriptions {
@@ -99,12 +102,19 @@ impl Subscriptions {
     }
 
     /// A new subscription, not yet live, and the ticket to ask with. The connection must not have it yet.
-    pub(crate) fn insert(&mut self, slot: u32, name: &TopicOrPattern) -> (SubscriptionId, Ticket) {
+    pub(crate) fn insert(
+        &mut self,
+        slot: u32,
+        name: &TopicOrPattern,
+        receipt: Option<CommandId>,
+    ) -> (SubscriptionId, Ticket) {
         let audience = self.audience_or_insert(name);
         self.audiences[audience as usize].members += 1;
-        let id = self.entries.insert(Subscription { slot, audience, seat: None, serial: 0, live: 0 }) as u32;
+        let serial = self.next_serial();
+        let subscription = Subscription { slot, audience, seat: None, serial, live: 0, receipt };
+        let id = self.entries.insert(subscription) as u32;
         self.by_slot.insert((slot, audience), id);
-        (id, self.renew(id))
+        (id, Ticket { subscription: id, serial })
     }
 
     /// A number for one request, not used before (but for four billion ago, of which nothing is in flight).
@@ -113,15 +123,19 @@ impl Subscriptions {
         self.next_serial
     }
 
-    /// Takes the subscription out of its audience and gives it a new ticket: what is routed is not for it until the
-    /// home answers that one.
-    pub(crate) fn renew(&mut self, id: SubscriptionId) -> Ticket {
-        self.unseat(id);
+    /// A new ticket to ask with: the answer to an earlier one is no longer for the subscription, which goes on as it is
+    /// until the answer to this one.
+    pub(crate) fn renew(&mut self, id: SubscriptionId, receipt: Option<CommandId>) -> Ticket {
         let serial = self.next_serial();
         let subscription = &mut self.entries[id as usize];
         subscription.serial = serial;
-        subscription.live = 0;
-        Ticket { subscription: id, serial: subscription.serial }
+        subscription.receipt = receipt;
+        Ticket { subscription: id, serial }
+    }
+
+    /// The command that waits for its receipt.
+    pub(crate) fn take_receipt(&mut self, id: SubscriptionId) -> Option<CommandId> {
+        self.entries[id as usize].receipt.take()
     }
 
     /// The subscription that asked with the ticket, unless it has ended or asked again since.

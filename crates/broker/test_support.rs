@@ -16,6 +16,7 @@ pub(crate) fn message(topic: &str, offset: u64, size: usize) -> Arc<Message> {
         time_ms: 0,
         key: None,
         kind: PayloadKind::Binary,
+        content_type: None,
         payload: Bytes::from(vec![0; size]),
         except: None,
     })

@@ -123,6 +123,7 @@ impl TopicTable {
             time_ms: now.wall_ms,
             key: draft.key,
             kind: draft.kind,
+            content_type: draft.content_type,
             payload: draft.payload,
             except: (!draft.echo).then_some(origin),
         });

@@ -22,6 +22,8 @@ pub(crate) struct WriteQueue {
     items: VecDeque<Item>,
     /// Messages and gaps, in bytes as [`Item::bytes`] counts them: what the backlog bounds.
     bytes: usize,
+    /// The gaps among them, in bytes.
+    gap_bytes: usize,
     /// Replies, in bytes: what stops the reading of a client that does not read.
     reply_bytes: usize,
 }
@@ -54,6 +56,10 @@ impl Item {
             Self::Message(message) => message.bytes(),
             Self::Gap { .. } => size_of::<Self>(),
         }
+    }
+
+    fn gap_bytes(&self) -> usize {
+        if matches!(self, Self::Gap { .. }) { self.bytes() } else { 0 }
     }
 
     /// Whether it is of `topic`, and not a reply.
@@ -105,6 +111,11 @@ impl WriteQueue {
         self.bytes
     }
 
+    /// The gaps in the backlog, in bytes.
+    pub(crate) fn gap_bytes(&self) -> usize {
+        self.gap_bytes
+    }
+
     /// The replies that wait, in bytes.
     pub(crate) fn reply_bytes(&self) -> usize {
         self.reply_bytes
@@ -143,6 +154,7 @@ impl WriteQueue {
 
     fn push(&mut self, item: Item) {
         self.bytes += item.bytes();
+        self.gap_bytes += item.gap_bytes();
         self.items.push_back(item);
     }
 
@@ -161,14 +173,14 @@ impl WriteQueue {
                 true
             }
         });
-        self.bytes = self.items.iter().map(Item::bytes).sum();
+        self.recount();
         first
     }
 
     /// Lets everything of `topic` go, told gaps too.
     pub(crate) fn forget_topic(&mut self, topic: &Topic) {
         self.items.retain(|item| !item.is_of(topic));
-        self.bytes = self.items.iter().map(Item::bytes).sum();
+        self.recount();
     }
 
     /// Lets the older half of the messages of `topic` go, at least one, and puts a gap in their place, which takes in
@@ -198,7 +210,7 @@ impl WriteQueue {
             }
         }
         self.items = kept;
-        self.bytes = self.items.iter().map(Item::bytes).sum();
+        self.recount();
         messages > 0
     }
 
@@ -206,6 +218,7 @@ impl WriteQueue {
     pub(crate) fn drop_all(&mut self) {
         self.items.clear();
         self.bytes = 0;
+        self.gap_bytes = 0;
         self.reply_bytes = 0;
     }
 
@@ -263,9 +276,15 @@ impl WriteQueue {
         }
     }
 
+    fn recount(&mut self) {
+        self.bytes = self.items.iter().map(Item::bytes).sum();
+        self.gap_bytes = self.items.iter().map(Item::gap_bytes).sum();
+    }
+
     fn pop(&mut self) {
         if let Some(item) = self.items.pop_front() {
             self.bytes -= item.bytes();
+            self.gap_bytes -= item.gap_bytes();
             if let Item::Reply(bytes, _) = item {
                 self.reply_bytes -= bytes.len();
             }
@@ -299,15 +318,15 @@ mod tests {
         queue
     }
 
-    /// Everything that a socket gets that takes `takes[n % len]` bytes at the `n`th write.
-    fn drain(queue: &mut WriteQueue, takes: &[usize], max_bytes: usize) -> Vec<u8> {
+    /// Everything that a socket gets that has room for `room[n % len]` bytes at the `n`th write.
+    fn drain(queue: &mut WriteQueue, room: &[usize], max_bytes: usize) -> Vec<u8> {
         let (mut encoder, mut written, mut sent) = (Encoder::default(), Written::default(), Vec::new());
-        for take in takes.iter().cycle() {
+        for room in room.iter().cycle() {
             if queue.is_empty() {
                 break;
             }
             queue.write(&mut encoder, Some(JSON), max_bytes, &mut written);
-            let taken = (*take).min(written.bytes.len());
+            let taken = (*room).min(written.bytes.len());
             sent.extend_from_slice(&written.bytes[..taken]);
             queue.advance(&written, taken);
         }

@@ -41,6 +41,7 @@ pub(crate) enum Call {
 pub(crate) struct Post {
     pub(crate) topic: Topic,
     pub(crate) kind: PayloadKind,
+    pub(crate) content_type: Option<Box<str>>,
 }
 
 impl Call {
@@ -130,12 +131,19 @@ fn topic(request: &Request<'_>, name: &str, site: &Site) -> Call {
     }
     match request.method() {
         Method::Get | Method::Head => Call::Latest(topic),
-        Method::Post => {
-            Call::Post(Post { topic, kind: kind_of_content_type(request.header("Content-Type")) })
-        }
+        Method::Post => Call::Post(post(request, topic)),
         Method::Options => options(Methods::Topic),
         Method::Other => method_not_allowed(Methods::Topic),
     }
+}
+
+fn post(request: &Request<'_>, topic: Topic) -> Post {
+    let content_type = request.header("Content-Type");
+    let kind = kind_of_content_type(content_type);
+    // What the kind says of itself need not be kept with every message.
+    let content_type =
+        content_type.filter(|content_type| *content_type != kind.content_type()).map(Box::from);
+    Post { topic, kind, content_type }
 }
 
 fn options(methods: Methods) -> Call {
@@ -200,7 +208,7 @@ pub(crate) fn latest(epoch: &str, message: Option<&Message>) -> Response {
     let Some(message) = message else {
         return Response::error(Status::NotFound, "not_found", "the topic has no message");
     };
-    Response::new(Status::Ok, message.kind.content_type(), message.payload.clone())
+    Response::new(Status::Ok, message.content_type().to_owned(), message.payload.clone())
         .with("Fanwire-Epoch", epoch)
         .with("Fanwire-Offset", message.offset.to_string())
         .with("Cache-Control", "no-store")
@@ -208,7 +216,7 @@ pub(crate) fn latest(epoch: &str, message: Option<&Message>) -> Response {
 
 /// The answer to a raw subscriber whose position history no longer holds: it could not be told of the gap.
 pub(crate) fn no_longer_held(epoch: &str, offset: u64) -> Response {
-    let message = "history no longer holds everything since that position; connect without since, or with since=earliest";
+    let message = "history no longer holds everything since that position; connect with the position of this answer, or without since";
     Response::error(Status::Gone, "gone", message)
         .with("Fanwire-Epoch", epoch)
         .with("Fanwire-Offset", offset.to_string())
@@ -217,16 +225,19 @@ pub(crate) fn no_longer_held(epoch: &str, offset: u64) -> Response {
 /// The answer to what the shard did not do.
 pub(crate) fn refused(code: ErrorCode) -> Response {
     let (status, message) = match code {
+        ErrorCode::BadSince => {
+            (Status::BadRequest, "this offset has not been published yet; use one that the broker gave you")
+        }
         ErrorCode::BadJson
         | ErrorCode::BadCommand
         | ErrorCode::UnknownCommand
         | ErrorCode::BadTopic
-        | ErrorCode::BadSince
         | ErrorCode::BadPayload
         | ErrorCode::BinaryUnsupported
         | ErrorCode::Overlap
         | ErrorCode::AlreadySubscribed
-        | ErrorCode::NotSubscribed => (Status::BadRequest, "the request cannot be carried out"),
+        | ErrorCode::NotSubscribed
+        | ErrorCode::Superseded => (Status::BadRequest, "the request cannot be carried out"),
         ErrorCode::MessageTooBig => (Status::ContentTooLarge, "the message is larger than this broker takes"),
         ErrorCode::Forbidden => (Status::Forbidden, "this client may not do that"),
         ErrorCode::TooManySubscriptions => {

@@ -8,6 +8,7 @@
 //! | 128 + n | a second signal, n, ended it at once |
 
 use std::error::Error;
+use std::io::Write;
 use std::process::{self, ExitCode};
 use std::{env, io, thread};
 
@@ -22,7 +23,8 @@ fn main() -> ExitCode {
     match Config::from_args(env::args_os()) {
         Ok(Invocation::Run(config)) => run(*config),
         Ok(Invocation::Check(config)) => {
-            print!("{config}");
+            // Whoever reads it may have seen enough: a closed pipe is no failure.
+            let _ = write!(io::stdout(), "{config}");
             ExitCode::SUCCESS
         }
         Err(error) => error.report(),

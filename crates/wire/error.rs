@@ -607,6 +607,8 @@ pub enum ErrorCode {
     TooManySubscriptions,
     /// The broker has as many topics as it may have.
     TooManyTopics,
+    /// A later command took the command's place before it was carried out.
+    Superseded,
     /// The broker cannot do this now; try again later.
     Unavailable,
 }
@@ -630,6 +632,7 @@ impl ErrorCode {
             Self::NotSubscribed => "not_subscribed",
             Self::TooManySubscriptions => "too_many_subscriptions",
             Self::TooManyTopics => "too_many_topics",
+            Self::Superseded => "superseded",
             Self::Unavailable => "unavailable",
         }
     }

@@ -13,10 +13,13 @@ fn post(topic: &str, content_type: &str, body: &str) -> String {
 fn a_published_message_is_the_topics_latest_with_its_position_and_type() {
     let broker = TestBroker::start();
     let mut client = broker.http();
-    for (topic, content_type, body, served_as) in [
-        ("a.text", "text/plain", "käse", "text/plain; charset=utf-8"),
-        ("a.json", "application/json", r#"{"bid":1.0831}"#, "application/json"),
-        ("a.binary", "application/octet-stream", "\0\u{1}", "application/octet-stream"),
+    for (topic, content_type, body) in [
+        ("a.text", "text/plain; charset=utf-8", "käse"),
+        ("a.page", "text/html", "<p>"),
+        ("a.json", "application/json", r#"{"bid":1.0831}"#),
+        ("a.problem", "application/problem+json", "{}"),
+        ("a.binary", "application/octet-stream", "\0\u{1}"),
+        ("a.image", "image/png", "\u{89}PNG"),
     ] {
         let published = client.request(post(topic, content_type, body));
         assert_eq!(published.status, 200);
@@ -25,7 +28,7 @@ fn a_published_message_is_the_topics_latest_with_its_position_and_type() {
         let latest = client.get(&format!("/topics/{topic}"));
         assert_eq!(latest.status, 200);
         assert_eq!(latest.body, body.as_bytes());
-        assert_eq!(latest.headers["content-type"], served_as);
+        assert_eq!(latest.headers["content-type"], content_type);
         assert_eq!(latest.headers["fanwire-epoch"], broker.epoch());
         assert_eq!(latest.headers["fanwire-offset"], published.json()["offset"].to_string());
     }

@@ -168,7 +168,8 @@ pub(crate) fn error_codes() -> impl Iterator<Item = ErrorCode> {
             Code::AlreadySubscribed => Code::NotSubscribed,
             Code::NotSubscribed => Code::TooManySubscriptions,
             Code::TooManySubscriptions => Code::TooManyTopics,
-            Code::TooManyTopics => Code::Unavailable,
+            Code::TooManyTopics => Code::Superseded,
+            Code::Superseded => Code::Unavailable,
             Code::Unavailable => return None,
         })
     })

@@ -1,6 +1,6 @@
 //! A peer behind a virtual socket, which checks everything that it is told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use fanwire_broker::ConnectionId;
@@ -30,6 +30,8 @@ pub(crate) struct Client {
     pub(crate) outgoing: VecDeque<String>,
     next_id: u64,
     publishes: BTreeMap<u64, Payload>,
+    /// The other commands that have no answer yet. Each gets one.
+    unanswered: BTreeSet<u64>,
     topics: BTreeMap<String, Topic>,
     patterns: BTreeMap<String, PatternState>,
     /// Offsets that were gone over as if they had never been.
@@ -80,7 +82,7 @@ pub(crate) enum Start {
 }
 
 enum Exact {
-    Asked { id: u64, start: Start },
+    Asked { id: u64, start: Start, recovers: bool },
     Live,
     Ending { id: u64, was_live: bool },
 }
@@ -187,6 +189,7 @@ impl Client {
             outgoing: VecDeque::new(),
             next_id: 0,
             publishes: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
             topics: BTreeMap::new(),
             patterns: BTreeMap::new(),
             jumps: Vec::new(),
@@ -222,7 +225,8 @@ impl Client {
         if matched && start != Start::Now || state.exact.is_some() && !recovers {
             return;
         }
-        state.exact = Some(Exact::Asked { id, start });
+        state.exact = Some(Exact::Asked { id, start, recovers });
+        self.unanswered.insert(id);
         let command = if recovers { "recover" } else { "subscribe" };
         self.send(&format!(r#"{{"type":"{command}","id":{id},"topic":"{topic}"{since}}}"#));
     }
@@ -231,6 +235,7 @@ impl Client {
         if !self.patterns.contains_key(pattern) {
             let id = self.new_id();
             self.patterns.insert(pattern.to_owned(), PatternState::Asked { id });
+            self.unanswered.insert(id);
             self.send(&format!(r#"{{"type":"subscribe","id":{id},"topic":"{pattern}"}}"#));
         }
     }
@@ -249,6 +254,7 @@ impl Client {
         }
         let name = &names[choice % names.len()];
         let id = self.new_id();
+        self.unanswered.insert(id);
         if let Some(state) = self.patterns.get_mut(name) {
             *state = PatternState::Ending { id };
         } else if let Some(state) = self.topics.get_mut(name) {
@@ -318,6 +324,7 @@ impl Client {
     }
 
     fn subscribed(&mut self, topic: &str, id: u64, said: &Value, truth: &Truth) {
+        assert!(self.unanswered.remove(&id), "an answer to what was not asked: {said}");
         if let Some(state) = self.patterns.get_mut(topic) {
             match state {
                 PatternState::Asked { id: asked } if *asked == id => {
@@ -332,7 +339,7 @@ impl Client {
         let state = self.topics.get_mut(topic).expect("a topic that it asked for");
         let offset = said["offset"].as_u64().expect("an offset");
         match state.exact {
-            Some(Exact::Asked { id: asked, start }) => {
+            Some(Exact::Asked { id: asked, start, .. }) => {
                 assert_eq!(asked, id, "the answer to another request: {said}");
                 if let Start::After(asked) = start {
                     assert_eq!(asked, offset, "it begins where it was not asked to: {said}");
@@ -346,6 +353,7 @@ impl Client {
     }
 
     fn unsubscribed(&mut self, name: &str, id: u64) {
+        assert!(self.unanswered.remove(&id), "an answer to what was not asked: {name}");
         if let Some(state) = self.patterns.remove(name) {
             assert!(matches!(state, PatternState::Ending { id: asked } if asked == id));
         } else {
@@ -368,20 +376,24 @@ impl Client {
         }
     }
 
-    /// A core that was stalled refuses what waited for it; nothing else is asked wrongly.
+    /// A core that was stalled refuses what waited for it, and a later command takes an earlier one's place; nothing is
+    /// asked wrongly but for what follows from that.
     fn refused(&mut self, topic: &str, id: u64, said: &Value) {
         let code = said["code"].as_str().expect("a code");
-        assert!(matches!(code, "unavailable" | "not_subscribed"), "{said}");
+        assert!(matches!(code, "unavailable" | "superseded" | "not_subscribed"), "{said}");
         if self.publishes.remove(&id).is_some() {
             return;
         }
-        let state = self.topics.get_mut(topic).expect("a topic that it asked for");
+        assert!(self.unanswered.remove(&id), "an answer to what was not asked: {said}");
+        let Some(state) = self.topics.get_mut(topic) else { return };
         match state.exact {
-            Some(Exact::Asked { id: asked, .. } | Exact::Ending { id: asked, .. }) if asked == id => {
-                state.exact = None;
+            Some(Exact::Asked { id: asked, recovers: true, .. }) if asked == id => {
+                state.exact = Some(Exact::Live)
             }
-            Some(Exact::Ending { .. }) if code == "unavailable" => {}
-            _ => panic!("the answer to another request: {said}"),
+            Some(Exact::Asked { id: asked, .. } | Exact::Ending { id: asked, .. }) if asked == id => {
+                state.exact = None
+            }
+            _ => assert_ne!(code, "not_subscribed", "{said}"),
         }
         self.forget_what_nobody_keeps();
     }
@@ -419,6 +431,7 @@ impl Client {
             Speaks::Raw { .. } => self.assert_raw_complete(truth),
             Speaks::Json => {
                 assert!(self.publishes.is_empty(), "receipts that never came: {:?}", self.publishes);
+                assert!(self.unanswered.is_empty(), "answers that never came: {:?}", self.unanswered);
                 self.assert_topics_complete(truth);
                 self.assert_patterns_complete(truth);
                 for (topic, mut offsets) in std::mem::take(&mut self.jumps) {

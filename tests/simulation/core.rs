@@ -150,6 +150,7 @@ impl Core {
                 let draft = Draft {
                     topic,
                     key: None,
+                    content_type: None,
                     kind: PayloadKind::Text,
                     payload: Bytes::from(text),
                     echo: true,

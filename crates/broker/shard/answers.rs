@@ -20,10 +20,8 @@ impl Shard {
         match delivery {
             Delivery::Message(message) => self.deliver(from, &message),
             Delivery::Lost { topic, offsets } => self.lost(from, &topic, offsets),
-            Delivery::Subscribed { ticket, id, placement } => {
-                self.subscribed(from, ticket, id.as_ref(), placement);
-            }
-            Delivery::PatternSubscribed { ticket, id } => self.pattern_subscribed(from, ticket, id.as_ref()),
+            Delivery::Subscribed { ticket, placement } => self.subscribed(from, ticket, placement),
+            Delivery::PatternSubscribed { ticket } => self.pattern_subscribed(from, ticket),
             Delivery::Chunk { topic, connection, serial, chunk } => {
                 self.chunk(&topic, connection, serial, chunk);
             }
@@ -38,72 +36,86 @@ impl Shard {
         }
     }
 
-    /// The home has answered a request to subscribe to a topic.
-    fn subscribed(
-        &mut self,
-        home: usize,
-        ticket: Ticket,
-        id: Option<&CommandId>,
-        placement: Result<Placement, ErrorCode>,
-    ) {
-        let Some(subscription) = self.subscriptions.redeem(ticket) else { return };
+    /// The home has answered a request to subscribe to a topic, or to rewind a subscription that is live.
+    fn subscribed(&mut self, home: usize, ticket: Ticket, placement: Result<Placement, ErrorCode>) {
+        let Some((subscription, connection)) = self.redeem(ticket) else { return };
+        let TopicOrPattern::Topic(topic) = self.name_of(subscription) else { return };
         self.fan_out();
-        let slot = self.subscriptions.subscription(subscription).slot;
+        let rewinds = self.subscriptions.subscription(subscription).live != 0;
+        let id = self.subscriptions.take_receipt(subscription);
         match placement {
-            Err(code) => self.refuse_subscription(subscription, id, code),
-            Ok(placement) if self.connections.interface(slot) == Some(Interface::Raw) => {
-                self.raw_subscribed(home, subscription, placement);
+            Err(code) if rewinds => self.refuse(connection, id.as_ref(), "recover", &topic, code),
+            Err(code) => {
+                self.forget_subscription(subscription);
+                self.refuse(connection, id.as_ref(), "subscribe", &topic, code);
+            }
+            Ok(placement) if self.connections.interface(connection.slot) == Some(Interface::Raw) => {
+                self.raw_subscribed(home, &topic, subscription, placement);
             }
             Ok(placement) => {
-                let topic = self.name_of(subscription);
-                let Placement { offset, recovered, gap, .. } = placement;
-                let (topic, epoch) = (topic.as_str(), &*self.epoch.clone());
-                let offset = Some(offset);
-                self.connections
-                    .notify(slot, &Notification::Subscribed { id, topic, epoch, offset, recovered });
-                if let Some((from, to)) = gap {
-                    let count = to - from + 1;
-                    self.connections.notify(slot, &Notification::Gap { topic, from, to, count });
+                if rewinds {
+                    self.forget_what_is_queued(connection.slot, &topic);
                 }
-                self.go_live(home, subscription, placement);
+                self.tell_placement(connection.slot, id.as_ref(), &topic, placement);
+                self.go_live(home, &topic, subscription, placement);
             }
         }
     }
 
-    /// A raw subscriber is told by its handshake. It cannot be told of a gap, so with one it is not subscribed.
-    fn raw_subscribed(&mut self, home: usize, subscription: SubscriptionId, placement: Placement) {
-        let connection = self.connections.id(self.subscriptions.subscription(subscription).slot);
-        let Placement { offset, recovered, .. } = placement;
-        self.events.push_back(Event::Subscribed { connection, offset, recovered });
-        if recovered == Some(false) {
-            self.forget_subscription(subscription);
-        } else {
-            self.go_live(home, subscription, placement);
-        }
-    }
-
-    fn go_live(&mut self, home: usize, subscription: SubscriptionId, placement: Placement) {
-        let slot = self.subscriptions.subscription(subscription).slot;
-        let Some(encoding) = self.connections.encoding_id(slot) else { return };
-        self.subscriptions.make_live(subscription, home, encoding);
-        let TopicOrPattern::Topic(topic) = self.name_of(subscription) else { return };
-        match placement {
-            Placement { catch_up_from: Some(from), .. } => self.catch_up(slot, &topic, from),
-            // It was asked to begin here, so whatever it caught up on before has ended.
-            Placement { recovered: Some(_), .. } => self.stop_catching_up(slot, &topic),
-            Placement { .. } => {}
-        }
+    /// The subscription that asked with the ticket, and its connection.
+    fn redeem(&self, ticket: Ticket) -> Option<(SubscriptionId, ConnectionId)> {
+        let subscription = self.subscriptions.redeem(ticket)?;
+        Some((subscription, self.connections.id(self.subscriptions.subscription(subscription).slot)))
     }
 
     fn name_of(&self, subscription: SubscriptionId) -> TopicOrPattern {
         self.subscriptions.audience(self.subscriptions.subscription(subscription).audience).name.clone()
     }
 
-    fn refuse_subscription(&mut self, subscription: SubscriptionId, id: Option<&CommandId>, code: ErrorCode) {
-        let name = self.name_of(subscription);
+    /// What is queued of the topic comes again, or was not asked for.
+    fn forget_what_is_queued(&mut self, slot: u32, topic: &Topic) {
+        self.stop_catching_up(slot, topic);
+        self.connections.with_queue(slot, |queue| queue.forget_topic(topic));
+    }
+
+    fn tell_placement(&mut self, slot: u32, id: Option<&CommandId>, topic: &Topic, placement: Placement) {
+        let Placement { offset, recovered, gap, .. } = placement;
+        let epoch = &*self.epoch.clone();
+        let subscribed = Notification::Subscribed { id, topic, epoch, offset: Some(offset), recovered };
+        self.connections.notify(slot, &subscribed);
+        if let Some((from, to)) = gap {
+            let gap = Notification::Gap { topic, from, to, count: to - from + 1 };
+            self.connections.notify(slot, &gap);
+        }
+    }
+
+    /// A raw subscriber is told by its handshake. It cannot be told of a gap, so with one it is not subscribed, but told
+    /// where it could be.
+    fn raw_subscribed(
+        &mut self,
+        home: usize,
+        topic: &Topic,
+        subscription: SubscriptionId,
+        placement: Placement,
+    ) {
         let connection = self.connections.id(self.subscriptions.subscription(subscription).slot);
-        self.forget_subscription(subscription);
-        self.refuse(connection, id, "subscribe", name.as_str(), code);
+        let Placement { offset, recovered, gap, .. } = placement;
+        let offset = gap.map_or(offset, |(_, to)| to);
+        self.events.push_back(Event::Subscribed { connection, offset, recovered });
+        if recovered == Some(false) {
+            self.forget_subscription(subscription);
+        } else {
+            self.go_live(home, topic, subscription, placement);
+        }
+    }
+
+    fn go_live(&mut self, home: usize, topic: &Topic, subscription: SubscriptionId, placement: Placement) {
+        let slot = self.subscriptions.subscription(subscription).slot;
+        let Some(encoding) = self.connections.encoding_id(slot) else { return };
+        self.subscriptions.make_live(subscription, home, encoding);
+        if let Some(from) = placement.catch_up_from {
+            self.catch_up(slot, topic, from);
+        }
     }
 
     /// Ends a subscription from this side. That may put an `Unsubscribe` into an outbox, which is bounded by what
@@ -116,15 +128,15 @@ impl Shard {
 
     /// A home has answered a request to subscribe to a pattern: what it routes is live from here on. The receipt
     /// follows the last home's answer.
-    fn pattern_subscribed(&mut self, home: usize, ticket: Ticket, id: Option<&CommandId>) {
-        let Some(subscription) = self.subscriptions.redeem(ticket) else { return };
+    fn pattern_subscribed(&mut self, home: usize, ticket: Ticket) {
+        let Some((subscription, ConnectionId { slot, .. })) = self.redeem(ticket) else { return };
         self.fan_out();
-        let slot = self.subscriptions.subscription(subscription).slot;
         let Some(encoding) = self.connections.encoding_id(slot) else { return };
         self.subscriptions.make_live(subscription, home, encoding);
         if self.subscriptions.subscription(subscription).live == self.every_core() {
             let (name, epoch) = (self.name_of(subscription), &*self.epoch.clone());
-            let topic = name.as_str();
+            let (topic, id) = (name.as_str(), self.subscriptions.take_receipt(subscription));
+            let id = id.as_ref();
             let subscribed = Notification::Subscribed { id, topic, epoch, offset: None, recovered: None };
             self.connections.notify(slot, &subscribed);
         }
@@ -189,17 +201,25 @@ impl Shard {
             } else {
                 behind.catching_up.advance(topic, chunk.next);
             }
-            if let Some(gap) = chunk.gap {
-                self.tell_gap(slot, topic, gap);
-            }
-            let origin = Some(Origin { core: self.core, connection });
-            let theirs = chunk.messages.into_iter().filter(|message| message.except != origin);
-            let queued = self
-                .connections
-                .with_queue(slot, |queue| theirs.map(|message| queue.push_message(message)).count());
-            self.deliveries_made += queued.unwrap_or(0) as u64;
+            self.queue_chunk(connection, topic, chunk);
         }
         self.connections.schedule(slot);
+    }
+
+    /// What is no longer held is told first. Who cannot be told is let go, and gets nothing from behind the hole.
+    fn queue_chunk(&mut self, connection: ConnectionId, topic: &Topic, chunk: Chunk) {
+        if let Some(gap) = chunk.gap {
+            self.tell_gap(connection.slot, topic, gap);
+        }
+        if !self.connections.is_open(connection) {
+            return;
+        }
+        let origin = Some(Origin { core: self.core, connection });
+        let theirs = chunk.messages.into_iter().filter(|message| message.except != origin);
+        let queued = self
+            .connections
+            .with_queue(connection.slot, |queue| theirs.map(|message| queue.push_message(message)).count());
+        self.deliveries_made += queued.unwrap_or(0) as u64;
     }
 
     /// Messages that the home could not hand over in time. Who has history reads them from there; the others are told.
@@ -231,11 +251,19 @@ impl Shard {
     fn tell_gap(&mut self, slot: u32, topic: &Topic, (from, to): (u64, u64)) {
         match self.connections.interface(slot) {
             Some(Interface::Json) => {
-                if self.connections.with_queue(slot, |queue| queue.push_gap(topic, from, to)).is_none() {
-                    self.connections
-                        .notify(slot, &Notification::Gap { topic, from, to, count: to - from + 1 });
+                let bound = self.settings.backlog_bytes;
+                let told = self.connections.with_queue(slot, |queue| {
+                    queue.push_gap(topic, from, to);
+                    queue.gap_bytes() <= bound
+                });
+                match told {
+                    Some(true) => self.connections.schedule(slot),
+                    Some(false) => self.too_slow(slot, topic),
+                    None => {
+                        let gap = Notification::Gap { topic, from, to, count: to - from + 1 };
+                        self.connections.notify(slot, &gap);
+                    }
                 }
-                self.connections.schedule(slot);
             }
             Some(Interface::Raw) => self.too_slow(slot, topic),
             None => {}
@@ -247,10 +275,9 @@ impl Shard {
         let connection = self.connections.id(slot);
         if self.connections.is_open(connection) {
             let backlog_bytes = self.connections.with_queue(slot, |queue| queue.bytes()).unwrap_or(0);
-            self.events.push_back(Event::SlowConsumer {
-                connection,
-                reason: slow_consumer_reason(topic, backlog_bytes),
-            });
+            let reason = slow_consumer_reason(topic, backlog_bytes);
+            self.connections.doom(slot);
+            self.events.push_back(Event::SlowConsumer { connection, reason });
         }
     }
 }

@@ -9,7 +9,7 @@ use fanwire_wire::topic::{Topic, TopicOrPattern};
 use super::Shard;
 use crate::lanes::{ConnectionId, Receipt, Request, Start};
 use crate::message::Draft;
-use crate::subscriptions::Subscription;
+use crate::subscriptions::{Subscription, SubscriptionId};
 
 impl Shard {
     /// A command of the JSON interface. The shard itself answers it.
@@ -34,6 +34,7 @@ impl Shard {
                     topic: topic.to_topic(),
                     key: key.map(|key| key.into_owned().into_boxed_str()),
                     kind,
+                    content_type: None,
                     payload: Bytes::from(payload.into_owned()),
                     echo,
                 };
@@ -60,11 +61,16 @@ impl Shard {
 
     /// A raw or HTTP connection publishes. An event answers if `receipt` is true, or if it fails.
     pub fn publish(&mut self, id: ConnectionId, draft: Draft, receipt: bool) {
-        self.publish_draft(id, draft, if receipt { Receipt::Wanted } else { Receipt::Unwanted });
+        if self.connections.is_open(id) {
+            self.publish_draft(id, draft, if receipt { Receipt::Wanted } else { Receipt::Unwanted });
+        }
     }
 
     /// An HTTP connection wants a topic's latest message; an event answers.
     pub fn latest(&mut self, id: ConnectionId, topic: Topic) {
+        if !self.connections.is_open(id) {
+            return;
+        }
         self.request(self.home_of(&topic), Request::Latest { topic, connection: id });
     }
 
@@ -82,19 +88,16 @@ impl Shard {
         if let Err(code) = self.may_subscribe(id.slot, &target, &start) {
             return Err((code, command_id));
         }
-        let (subscription, ticket) = self.subscriptions.insert(id.slot, &target);
+        let (subscription, ticket) = self.subscriptions.insert(id.slot, &target, command_id);
         self.connections.at(id.slot).subscriptions.push(subscription);
         match target {
             TopicOrPattern::Topic(topic) => {
-                self.request(
-                    self.home_of(&topic),
-                    Request::Subscribe { topic, ticket, start, id: command_id },
-                );
+                self.request(self.home_of(&topic), Request::Subscribe { topic, ticket, start });
             }
             TopicOrPattern::Pattern(pattern) => {
                 for home in 0..self.cores() {
-                    let (pattern, id) = (pattern.clone(), command_id.clone());
-                    self.request(home, Request::SubscribePattern { pattern, ticket, id });
+                    let pattern = pattern.clone();
+                    self.request(home, Request::SubscribePattern { pattern, ticket });
                 }
             }
         }
@@ -142,20 +145,17 @@ impl Shard {
         })
     }
 
-    /// Rewinds a subscription: it begins again after `since`, with a new receipt. What is queued of it comes again, so
-    /// it is let go.
+    /// Asks to rewind a live subscription. It goes on as it is until the home has answered, and after a refusal too.
     fn recover(&mut self, id: ConnectionId, topic: Topic, since: Since, command_id: Option<CommandId>) {
-        let target = TopicOrPattern::Topic(topic.clone());
-        let refused = match self.subscriptions.find(id.slot, &target) {
+        let subscription = self.subscriptions.find(id.slot, &TopicOrPattern::Topic(topic.clone()));
+        let refused = match subscription.filter(|&id| self.subscriptions.subscription(id).live != 0) {
             None => ErrorCode::NotSubscribed,
             Some(_) if self.has_pattern_for(id.slot, &topic) => ErrorCode::Overlap,
             Some(subscription) => {
-                self.fan_out();
-                let ticket = self.subscriptions.renew(subscription);
-                self.stop_catching_up(id.slot, &topic);
-                self.connections.with_queue(id.slot, |queue| queue.forget_topic(&topic));
+                self.supersede(id, subscription, "recover", &topic);
+                let ticket = self.subscriptions.renew(subscription, command_id);
                 let (home, start) = (self.home_of(&topic), Start::from(since));
-                return self.request(home, Request::Subscribe { topic, ticket, start, id: command_id });
+                return self.request(home, Request::Subscribe { topic, ticket, start });
             }
         };
         self.refuse(id, command_id.as_ref(), "recover", &topic, refused);
@@ -166,10 +166,20 @@ impl Shard {
             return self.refuse(id, command_id, "unsubscribe", target.as_str(), ErrorCode::NotSubscribed);
         };
         self.fan_out();
+        let recovers = matches!(target, TopicOrPattern::Topic(_))
+            && self.subscriptions.subscription(subscription).live != 0;
+        self.supersede(id, subscription, if recovers { "recover" } else { "subscribe" }, target.as_str());
         self.forget_subscription(subscription);
         self.stop_catching_up_on_unmatched(id.slot);
         if command_id.is_some() {
             self.notify(id, &Notification::Unsubscribed { id: command_id, topic: target.as_str() });
+        }
+    }
+
+    /// Answers the command that waits for a receipt of the subscription: it will not get one.
+    fn supersede(&mut self, id: ConnectionId, subscription: SubscriptionId, command: &str, name: &str) {
+        if let Some(receipt) = self.subscriptions.take_receipt(subscription) {
+            self.refuse(id, Some(&receipt), command, name, ErrorCode::Superseded);
         }
     }
 
@@ -218,6 +228,7 @@ pub(super) const fn explain(code: ErrorCode) -> &'static str {
         ErrorCode::NotSubscribed => "you do not subscribe to this",
         ErrorCode::TooManySubscriptions => "this connection has as many subscriptions as it may have",
         ErrorCode::TooManyTopics => "the broker keeps as many topics as it may; publish to one that exists",
+        ErrorCode::Superseded => "a later command took this one's place before it was carried out",
         ErrorCode::Unavailable => {
             "the part of the broker that has this topic does not answer; try again later"
         }

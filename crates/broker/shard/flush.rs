@@ -110,6 +110,9 @@ impl Shard {
     /// Puts a message into the write queue of a connection that is behind, if there is room. It `is_current` if it is
     /// for a subscription that the connection has now, and not for one before.
     pub(super) fn queue(&mut self, slot: u32, message: Arc<Message>, is_current: bool) {
+        if !self.connections.is_open(self.connections.id(slot)) {
+            return;
+        }
         let Some(behind) = &self.connections.at(slot).behind else { return };
         if behind.catching_up.contains(&message.topic) {
             return;

@@ -15,14 +15,14 @@ impl Shard {
             Request::Publish { draft, connection, receipt } => {
                 self.home_publish(from, draft, connection, receipt);
             }
-            Request::Subscribe { topic, ticket, start, id } => {
+            Request::Subscribe { topic, ticket, start } => {
                 let placement = self.table.subscribe(&topic, from, &start);
-                self.deliver_to(from, Delivery::Subscribed { ticket, id, placement });
+                self.deliver_to(from, Delivery::Subscribed { ticket, placement });
             }
             Request::Unsubscribe(topic) => self.table.unsubscribe(&topic, from),
-            Request::SubscribePattern { pattern, ticket, id } => {
+            Request::SubscribePattern { pattern, ticket } => {
                 self.table.subscribe_pattern(&pattern, from);
-                self.deliver_to(from, Delivery::PatternSubscribed { ticket, id });
+                self.deliver_to(from, Delivery::PatternSubscribed { ticket });
             }
             Request::UnsubscribePattern(pattern) => self.table.unsubscribe_pattern(&pattern, from),
             Request::Read { topic, connection, serial, from: offset } => {

@@ -75,8 +75,8 @@ fn refuse(requests: Vec<Request>, refusals: &mut Vec<Delivery>) -> Vec<Request> 
                     outcome: Err(CODE),
                 });
             }
-            Request::Subscribe { ticket, id, .. } => {
-                refusals.push(Delivery::Subscribed { ticket, id, placement: Err(CODE) });
+            Request::Subscribe { ticket, .. } => {
+                refusals.push(Delivery::Subscribed { ticket, placement: Err(CODE) });
             }
             Request::Latest { connection, .. } => {
                 refusals.push(Delivery::Latest { connection, latest: Err(CODE) });

@@ -87,7 +87,8 @@ impl Twins {
                     }
                 }
                 let (topic, payload) = (topic(number), Bytes::from(payload));
-                let draft = Draft { topic, key: None, kind: PayloadKind::Binary, payload, echo };
+                let draft =
+                    Draft { topic, key: None, content_type: None, kind: PayloadKind::Binary, payload, echo };
                 self.shard.publish(id(by), draft, false);
             }
             Step::Reply { to, bytes } => {
@@ -98,11 +99,11 @@ impl Twins {
         }
     }
 
-    fn flush(&mut self, writes: usize, takes: usize) {
+    fn flush(&mut self, writes: usize, room: usize) {
         for _ in 0..writes {
             let Some(connection) = self.shard.poll_flush() else { return };
             let output = self.shard.output(connection);
-            let taken = takes.min(output.len());
+            let taken = room.min(output.len());
             self.written.entry(connection.slot).or_default().extend_from_slice(&output[..taken]);
             self.shard.wrote(connection, taken);
         }
@@ -116,7 +117,9 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..60),
     ) {
         let mut twins = Twins::new(listens);
-        steps.iter().for_each(|step| twins.step(step));
+        for step in &steps {
+            twins.step(step);
+        }
         twins.flush(usize::MAX, usize::MAX);
         prop_assert!(!twins.shard.has_output());
         prop_assert_eq!(twins.written, twins.expected);

@@ -212,6 +212,7 @@ mod tests {
             Some(topic) => Call::Post(Post {
                 topic: Topic::parse(topic).expect("the tests name topics"),
                 kind: PayloadKind::Text,
+                content_type: None,
             }),
             None => Call::Answer(Response::new(Status::Ok, "text/plain", "")),
         }

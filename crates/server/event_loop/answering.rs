@@ -95,6 +95,7 @@ fn close_code_of(code: ErrorCode) -> CloseCode {
         | ErrorCode::Overlap
         | ErrorCode::AlreadySubscribed
         | ErrorCode::NotSubscribed
-        | ErrorCode::TooManySubscriptions => CloseCode::POLICY,
+        | ErrorCode::TooManySubscriptions
+        | ErrorCode::Superseded => CloseCode::POLICY,
     }
 }

@@ -85,10 +85,10 @@ impl EventLoop {
         }
         self.metrics.add_message_in();
         self.await_answer(id, Awaited::Published, reply);
-        let Post { topic, kind } = post;
+        let Post { topic, kind, content_type } = post;
         self.shard.publish(
             id,
-            Draft { topic, key: None, kind, payload: Bytes::from(body), echo: true },
+            Draft { topic, key: None, kind, content_type, payload: Bytes::from(body), echo: true },
             true,
         );
     }

@@ -83,6 +83,7 @@ impl EventLoop {
                 let draft = Draft {
                     topic: topic.clone(),
                     key: None,
+                    content_type: None,
                     kind: kind_of_message(kind),
                     payload: Bytes::copy_from_slice(payload),
                     echo: *echo,

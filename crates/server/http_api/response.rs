@@ -1,5 +1,7 @@
 //! Responses, from their parts to their octets.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use fanwire_wire::http::{Method, Request, ResponseHead, Status};
 use fanwire_wire::notification::write_json_string;
@@ -37,7 +39,7 @@ impl Reply {
 #[derive(Debug)]
 pub(crate) struct Response {
     status: Status,
-    content_type: &'static str,
+    content_type: Cow<'static, str>,
     headers: Vec<(&'static str, String)>,
     body: Bytes,
 }
@@ -48,8 +50,12 @@ pub(super) const JSON: &str = "application/json";
 
 impl Response {
     /// A response with a body.
-    pub(crate) fn new(status: Status, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type, headers: Vec::new(), body: body.into() }
+    pub(crate) fn new(
+        status: Status,
+        content_type: impl Into<Cow<'static, str>>,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        Self { status, content_type: content_type.into(), headers: Vec::new(), body: body.into() }
     }
 
     /// An error, as JSON: `code` for programs, `message` for people.
@@ -81,7 +87,7 @@ impl Response {
             head = head.header(name, value);
         }
         if self.status != Status::NoContent {
-            head = head.header("Content-Type", self.content_type).content_length(self.body.len());
+            head = head.header("Content-Type", self.content_type.as_bytes()).content_length(self.body.len());
         }
         head.keep_alive(reply.keep_alive).end();
         if !reply.head_only {
