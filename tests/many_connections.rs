@@ -52,7 +52,7 @@ impl Drop for Broker {
 
 fn subscribe(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the broker accepts");
-    stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a socket");
+    stream.set_read_timeout(Some(Duration::from_mins(5))).expect("a socket");
     let request = format!(
         "GET /topics/many.idle HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

@@ -388,10 +388,10 @@ impl Client {
         let Some(state) = self.topics.get_mut(topic) else { return };
         match state.exact {
             Some(Exact::Asked { id: asked, recovers: true, .. }) if asked == id => {
-                state.exact = Some(Exact::Live)
+                state.exact = Some(Exact::Live);
             }
             Some(Exact::Asked { id: asked, .. } | Exact::Ending { id: asked, .. }) if asked == id => {
-                state.exact = None
+                state.exact = None;
             }
             _ => assert_ne!(code, "not_subscribed", "{said}"),
         }
