@@ -1,0 +1,214 @@
+//! Commands, topics, positions and payloads out of arbitrary text, and the notifications that they lead to.
+#![no_main]
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fanwire_wire::command::{
+    self, Command, CommandId, Envelope, PayloadKind, Rejection, Since, check_payload, kind_of_content_type,
+};
+use fanwire_wire::limits::{MAX_COMMAND_ID_BYTES, MAX_EPOCH_BYTES, MAX_OFFSET, MAX_TOPIC_BYTES};
+use fanwire_wire::notification::{MessageFields, Notification, write_json_string};
+use fanwire_wire::topic::{Pattern, Topic, TopicOrPattern, TopicRef};
+use libfuzzer_sys::fuzz_target;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+fuzz_target!(|text: &str| {
+    match command::parse(text) {
+        Ok(envelope) => understood(text, &envelope),
+        Err(rejection) => refused(&rejection),
+    }
+    position(text);
+    payload(text);
+    let (first, second) = text.split_once('\n').unwrap_or((text, text));
+    topics(first, second);
+});
+
+/// A publish or a delivery, as serde reads it.
+#[derive(Deserialize)]
+struct Published<'a> {
+    topic: String,
+    key: Option<String>,
+    encoding: Option<String>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+fn understood(text: &str, envelope: &Envelope<'_>) {
+    assert!(serde_json::from_str::<IgnoredAny>(text).is_ok(), "a command that is not JSON");
+    envelope.id.iter().for_each(valid_id);
+    match &envelope.command {
+        Command::Publish { topic, key, kind, payload, .. } => {
+            let said: Published<'_> = serde_json::from_str(text).expect("a publish");
+            assert_eq!((topic.as_str(), key.as_deref()), (said.topic.as_str(), said.key.as_deref()));
+            assert_eq!(decoded(&said), (*kind, payload.to_vec()), "what was published is not what was said");
+            let fields = MessageFields { key: key.as_deref(), ..fields(topic.as_str(), *kind, payload) };
+            delivered(&fields);
+        }
+        Command::Subscribe { since: Some(since), .. } | Command::Recover { since, .. } => valid_since(since),
+        Command::Hello { name } => {
+            let message = format!("hello {name}");
+            json(&Notification::Hello { id: envelope.id.as_ref(), message: &message });
+        }
+        Command::Subscribe { .. } | Command::Unsubscribe { .. } | Command::Ping => {}
+    }
+}
+
+fn refused(rejection: &Rejection) {
+    rejection.id.iter().for_each(valid_id);
+    let message = rejection.error.to_string();
+    assert!(!message.is_empty());
+    json(&Notification::Error {
+        id: rejection.id.as_ref(),
+        command: rejection.command,
+        topic: rejection.topic.as_ref().map(TopicOrPattern::as_str),
+        code: rejection.error.code(),
+        message: &message,
+    });
+}
+
+fn valid_id(id: &CommandId) {
+    assert!(id.as_json().len() <= MAX_COMMAND_ID_BYTES);
+    assert_eq!(CommandId::parse(id.as_json()).as_ref(), Ok(id));
+    json(&Notification::Pong { id: Some(id) });
+}
+
+/// The notification as text, which is JSON.
+fn json(notification: &Notification<'_>) -> String {
+    let mut out = Vec::new();
+    notification.write_json(&mut out);
+    let text = String::from_utf8(out).expect("text");
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(&text) {
+        panic!("{error} in {text}");
+    }
+    text
+}
+
+fn fields<'a>(topic: &'a str, kind: PayloadKind, payload: &'a [u8]) -> MessageFields<'a> {
+    MessageFields { topic, offset: 1, time_ms: 2, key: None, skipped: 0, kind, payload }
+}
+
+/// What subscribers are told is what was published, and a publish of that is the same again.
+fn delivered(fields: &MessageFields<'_>) {
+    let text = json(&Notification::Message(*fields));
+    let heard: Published<'_> = serde_json::from_str(&text).expect("a message");
+    assert_eq!((heard.topic.as_str(), heard.key.as_deref()), (fields.topic, fields.key));
+    let expected = match fields.kind {
+        PayloadKind::Json => fields.payload.trim_ascii(),
+        PayloadKind::Text | PayloadKind::Binary => fields.payload,
+    };
+    assert_eq!(decoded(&heard), (fields.kind, expected.to_vec()));
+
+    let again = text.replacen(r#"{"type":"message""#, r#"{"type":"publish""#, 1);
+    let envelope = command::parse(&again).expect("a message is a publish by another name");
+    let Command::Publish { topic, key, kind, payload, .. } = envelope.command else { panic!("{again}") };
+    assert_eq!((topic.as_str(), key.as_deref()), (fields.topic, fields.key));
+    assert_eq!((kind, &*payload), (fields.kind, expected));
+}
+
+/// `data` and `encoding` by their definition.
+fn decoded(said: &Published<'_>) -> (PayloadKind, Vec<u8>) {
+    let data = said.data.get();
+    let string = || serde_json::from_str::<String>(data).expect("a string");
+    match said.encoding.as_deref() {
+        Some("base64") => (PayloadKind::Binary, STANDARD.decode(string()).expect("base64")),
+        None if data.starts_with('"') => (PayloadKind::Text, string().into_bytes()),
+        None | Some("json") => (PayloadKind::Json, data.into()),
+        Some(other) => panic!("an encoding that does not exist: {other}"),
+    }
+}
+
+fn valid_since(since: &Since) {
+    if let Since::Position(position) = since {
+        assert!((1..=MAX_EPOCH_BYTES).contains(&position.epoch.len()) && position.offset < MAX_OFFSET);
+    }
+}
+
+/// A position is the same in a query parameter and in a command.
+fn position(text: &str) {
+    let Ok(since) = command::parse_since(text) else { return };
+    valid_since(&since);
+    let json = match &since {
+        Since::Earliest => r#""earliest""#.to_owned(),
+        Since::Position(position) => {
+            let written = format!("{}:{}", position.epoch, position.offset);
+            assert_eq!(command::parse_since(&written).as_ref(), Ok(&since));
+            let mut epoch = Vec::new();
+            write_json_string(&mut epoch, position.epoch.as_bytes());
+            let epoch = String::from_utf8(epoch).expect("text");
+            format!(r#"{{"epoch":{epoch},"offset":{}}}"#, position.offset)
+        }
+    };
+    let text = format!(r#"{{"type":"recover","topic":"t","since":{json}}}"#);
+    let Command::Recover { since: said, .. } = command::parse(&text).expect("a recover").command else {
+        panic!("{text}")
+    };
+    assert_eq!(said, since);
+}
+
+/// A payload that passes its check arrives as it was, whatever kind it is published as.
+fn payload(text: &str) {
+    let _ = kind_of_content_type(Some(text));
+    for kind in [PayloadKind::Text, PayloadKind::Json, PayloadKind::Binary] {
+        if check_payload(kind, text.as_bytes()).is_ok() {
+            delivered(&fields("t", kind, text.as_bytes()));
+        } else {
+            assert_eq!(kind, PayloadKind::Json, "anything is binary, and what was text is text");
+        }
+    }
+    let mut quoted = Vec::new();
+    write_json_string(&mut quoted, text.as_bytes());
+    assert_eq!(serde_json::from_slice::<String>(&quoted).expect("a JSON string"), text);
+}
+
+fn topics(first: &str, second: &str) {
+    for text in [first, second] {
+        let (is_topic, is_pattern) = naive_kind(text);
+        assert_eq!(Topic::parse(text).is_ok(), is_topic, "{text:?}");
+        assert_eq!(TopicRef::parse(text).is_ok(), is_topic, "{text:?}");
+        assert_eq!(Pattern::parse(text).is_ok(), is_pattern, "{text:?}");
+        match TopicOrPattern::parse(text) {
+            Ok(target) => {
+                assert!(is_topic || is_pattern);
+                assert_eq!(target.as_str(), text);
+            }
+            Err(error) => assert!(!(is_topic || is_pattern || error.to_string().is_empty())),
+        }
+    }
+    if let (Ok(target), Ok(topic)) = (TopicOrPattern::parse(first), Topic::parse(second)) {
+        let wanted: Vec<&str> = first.split('.').collect();
+        let tokens: Vec<&str> = second.split('.').collect();
+        let matches = target.matches(&topic);
+        assert_eq!(matches, naive_matches(&wanted, &tokens), "{first} {second}");
+        if let TopicOrPattern::Pattern(pattern) = &target {
+            assert!(!matches || second.starts_with(pattern.literal_prefix()));
+        }
+    }
+}
+
+/// Whether `text` is a topic, and whether it is a pattern, as the protocol defines them.
+fn naive_kind(text: &str) -> (bool, bool) {
+    let tokens: Vec<&str> = text.split('.').collect();
+    let is_literal = |token: &&str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_:@=~-".contains(&byte);
+        !token.is_empty() && token.bytes().all(allowed)
+    };
+    let is_token = |(at, token): (usize, &&str)| {
+        is_literal(token) || *token == "*" || *token == ">" && at + 1 == tokens.len()
+    };
+    let valid = text.len() <= MAX_TOPIC_BYTES && tokens.iter().enumerate().all(is_token);
+    let is_topic = tokens.iter().all(is_literal);
+    (valid && is_topic, valid && !is_topic)
+}
+
+/// The definition of a match, by recursion over tokens.
+fn naive_matches(pattern: &[&str], topic: &[&str]) -> bool {
+    match (pattern, topic) {
+        ([">"], [_, ..]) | ([], []) => true,
+        ([wanted, pattern @ ..], [token, topic @ ..]) => {
+            (*wanted == "*" || wanted == token) && naive_matches(pattern, topic)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,178 @@
+//! What peers do, and what the server does with their connections.
+
+use bytes::Bytes;
+use fanwire_broker::{self as broker, Backlog, Draft, Encoding, Interface};
+use fanwire_wire::close::CloseCode;
+use fanwire_wire::command::{self, PayloadKind, Position};
+use fanwire_wire::topic::Topic;
+
+use crate::broker::Broker;
+use crate::operation::Start;
+use crate::peer::{Command, Json, Peer, Request, Speaks};
+use crate::settings::{EPOCH, TOPICS};
+use crate::socket::Socket;
+
+impl Broker {
+    pub fn connect(&mut self, core: usize, window: usize) -> usize {
+        let connection = self.cores[core].slots.take();
+        let number = self.peers.len();
+        let (speaks, socket) = (Speaks::Http(None), Socket::new(window));
+        self.peers.push(Peer { number, core, connection, speaks, socket, is_over: false, is_gone: false });
+        self.call(core, |shard| shard.connect(connection));
+        number
+    }
+
+    pub fn upgrade_json(&mut self, number: usize, deflate: bool) {
+        self.upgrade(number, Interface::Json, deflate, Speaks::Json(Json::default()));
+    }
+
+    pub fn upgrade_raw(&mut self, number: usize, topic: &str, start: Start, deflate: bool) {
+        let speaks = Speaks::Raw { topic: topic.to_owned(), subscribed: false, next: None };
+        if self.upgrade(number, Interface::Raw, deflate, speaks) {
+            let (core, connection) = (self.peers[number].core, self.peers[number].connection);
+            let start = self.start(topic, start);
+            self.call(core, |shard| shard.subscribe(connection, parse(topic), start));
+        }
+    }
+
+    /// Returns whether the connection could be upgraded: it speaks HTTP and waits for nothing.
+    fn upgrade(&mut self, number: usize, interface: Interface, deflate: bool, speaks: Speaks) -> bool {
+        let peer = &mut self.peers[number];
+        if peer.is_over || !matches!(peer.speaks, Speaks::Http(None)) {
+            return false;
+        }
+        peer.speaks = speaks;
+        peer.socket.upgrade(deflate);
+        let (core, connection) = (peer.core, peer.connection);
+        let encoding = Encoding { interface, deflate_window_bits: deflate.then_some(10) };
+        self.call(core, |shard| shard.upgrade(connection, encoding));
+        true
+    }
+
+    pub fn disconnect(&mut self, number: usize) {
+        let peer = &mut self.peers[number];
+        let (core, connection) = (peer.core, peer.connection);
+        peer.is_over = true;
+        if !std::mem::replace(&mut peer.is_gone, true) {
+            self.cores[core].slots.freed_this_turn.push(connection);
+        }
+        self.call(core, |shard| shard.disconnect(connection));
+    }
+
+    pub fn close(&mut self, number: usize, backlog: Backlog) {
+        let peer = &mut self.peers[number];
+        peer.is_over = true;
+        let (core, connection) = (peer.core, peer.connection);
+        self.call(core, |shard| shard.close(connection, CloseCode::TRY_AGAIN_LATER, "too slow", backlog));
+    }
+
+    /// A command of a JSON connection, without its braces and id. One that is over may still say it, to nobody.
+    pub fn command(&mut self, number: usize, fields: &str, command: Command) {
+        let peer = &mut self.peers[number];
+        let Speaks::Json(json) = &mut peer.speaks else { return };
+        let (core, connection) = (peer.core, peer.connection);
+        let shard = &self.cores[core].shard;
+        if !shard.may_read() || !shard.may_read_from(connection) {
+            return;
+        }
+        self.last_id += 1;
+        let id = self.last_id;
+        if !peer.is_over {
+            json.ask(id, command);
+        }
+        let text = format!(r#"{{"id":{id},{fields}}}"#);
+        let envelope = command::parse(&text).unwrap_or_else(|rejection| panic!("{text}: {rejection:?}"));
+        self.call(core, |shard| shard.handle_command(connection, envelope));
+    }
+
+    pub fn publish(&mut self, number: usize, topic: &str, size: u8, echo: bool) {
+        let peer = &mut self.peers[number];
+        let (core, connection) = (peer.core, peer.connection);
+        let shard = &self.cores[core].shard;
+        if !shard.may_read() || !shard.may_read_from(connection) {
+            return;
+        }
+        let (topic, echo) = match &peer.speaks {
+            Speaks::Json(_) => (topic.to_owned(), echo),
+            Speaks::Raw { subscribed: true, topic, .. } if !peer.is_over => (topic.clone(), true),
+            Speaks::Http(None) if !peer.is_over => (topic.to_owned(), true),
+            Speaks::Raw { .. } | Speaks::Http(_) => return,
+        };
+        let payload = self.truth.publish(number, &topic, echo, peer.is_over);
+        let data = format!("{payload} {}", "pad ".repeat(size.into()));
+        let draft = Draft {
+            topic: parse(&topic),
+            key: None,
+            content_type: None,
+            kind: PayloadKind::Text,
+            payload: Bytes::from(data.clone()),
+            echo,
+        };
+        match &mut peer.speaks {
+            Speaks::Json(_) => {
+                let fields =
+                    format!(r#""type":"publish","topic":"{topic}","echo":{echo},"key":"k","data":"{data}""#);
+                self.command(number, &fields, Command::Publish(topic, payload));
+            }
+            Speaks::Raw { .. } => self.call(core, |shard| shard.publish(connection, draft, false)),
+            Speaks::Http(request) => {
+                *request = Some(Request::Publish(topic, payload));
+                self.call(core, |shard| shard.publish(connection, draft, true));
+            }
+        }
+    }
+
+    pub fn latest(&mut self, number: usize, topic: &str) {
+        let peer = &mut self.peers[number];
+        let (core, connection) = (peer.core, peer.connection);
+        if let Speaks::Http(request @ None) = &mut peer.speaks
+            && !peer.is_over
+            && self.cores[core].shard.may_read()
+        {
+            *request = Some(Request::Latest(topic.to_owned()));
+            self.call(core, |shard| shard.latest(connection, parse(topic)));
+        }
+    }
+
+    /// Returns whether there was anything to read.
+    pub fn read(&mut self, number: usize, bytes: usize) -> bool {
+        let peer = &mut self.peers[number];
+        let read = peer.read(bytes, &mut self.truth);
+        if std::mem::take(&mut peer.socket.full) {
+            let (core, connection) = (peer.core, peer.connection);
+            self.call(core, |shard| shard.handle_writable(connection));
+        }
+        read
+    }
+
+    /// The field that asks for a start, of a topic or pattern.
+    pub fn since(&self, name: &str, start: Start) -> String {
+        match self.start(name, start) {
+            broker::Start::Earliest if TOPICS.contains(&name) => r#","since":"earliest""#.to_owned(),
+            broker::Start::After(Position { epoch, offset }) if TOPICS.contains(&name) => {
+                format!(r#","since":{{"epoch":"{epoch}","offset":{offset}}}"#)
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Positions are counted back from the last, and sometimes beyond it.
+    fn start(&self, topic: &str, start: Start) -> broker::Start {
+        let offset = |back: u8| (self.truth.last_offset(topic) + 1).saturating_sub(u64::from(back) % 32);
+        match start {
+            Start::Now => broker::Start::Now,
+            Start::Earliest => broker::Start::Earliest,
+            Start::Last(count) => broker::Start::Last(count.into()),
+            Start::After(back) => {
+                broker::Start::After(Position { epoch: EPOCH.into(), offset: offset(back) })
+            }
+            Start::Elsewhere(back) => {
+                broker::Start::After(Position { epoch: "another".into(), offset: offset(back) })
+            }
+        }
+    }
+}
+
+fn parse(topic: &str) -> Topic {
+    Topic::parse(topic).expect("a topic")
+}

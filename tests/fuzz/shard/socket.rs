@@ -1,0 +1,110 @@
+//! A socket without a kernel, and the reader at its other end.
+
+use std::collections::VecDeque;
+
+use fanwire_wire::deflate::Inflater;
+use fanwire_wire::frame::Role;
+use fanwire_wire::message::{Incoming, MessageReader};
+
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
+pub struct Socket {
+    window: usize,
+    unread: VecDeque<u8>,
+    /// It took nothing, and has to say when it takes something again.
+    pub full: bool,
+    line: String,
+    /// What comes is not a line.
+    frames_began: bool,
+    reader: Option<MessageReader>,
+    inflater: Inflater,
+    /// A close frame came.
+    pub closed: bool,
+}
+
+/// How much of a line has come.
+pub enum Line {
+    Begun,
+    Whole(u64),
+    /// There is a frame where it would be.
+    None,
+}
+
+impl Socket {
+    pub fn new(window: usize) -> Self {
+        Self {
+            window,
+            unread: VecDeque::new(),
+            full: false,
+            line: String::new(),
+            frames_began: false,
+            reader: None,
+            inflater: Inflater::new(false),
+            closed: false,
+        }
+    }
+
+    pub fn upgrade(&mut self, deflate: bool) {
+        self.reader = Some(MessageReader::new(Role::Client, deflate));
+    }
+
+    /// How many of `bytes` it takes.
+    pub fn write(&mut self, bytes: &[u8], at_most: usize) -> usize {
+        let taken = self.window.saturating_sub(self.unread.len()).min(at_most).min(bytes.len());
+        self.unread.extend(&bytes[..taken]);
+        self.full = taken == 0;
+        taken
+    }
+
+    pub fn is_drained(&self) -> bool {
+        self.unread.is_empty()
+    }
+
+    /// Reads the number that stands on a line in front of the first frame.
+    pub fn read_line(&mut self) -> Line {
+        while !self.frames_began
+            && let Some(byte) = self.unread.pop_front()
+        {
+            match byte {
+                b'0'..=b'9' => self.line.push(char::from(byte)),
+                b'\n' => return Line::Whole(self.line.parse().expect("a number")),
+                _ => {
+                    assert!(self.line.is_empty(), "a torn line");
+                    self.unread.push_front(byte);
+                    self.frames_began = true;
+                }
+            }
+        }
+        if self.frames_began { Line::None } else { Line::Begun }
+    }
+
+    /// The texts in the next so many octets.
+    pub fn read(&mut self, bytes: usize) -> Vec<String> {
+        let mut octets: Vec<u8> = self.unread.drain(..bytes.min(self.unread.len())).collect();
+        let (mut rest, mut texts) = (octets.as_mut_slice(), Vec::new());
+        let Some(reader) = &mut self.reader else {
+            assert!(rest.is_empty(), "something for a connection that asked for nothing");
+            return texts;
+        };
+        while !rest.is_empty() {
+            assert!(!self.closed, "something follows the close frame");
+            let read = reader.read(rest, MAX_MESSAGE_BYTES, &mut self.inflater);
+            let (consumed, event) = read.expect("frames, one after the other");
+            match event {
+                None => {}
+                Some(Incoming::Close(_)) => self.closed = true,
+                Some(Incoming::Message { payload, .. }) => {
+                    texts.push(String::from_utf8(payload.into_owned()).expect("text"));
+                }
+                Some(other) => panic!("nobody sends {other:?}"),
+            }
+            rest = &mut rest[consumed..];
+        }
+        texts
+    }
+
+    /// Nothing more is to come: no frame was torn.
+    pub fn assert_whole(&self) {
+        assert!(self.reader.as_ref().is_none_or(MessageReader::is_idle), "a frame that does not end");
+    }
+}
