@@ -203,10 +203,14 @@ impl Connections {
         self.backlog_bytes
     }
 
+    /// The replies that wait to be written to the connection, in bytes.
     pub(crate) fn reply_bytes(&self, id: ConnectionId) -> usize {
-        self.slot(id)
-            .and_then(|connection| connection.behind.as_ref())
-            .map_or(0, |behind| behind.queue.reply_bytes())
+        let Some(connection) = self.slot(id) else { return 0 };
+        let in_palette = connection.pieces.iter().map(|piece| match *piece {
+            Piece::Reply(from, to, _) => (to - from) as usize,
+            Piece::Log(..) => 0,
+        });
+        in_palette.sum::<usize>() + connection.behind.as_ref().map_or(0, |behind| behind.queue.reply_bytes())
     }
 
     /// Gives the connection the range of its encoding's log.
@@ -328,6 +332,19 @@ impl Connections {
         self.slots[slot as usize].state = State::Doomed;
     }
 
+    /// Whether nothing more is given to the connection until it is closed.
+    pub(crate) fn is_doomed(&self, slot: u32) -> bool {
+        self.slots[slot as usize].state == State::Doomed
+    }
+
+    /// Whether nothing waits to be written to the connection.
+    pub(crate) fn is_flushed(&self, slot: u32) -> bool {
+        match &self.slots[slot as usize].behind {
+            Some(behind) => behind.queue.is_empty(),
+            None => self.spans[slot as usize].stamp != self.stamp,
+        }
+    }
+
     /// Whether a close frame may still be queued.
     pub(crate) fn may_close(&self, id: ConnectionId) -> bool {
         self.slot(id).is_some_and(|connection| connection.state != State::Closing)
@@ -339,7 +356,7 @@ impl Connections {
     }
 
     pub(crate) fn has_output(&self) -> bool {
-        !self.touched.is_empty() || !self.ready.is_empty()
+        !self.touched.is_empty() || !self.ready.is_empty() || !self.palette.is_empty()
     }
 
     /// The next connection that has something in the palette.

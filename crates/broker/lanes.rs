@@ -172,21 +172,22 @@ pub(crate) trait Bytes {
 
 impl Bytes for Request {
     fn bytes(&self) -> usize {
-        let payload = match self {
-            Self::Publish { draft, .. } => draft.payload.len(),
+        let draft = match self {
+            Self::Publish { draft, .. } => draft.bytes(),
             _ => 0,
         };
-        payload + size_of::<Self>()
+        draft + size_of::<Self>()
     }
 }
 
 impl Bytes for Delivery {
     fn bytes(&self) -> usize {
-        let payload = match self {
-            Self::Message(message) => message.payload.len(),
+        let messages = match self {
+            Self::Message(message) => message.bytes(),
+            Self::Chunk { chunk, .. } => chunk.messages.iter().map(|message| message.bytes()).sum(),
             _ => 0,
         };
-        payload + size_of::<Self>()
+        messages + size_of::<Self>()
     }
 }
 
@@ -195,21 +196,23 @@ impl Bytes for Delivery {
 pub(crate) struct Outbox<T> {
     items: Vec<T>,
     bytes: usize,
-    /// Since when the mailbox has had no room, on the monotonic clock.
-    waits_since_ms: Option<u64>,
-    /// What [`Self::take`] took, until the next call says whether it could be handed over.
-    taken: Taken,
+    wait: Wait,
+    /// The bytes and the wait of what [`Self::take`] took, should it come back.
+    taken: (usize, Wait),
 }
 
+/// How long the core behind an outbox has been waited for.
 #[derive(Clone, Copy, Debug, Default)]
-struct Taken {
-    bytes: usize,
-    waited_since_ms: Option<u64>,
+struct Wait {
+    /// Since when the mailbox has had no room, on the monotonic clock.
+    since_ms: Option<u64>,
+    /// How many of the items have been [given up](Outbox::give_up); `None` while the core is not taken for stalled.
+    given_up: Option<usize>,
 }
 
 impl<T> Default for Outbox<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), bytes: 0, waits_since_ms: None, taken: Taken::default() }
+        Self { items: Vec::new(), bytes: 0, wait: Wait::default(), taken: (0, Wait::default()) }
     }
 }
 
@@ -219,8 +222,14 @@ impl<T: Bytes> Outbox<T> {
         self.items.push(item);
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+    /// Whether as much waits as may, so that what feeds it has to stop. Nobody stops for a core that is stalled.
+    pub(crate) fn is_full(&self, bound: usize) -> bool {
+        self.bytes >= bound && !self.is_given_up()
+    }
+
+    /// Whether the core behind it is stalled, so that nothing should be asked of it.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.wait.given_up.is_some()
     }
 
     /// Everything that waits, to be handed over or [restored](Self::restore).
@@ -228,7 +237,7 @@ impl<T: Bytes> Outbox<T> {
         if self.items.is_empty() {
             return None;
         }
-        self.taken = Taken { bytes: self.bytes, waited_since_ms: self.waits_since_ms.take() };
+        self.taken = (self.bytes, std::mem::take(&mut self.wait));
         self.bytes = 0;
         Some(std::mem::take(&mut self.items))
     }
@@ -237,18 +246,22 @@ impl<T: Bytes> Outbox<T> {
     pub(crate) fn restore(&mut self, mut batch: Vec<T>, now_ms: u64) {
         batch.append(&mut self.items);
         self.items = batch;
-        self.bytes += self.taken.bytes;
-        self.waits_since_ms = self.taken.waited_since_ms.or(Some(now_ms));
+        let (bytes, wait) = self.taken;
+        self.bytes += bytes;
+        self.wait = Wait { since_ms: wait.since_ms.or(Some(now_ms)), ..wait };
     }
 
-    /// When the core behind it counts as stalled, should it drain nothing until then.
-    pub(crate) fn stalls_at_ms(&self, after_ms: u64) -> Option<u64> {
-        self.waits_since_ms.map(|since| since + after_ms)
+    /// When what waits is to be given up, should the core behind it drain nothing until then; `None` when nothing waits
+    /// that was not.
+    pub(crate) fn gives_up_at_ms(&self, after_ms: u64) -> Option<u64> {
+        let since_ms = self.wait.since_ms.filter(|_| self.wait.given_up != Some(self.items.len()))?;
+        Some(since_ms + after_ms)
     }
 
-    /// Replaces what waits by what `replace` makes of it.
-    pub(crate) fn rewrite(&mut self, replace: impl FnOnce(Vec<T>) -> Vec<T>) {
+    /// Replaces what waits for a stalled core by what `replace` makes of it.
+    pub(crate) fn give_up(&mut self, replace: impl FnOnce(Vec<T>) -> Vec<T>) {
         self.items = replace(std::mem::take(&mut self.items));
         self.bytes = self.items.iter().map(Bytes::bytes).sum();
+        self.wait.given_up = Some(self.items.len());
     }
 }

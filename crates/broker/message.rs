@@ -24,6 +24,13 @@ pub struct Draft {
     pub echo: bool,
 }
 
+impl Draft {
+    /// What the message counts for in every bound, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        bytes(&self.payload, [self.key.as_deref(), self.content_type.as_deref()])
+    }
+}
+
 /// A connection anywhere in the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -62,8 +69,7 @@ impl Message {
 
     /// What the message counts for in every bound, in bytes.
     pub fn bytes(&self) -> usize {
-        let names = [&self.key, &self.content_type].into_iter().flatten();
-        self.payload.len() + names.map(|name| name.len()).sum::<usize>() + Self::OVERHEAD_BYTES
+        bytes(&self.payload, [self.key.as_deref(), self.content_type.as_deref()])
     }
 
     /// What the payload is called over HTTP.
@@ -83,4 +89,8 @@ impl Message {
             payload: &self.payload,
         }
     }
+}
+
+fn bytes(payload: &Bytes, names: [Option<&str>; 2]) -> usize {
+    payload.len() + names.into_iter().flatten().map(str::len).sum::<usize>() + Message::OVERHEAD_BYTES
 }

@@ -107,7 +107,15 @@ impl Palette {
 
     /// Whether no more should go in before a flush.
     pub(crate) fn is_full(&self) -> bool {
-        self.logs.iter().map(|log| log.bytes.len()).sum::<usize>() + self.replies.len() >= FULL_BYTES
+        self.len() >= FULL_BYTES
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        self.logs.iter().map(|log| log.bytes.len()).sum::<usize>() + self.replies.len()
     }
 
     /// Empties every log, and gives back the memory that a burst took.

@@ -132,7 +132,7 @@ impl<V> PatternIndex<V> {
     }
 
     /// `rest` is what follows the tokens on the way to `node`; `None` at the topic's end. The depth is bounded by
-    /// the tokens of a topic, of which there are at most 128.
+    /// the tokens of a pattern, of which there are at most 32.
     fn walk<'a>(&'a self, node: usize, rest: Option<&str>, found: &mut impl FnMut(&'a V)) {
         let node = &self.nodes[node];
         let Some(rest) = rest else {

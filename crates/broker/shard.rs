@@ -205,7 +205,7 @@ impl Shard {
     }
 
     /// The core that the topic's row is on.
-    pub fn home_of(&self, topic: &Topic) -> usize {
+    fn home_of(&self, topic: &Topic) -> usize {
         (self.homes.hash_one(topic.as_str()) % self.cores() as u64) as usize
     }
 
@@ -232,8 +232,9 @@ impl Shard {
     /// When [`Self::begin_turn`] has something to do even if nothing comes in, on the monotonic clock.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         let after_ms = self.settings.stalled_after_ms;
-        let stalls = self.requests.iter().filter_map(|outbox| outbox.stalls_at_ms(after_ms));
-        let stalls = stalls.chain(self.deliveries.iter().filter_map(|outbox| outbox.stalls_at_ms(after_ms)));
+        let stalls = self.requests.iter().filter_map(|outbox| outbox.gives_up_at_ms(after_ms));
+        let stalls =
+            stalls.chain(self.deliveries.iter().filter_map(|outbox| outbox.gives_up_at_ms(after_ms)));
         stalls.chain(self.table.ages().then_some(self.sweep_at_ms)).min()
     }
 
@@ -345,13 +346,13 @@ impl Shard {
         let bound = self.settings.outbox_bytes;
         !self.stopping.begun
             && self.may_take_requests()
-            && self.requests.iter().all(|outbox| outbox.bytes() < bound)
+            && !self.requests.iter().any(|outbox| outbox.is_full(bound))
     }
 
     /// Whether requests may be taken from the mailbox: what they bring has somewhere to go.
     pub fn may_take_requests(&self) -> bool {
         let bound = self.settings.outbox_bytes;
-        self.may_take_deliveries() && self.deliveries.iter().all(|outbox| outbox.bytes() < bound)
+        self.may_take_deliveries() && !self.deliveries.iter().any(|outbox| outbox.is_full(bound))
     }
 
     /// Whether deliveries may be taken from the mailbox. A flush makes it so.

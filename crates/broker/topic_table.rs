@@ -155,8 +155,10 @@ impl TopicTable {
         topic: &Topic,
         core: usize,
         start: &Start,
+        now: Now,
     ) -> Result<Placement, ErrorCode> {
         let key = self.row_or_insert(topic)?;
+        self.rows[key].let_go(now);
         let placement = self.rows[key].place(start, &self.epoch);
         if placement.is_ok() {
             self.rows[key].cores |= 1 << core;
@@ -188,9 +190,12 @@ impl TopicTable {
     }
 
     /// What is held from offset `from` on, up to about `max_bytes`.
-    pub(crate) fn read(&self, topic: &Topic, from: u64, max_bytes: usize) -> Chunk {
+    pub(crate) fn read(&mut self, topic: &Topic, from: u64, max_bytes: usize, now: Now) -> Chunk {
         match self.index.get(topic) {
-            Some(&key) => self.rows[key].read(from, max_bytes),
+            Some(&key) => {
+                self.rows[key].let_go(now);
+                self.rows[key].read(from, max_bytes)
+            }
             // Forgotten since: whatever it was, nothing is held up to where its next row will start.
             None => Chunk {
                 gap: (from <= self.highest_forgotten).then_some((from, self.highest_forgotten)),
@@ -269,6 +274,13 @@ impl Row {
 
     fn is_idle(&self) -> bool {
         self.cores == 0 && self.last.is_none() && self.history.as_ref().is_none_or(History::is_empty)
+    }
+
+    /// Lets go of what is too old by now: the sweep may not have come by yet.
+    fn let_go(&mut self, now: Now) {
+        if let Some(history) = &mut self.history {
+            history.let_go(now.monotonic_ms);
+        }
     }
 
     /// The offset of the oldest message held; the next one's when none is. The last value is a history of one

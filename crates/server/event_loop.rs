@@ -71,7 +71,7 @@ pub(crate) struct EventLoop {
     /// Connections with input that was not read yet.
     ready: VecDeque<ConnectionId>,
     /// Frames that came together with the handshake before them.
-    early_frames: Vec<(ConnectionId, Vec<u8>)>,
+    early_frames: VecDeque<(ConnectionId, Vec<u8>)>,
     timers: TimerWheel,
     shard: Shard,
     mailbox: CoreMailbox,
@@ -110,7 +110,7 @@ impl EventLoop {
             stage: Stage::Running,
             connections: Connections::default(),
             ready: VecDeque::new(),
-            early_frames: Vec::new(),
+            early_frames: VecDeque::new(),
             requests: Inbox::default(),
             deliveries: Inbox::default(),
             echo_compressor: EchoCompressor::default(),
@@ -150,6 +150,7 @@ impl EventLoop {
         self.flush();
         self.expire_deadlines();
         self.advance_shutdown();
+        self.handle_shard_events();
         self.hand_over();
         self.connections.free_gone();
         self.report();

@@ -9,6 +9,7 @@ use fanwire_wire::command::{PayloadKind, kind_of_content_type};
 use fanwire_wire::error::{ErrorCode, HandshakeError, PayloadError, RequestError};
 use fanwire_wire::handshake::{is_upgrade, write_rejection};
 use fanwire_wire::http::{Method, Request, Status, percent_decode};
+use fanwire_wire::limits::MAX_CONTENT_TYPE_BYTES;
 use fanwire_wire::topic::Topic;
 
 use crate::demo;
@@ -141,8 +142,8 @@ fn post(request: &Request<'_>, topic: Topic) -> Post {
     let content_type = request.header("Content-Type");
     let kind = kind_of_content_type(content_type);
     // What the kind says of itself need not be kept with every message.
-    let content_type =
-        content_type.filter(|content_type| *content_type != kind.content_type()).map(Box::from);
+    let says_more = |name: &&str| *name != kind.content_type() && name.len() <= MAX_CONTENT_TYPE_BYTES;
+    let content_type = content_type.filter(says_more).map(Box::from);
     Post { topic, kind, content_type }
 }
 

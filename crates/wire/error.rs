@@ -386,6 +386,11 @@ pub enum TopicError {
     },
     /// A topic where a pattern is needed.
     NoWildcard,
+    /// A pattern of more than [`limits::MAX_PATTERN_TOKENS`](crate::limits::MAX_PATTERN_TOKENS).
+    TooManyTokens {
+        /// How many it has.
+        tokens: usize,
+    },
 }
 
 impl fmt::Display for TopicError {
@@ -418,6 +423,13 @@ impl fmt::Display for TopicError {
                 write!(
                     f,
                     "there is a wildcard at octet {at} where one topic is needed; name the topic in full"
+                )
+            }
+            Self::TooManyTokens { tokens } => {
+                write!(
+                    f,
+                    "a pattern has at most {} tokens, this one has {tokens}",
+                    crate::limits::MAX_PATTERN_TOKENS
                 )
             }
             Self::NoWildcard => {

@@ -22,6 +22,13 @@ pub const MAX_CLOSE_REASON_BYTES: usize = MAX_CONTROL_PAYLOAD_BYTES - 2;
 /// A topic or pattern: short enough to go into every notification, and to fit one octet of length.
 pub const MAX_TOPIC_BYTES: usize = 255;
 
+/// The tokens of a pattern: each is a node where patterns are looked up, on every core.
+pub const MAX_PATTERN_TOKENS: usize = 32;
+
+/// The `Content-Type` of a publish over HTTP, which is kept with the message: a media type with a parameter or two. A
+/// longer one is not kept.
+pub const MAX_CONTENT_TYPE_BYTES: usize = 255;
+
 /// The `id` of a command, as JSON text: a UUID in quotes with room to spare. It is kept until the
 /// receipt, so it must be small.
 pub const MAX_COMMAND_ID_BYTES: usize = 128;

@@ -11,7 +11,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::error::TopicError;
-use crate::limits::MAX_TOPIC_BYTES;
+use crate::limits::{MAX_PATTERN_TOKENS, MAX_TOPIC_BYTES};
 
 /// A topic. Cloning it counts a reference.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,10 +87,14 @@ pub struct Pattern(Arc<str>);
 impl Pattern {
     /// Checks that `text` is a pattern; a topic without a wildcard is not one.
     pub fn parse(text: &str) -> Result<Self, TopicError> {
-        match first_wildcard(text)? {
-            Some(_) => Ok(Self(text.into())),
-            None => Err(TopicError::NoWildcard),
+        if first_wildcard(text)?.is_none() {
+            return Err(TopicError::NoWildcard);
         }
+        let tokens = text.split('.').count();
+        if tokens > MAX_PATTERN_TOKENS {
+            return Err(TopicError::TooManyTokens { tokens });
+        }
+        Ok(Self(text.into()))
     }
 
     /// The pattern's text.
@@ -111,13 +115,6 @@ impl Pattern {
             }
         }
         tokens.next().is_none()
-    }
-
-    /// The whole tokens before the first wildcard, without the dot after them: `prices.eu` of `prices.eu.*.bid`,
-    /// nothing of `*.bid`. Every topic that the pattern matches begins with them.
-    pub fn literal_prefix(&self) -> &str {
-        let wildcard = self.0.find(['*', '>']).unwrap_or(self.0.len());
-        &self.0[..wildcard.saturating_sub(1)]
     }
 }
 
@@ -141,7 +138,7 @@ impl TopicOrPattern {
     pub fn parse(text: &str) -> Result<Self, TopicError> {
         Ok(match first_wildcard(text)? {
             None => Self::Topic(Topic(text.into())),
-            Some(_) => Self::Pattern(Pattern(text.into())),
+            Some(_) => Self::Pattern(Pattern::parse(text)?),
         })
     }
 
@@ -280,12 +277,13 @@ mod tests {
     }
 
     #[test]
-    fn the_literal_prefix_is_whole_tokens() {
-        let cases =
-            [(">", ""), ("*.a", ""), ("a.>", "a"), ("prices.eu.*.bid", "prices.eu"), ("a.b.*", "a.b")];
-        for (pattern, prefix) in cases {
-            assert_eq!(Pattern::parse(pattern).unwrap().literal_prefix(), prefix);
-        }
+    fn a_pattern_has_a_bound_on_its_tokens_and_a_topic_has_none_of_its_own() {
+        let longest = vec!["a"; MAX_PATTERN_TOKENS - 1].join(".") + ".>";
+        assert!(TopicOrPattern::parse(&longest).is_ok());
+        let too_long = format!("a.{longest}");
+        let tokens = MAX_PATTERN_TOKENS + 1;
+        assert_eq!(TopicOrPattern::parse(&too_long), Err(TopicError::TooManyTokens { tokens }));
+        assert!(Topic::parse(&vec!["a"; 128].join(".")).is_ok());
     }
 
     /// The definition of a match, by recursion over tokens.
@@ -309,9 +307,6 @@ mod tests {
             let wanted: Vec<&str> = pattern.split('.').collect();
             let tokens: Vec<&str> = topic.split('.').collect();
             prop_assert_eq!(target.matches(&topic), naive_matches(&wanted, &tokens));
-            if let TopicOrPattern::Pattern(pattern) = target && pattern.matches(&topic) {
-                prop_assert!(topic.starts_with(pattern.literal_prefix()));
-            }
         }
 
         #[test]

@@ -166,8 +166,14 @@ impl Socket {
         Some(frame[header..].to_vec())
     }
 
+    /// A connection whose subscription was refused is closed without a line.
+    fn begins_with_frame(&self) -> bool {
+        self.received.first().is_some_and(|octet| *octet >= 0x80)
+    }
+
     fn next_line(&mut self) -> Option<String> {
-        let end = self.received.iter().position(|byte| *byte == b'\n')?;
+        let end =
+            self.received.iter().take_while(|octet| **octet < 0x80).position(|octet| *octet == b'\n')?;
         String::from_utf8(self.received.drain(..=end).collect()).ok()
     }
 }
@@ -278,8 +284,11 @@ impl Client {
     pub(crate) fn read(&mut self, at_most: usize, truth: &mut Truth) {
         self.socket.read(at_most);
         if let Speaks::Raw { begins_after: begins_after @ None, .. } = &mut self.speaks {
-            let Some(line) = self.socket.next_line() else { return };
-            *begins_after = line.trim().parse().ok();
+            if let Some(line) = self.socket.next_line() {
+                *begins_after = Some(line.trim().parse().expect("an offset"));
+            } else if !self.socket.begins_with_frame() {
+                return;
+            }
         }
         while let Some(frame) = self.socket.next_frame() {
             if !self.socket.open {
@@ -385,6 +394,12 @@ impl Client {
             return;
         }
         assert!(self.unanswered.remove(&id), "an answer to what was not asked: {said}");
+        if let Some(PatternState::Asked { id: asked } | PatternState::Ending { id: asked }) =
+            self.patterns.get(topic)
+            && *asked == id
+        {
+            self.patterns.remove(topic);
+        }
         let Some(state) = self.topics.get_mut(topic) else { return };
         match state.exact {
             Some(Exact::Asked { id: asked, recovers: true, .. }) if asked == id => {

@@ -29,6 +29,8 @@ pub(crate) enum Readiness {
     Readable(usize),
     Writable(usize),
     Gone(ConnectionId),
+    /// The broker was told to stop, or goes on with it.
+    Stopping,
 }
 
 pub(crate) struct Core {
@@ -94,13 +96,12 @@ impl Core {
         self.hand_over();
         self.drain(clients, random);
         self.hand_over();
-        let flushed = self.flush(clients, random);
+        self.flush(clients, random);
         self.hand_over();
         for freed in self.slots.freed_this_turn.drain(..) {
             self.slots.free.push(ConnectionId { generation: freed.generation + 1, ..freed });
         }
-        self.asleep =
-            flushed && !self.has_work(clients) && self.mailbox.may_sleep(self.shard.may_take_requests());
+        self.asleep = !self.has_work(clients) && self.mailbox.may_sleep(self.shard.may_take_requests());
     }
 
     fn poll(&mut self, clients: &mut [Client]) {
@@ -108,6 +109,7 @@ impl Core {
             match readiness {
                 Readiness::Readable(client) => self.readable.push_back(client),
                 Readiness::Writable(client) => self.shard.handle_writable(clients[client].connection),
+                Readiness::Stopping => {}
                 Readiness::Gone(connection) => {
                     self.shard.disconnect(connection);
                     self.slots.freed_this_turn.push(connection);
@@ -204,10 +206,9 @@ impl Core {
         }
     }
 
-    /// Returns whether everything was flushed, and not only as much as the budget allows.
-    fn flush(&mut self, clients: &mut [Client], random: &mut Random) -> bool {
+    fn flush(&mut self, clients: &mut [Client], random: &mut Random) {
         for _ in 0..=random.below(30) {
-            let Some(id) = self.shard.poll_flush() else { return true };
+            let Some(id) = self.shard.poll_flush() else { return self.events(clients) };
             let core = self.shard.core();
             let output = self.shard.output(id);
             assert!(!output.is_empty(), "{id:?} was named and has nothing to write");
@@ -218,7 +219,6 @@ impl Core {
             self.shard.wrote(id, taken);
             self.events(clients);
         }
-        false
     }
 
     /// Does what events ask for, as the server does.

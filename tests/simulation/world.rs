@@ -6,7 +6,8 @@ use fanwire::mailbox::mailboxes;
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
-use fanwire_broker::{ConnectionId, Encoding, Identity, Interface, Now, Settings, Shard};
+use fanwire_broker::{Backlog, Encoding, Identity, Interface, Now, Settings, Shard};
+use fanwire_wire::close::CloseCode;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 use crate::client::{Client, Speaks, Start};
@@ -241,13 +242,30 @@ impl World {
         self.cores[0].readiness.push_back(Readiness::Readable(number));
     }
 
+    /// The ordered shutdown, with messages on their way: everybody gets them in front of the close frame.
     fn stop(&mut self) {
+        self.publish_everywhere();
+        while self.clients.last().is_some_and(|publisher| !publisher.outgoing.is_empty()) {
+            self.cores[0].turn(self.now, &mut self.clients, &mut self.random);
+        }
         for core in &mut self.cores {
             core.shard.stop();
-            core.readiness.push_back(Readiness::Gone(ConnectionId { slot: u32::MAX, generation: 0 }));
+            core.readiness.push_back(Readiness::Stopping);
         }
         self.settle();
         assert!(self.cores.iter().all(|core| core.shard.is_stopped()), "the shutdown never ends");
+        let open: Vec<usize> = (0..self.clients.len()).filter(|&n| self.clients[n].socket.open).collect();
+        for &number in &open {
+            let Client { core, connection, .. } = self.clients[number];
+            let core = &mut self.cores[core];
+            core.shard.close(connection, CloseCode::GOING_AWAY, "", Backlog::Keep);
+            core.readiness.push_back(Readiness::Stopping);
+        }
+        self.settle();
+        for number in open {
+            assert!(!self.clients[number].socket.open, "a close frame that never came");
+            self.clients[number].assert_complete(&mut self.truth);
+        }
     }
 }
 

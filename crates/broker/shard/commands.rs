@@ -7,7 +7,7 @@ use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 use super::Shard;
-use crate::lanes::{ConnectionId, Receipt, Request, Start};
+use crate::lanes::{ConnectionId, Outbox, Receipt, Request, Start};
 use crate::message::Draft;
 use crate::subscriptions::{Subscription, SubscriptionId};
 
@@ -78,6 +78,14 @@ impl Shard {
         self.request(self.home_of(&draft.topic), Request::Publish { draft, connection, receipt });
     }
 
+    /// Whether a home that would have to answer is stalled.
+    fn is_out_of_reach(&self, target: &TopicOrPattern) -> bool {
+        match target {
+            TopicOrPattern::Topic(topic) => self.requests[self.home_of(topic)].is_given_up(),
+            TopicOrPattern::Pattern(_) => self.requests.iter().any(Outbox::is_given_up),
+        }
+    }
+
     fn begin_subscription(
         &mut self,
         id: ConnectionId,
@@ -110,6 +118,9 @@ impl Shard {
         }
         if self.connections.subscriptions(slot).len() >= self.settings.max_subscriptions {
             return Err(ErrorCode::TooManySubscriptions);
+        }
+        if self.is_out_of_reach(target) {
+            return Err(ErrorCode::Unavailable);
         }
         match target {
             TopicOrPattern::Topic(topic) if *start != Start::Now && self.has_pattern_for(slot, topic) => {
@@ -170,7 +181,7 @@ impl Shard {
             && self.subscriptions.subscription(subscription).live != 0;
         self.supersede(id, subscription, if recovers { "recover" } else { "subscribe" }, target.as_str());
         self.forget_subscription(subscription);
-        self.stop_catching_up_on_unmatched(id.slot);
+        self.stop_catching_up_on_unmatched(id.slot, target);
         if command_id.is_some() {
             self.notify(id, &Notification::Unsubscribed { id: command_id, topic: target.as_str() });
         }
@@ -190,9 +201,9 @@ impl Shard {
         }
     }
 
-    /// Stops catching up on topics that no subscription of the connection is for any more. One that another still is
+    /// Stops catching up on topics that only the subscription that has `ended` was for. One that another still is
     /// for goes on: what is live meanwhile would otherwise be delivered over the hole.
-    fn stop_catching_up_on_unmatched(&mut self, slot: u32) {
+    fn stop_catching_up_on_unmatched(&mut self, slot: u32, ended: &TopicOrPattern) {
         let topics = self
             .connections
             .at(slot)
@@ -200,7 +211,7 @@ impl Shard {
             .as_ref()
             .map_or_else(Vec::new, |behind| behind.catching_up.topics());
         for topic in topics {
-            if !self.listens(slot, &topic) {
+            if ended.matches(&topic) && !self.listens(slot, &topic) {
                 self.stop_catching_up(slot, &topic);
             }
         }

@@ -33,6 +33,11 @@ impl Shard {
         self.run.is_some() || self.connections.has_output()
     }
 
+    /// Whether nothing waits to be written to the connection.
+    pub fn is_flushed(&self, id: ConnectionId) -> bool {
+        !self.connections.is_connected(id) || self.connections.is_flushed(id.slot)
+    }
+
     /// What the connection that [`Self::poll_flush`] named has to write. It is never empty.
     pub fn output(&mut self, id: ConnectionId) -> &[u8] {
         self.connections.output(id.slot)
@@ -110,7 +115,7 @@ impl Shard {
     /// Puts a message into the write queue of a connection that is behind, if there is room. It `is_current` if it is
     /// for a subscription that the connection has now, and not for one before.
     pub(super) fn queue(&mut self, slot: u32, message: Arc<Message>, is_current: bool) {
-        if !self.connections.is_open(self.connections.id(slot)) {
+        if self.connections.is_doomed(slot) {
             return;
         }
         let Some(behind) = &self.connections.at(slot).behind else { return };

@@ -1,6 +1,5 @@
 //! What a home does for the cores that ask it.
 
-use fanwire_wire::error::ErrorCode;
 use std::sync::Arc;
 
 use super::Shard;
@@ -16,7 +15,7 @@ impl Shard {
                 self.home_publish(from, draft, connection, receipt);
             }
             Request::Subscribe { topic, ticket, start } => {
-                let placement = self.table.subscribe(&topic, from, &start);
+                let placement = self.table.subscribe(&topic, from, &start, self.now);
                 self.deliver_to(from, Delivery::Subscribed { ticket, placement });
             }
             Request::Unsubscribe(topic) => self.table.unsubscribe(&topic, from),
@@ -26,7 +25,7 @@ impl Shard {
             }
             Request::UnsubscribePattern(pattern) => self.table.unsubscribe_pattern(&pattern, from),
             Request::Read { topic, connection, serial, from: offset } => {
-                let chunk = self.table.read(&topic, offset, CHUNK_BYTES);
+                let chunk = self.table.read(&topic, offset, CHUNK_BYTES, self.now);
                 self.deliver_to(from, Delivery::Chunk { topic, connection, serial, chunk });
             }
             Request::Latest { topic, connection } => {
@@ -49,19 +48,11 @@ impl Shard {
                 }
                 self.route(&message, cores);
             }
-            Err(code) => self.refuse_publish(from, topic, connection, receipt, code),
+            Err(code) => {
+                let outcome = Err(code);
+                self.deliver_to(from, Delivery::Published { topic, connection, receipt, outcome });
+            }
         }
-    }
-
-    fn refuse_publish(
-        &mut self,
-        from: usize,
-        topic: fanwire_wire::topic::Topic,
-        connection: ConnectionId,
-        receipt: Receipt,
-        code: ErrorCode,
-    ) {
-        self.deliver_to(from, Delivery::Published { topic, connection, receipt, outcome: Err(code) });
     }
 
     fn route(&mut self, message: &Arc<Message>, mut cores: u64) {

@@ -17,12 +17,12 @@ impl Shard {
         let (now_ms, after_ms) = (self.now.monotonic_ms, self.settings.stalled_after_ms);
         let is_stalled = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= now_ms);
         for core in 0..self.cores() {
-            if is_stalled(self.deliveries[core].stalls_at_ms(after_ms)) {
-                self.deliveries[core].rewrite(tell_what_is_lost);
+            if is_stalled(self.deliveries[core].gives_up_at_ms(after_ms)) {
+                self.deliveries[core].give_up(tell_what_is_lost);
             }
-            if is_stalled(self.requests[core].stalls_at_ms(after_ms)) {
+            if is_stalled(self.requests[core].gives_up_at_ms(after_ms)) {
                 let mut refusals = Vec::new();
-                self.requests[core].rewrite(|requests| refuse(requests, &mut refusals));
+                self.requests[core].give_up(|requests| refuse(requests, &mut refusals));
                 for refusal in refusals {
                     self.handle_delivery(core, refusal);
                 }
@@ -60,8 +60,8 @@ fn lost(message: &Arc<Message>) -> (Topic, (u64, u64)) {
     (message.topic.clone(), (message.offset, message.offset))
 }
 
-/// Takes out what clients wait for an answer to, and answers it. What keeps the cores' books (who listens to what) stays:
-/// there is no more of it than there are subscriptions.
+/// Takes out what clients wait for an answer to, and answers it. What keeps the cores' books (who listens to what) stays;
+/// nothing new is asked of a core that was given up, so there is no more of it than there are subscriptions.
 fn refuse(requests: Vec<Request>, refusals: &mut Vec<Delivery>) -> Vec<Request> {
     const CODE: ErrorCode = ErrorCode::Unavailable;
     let mut kept = Vec::new();

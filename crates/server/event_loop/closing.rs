@@ -39,7 +39,7 @@ impl EventLoop {
         connection.since_ms = self.now.monotonic_ms;
         self.arm_deadline(id);
         self.resume(id);
-        if self.shard.output(id).is_empty() {
+        if self.shard.is_flushed(id) {
             self.end_if_closing(id);
         }
     }

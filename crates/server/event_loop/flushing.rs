@@ -23,7 +23,7 @@ impl EventLoop {
     pub(super) fn flush(&mut self) {
         let mut budget = FLUSH_BYTES_PER_TURN;
         while budget > 0 {
-            let Some(id) = self.shard.poll_flush() else { return };
+            let Some(id) = self.shard.poll_flush() else { return self.handle_shard_events() };
             let written = self.write_once(id);
             self.handle_shard_events();
             budget = budget.saturating_sub(written + WRITE_COST_BYTES);
@@ -32,10 +32,7 @@ impl EventLoop {
 
     /// Writes once to a connection. Returns the bytes that its socket took.
     fn write_once(&mut self, id: ConnectionId) -> usize {
-        let Some(connection) = self.connections.get_mut(id) else {
-            self.shard.disconnect(id);
-            return 0;
-        };
+        let Some(connection) = self.connections.get_mut(id) else { return 0 };
         let written = match write(&mut connection.stream, self.shard.output(id)) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,

@@ -1,7 +1,6 @@
 //! Reading from sockets: the ready list, and one connection's share of a turn.
 
 use std::io::{self, Read};
-use std::mem;
 
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_wire::deflate::Inflater;
@@ -45,13 +44,15 @@ enum Arrival {
 }
 
 impl EventLoop {
-    /// Gives each connection on the ready list one read, as far as the turn's budget and the shard's room go.
+    /// Gives each connection on the ready list one read, as far as the turn's budget and the shard's room go. Early
+    /// frames are older than what their sockets still have, so all of them come first.
     pub(super) fn read_ready(&mut self, intake: &mut Intake) {
-        if !self.may_read() {
-            return;
-        }
-        self.read_early_frames(intake);
         let mut budget = READ_BYTES_PER_TURN;
+        while budget > 0 && self.may_read() {
+            let Some((id, mut frames)) = self.early_frames.pop_front() else { break };
+            budget = budget.saturating_sub(frames.len());
+            self.read_messages(id, &mut frames, &mut intake.inflater);
+        }
         for _ in 0..self.ready.len() {
             if budget == 0 || !self.may_read() {
                 return;
@@ -96,20 +97,18 @@ impl EventLoop {
         }
     }
 
-    fn read_early_frames(&mut self, intake: &mut Intake) {
-        for (id, mut frames) in mem::take(&mut self.early_frames) {
-            self.read_messages(id, &mut frames, &mut intake.inflater);
-        }
-    }
-
     /// Gives one connection its share of the turn. Returns the bytes read.
     fn serve(&mut self, id: ConnectionId, intake: &mut Intake) -> usize {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.place = Place::Resting;
         }
         self.answer_requests(id);
-        let read = if self.is_blocked(id) { 0 } else { self.read_once(id, intake) };
+        // What came behind a request to upgrade is older than what the socket still has.
+        let has_early_frames = self.early_frames.back().is_some_and(|(early, _)| *early == id);
+        let waits = has_early_frames || self.is_blocked(id);
+        let read = if waits { 0 } else { self.read_once(id, intake) };
         self.find_place(id);
+        self.handle_shard_events();
         read
     }
 

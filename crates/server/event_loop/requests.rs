@@ -146,7 +146,7 @@ impl EventLoop {
 
     fn keep_early_frames(&mut self, id: ConnectionId, frames: Vec<u8>) {
         if !frames.is_empty() {
-            self.early_frames.push((id, frames));
+            self.early_frames.push_back((id, frames));
         }
     }
 }

@@ -7,7 +7,8 @@
 //!            is routed to its end
 //! ```
 //!
-//! So nothing that a publisher got a receipt for is lost on the way to a subscriber that reads.
+//! So nothing that a publisher got a receipt for is lost on the way to a subscriber that keeps up. One that is catching
+//! up is told goodbye where it is: it has its position.
 
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_broker::shard::Backlog;
