@@ -1,6 +1,6 @@
 //! The routing core of Fanwire, without I/O.
 //!
-//! A [`Shard`](shard::Shard) is one core's state machine: what comes in goes to its `handle_*` functions, what wants
+//! A [`Shard`] is one core's state machine: what comes in goes to its `handle_*` functions, what wants
 //! to go out comes from its `poll_*` functions. It opens no socket, reads no clock and starts no thread, so that a
 //! simulation can run many of them through any interleaving.
 //!
