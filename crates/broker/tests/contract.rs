@@ -1,0 +1,173 @@
+//! What went wrong once, and must not again, each as the smallest sequence of calls.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanwire_broker::history::HistoryLimits;
+use fanwire_broker::overflow::OverflowPolicy;
+use fanwire_broker::settings::{TopicRule, TopicSettings};
+use fanwire_broker::shard::Event;
+use fanwire_broker::{
+    Backlog, ConnectionId, Draft, Encoding, Flushed, Identity, Interface, Settings, Shard, Start,
+};
+use fanwire_wire::close::CloseCode;
+use fanwire_wire::command::{self, PayloadKind};
+use fanwire_wire::topic::{Topic, TopicOrPattern};
+
+const PUBLISHER: ConnectionId = ConnectionId { slot: 0, generation: 0 };
+const SUBSCRIBER: ConnectionId = ConnectionId { slot: 1, generation: 0 };
+
+/// One core with a publisher and a subscriber; `kept.>` keeps three messages.
+fn shard(interface: Interface, backlog_bytes: usize) -> Shard {
+    let history = Some(HistoryLimits { messages: 3, bytes: usize::MAX, max_age_ms: None });
+    let settings = TopicSettings { history, last_value: true, overflow: OverflowPolicy::Gap };
+    let rule = TopicRule { matches: TopicOrPattern::parse("kept.>").unwrap(), settings };
+    let settings = Settings { topics: vec![rule], backlog_bytes, ..Settings::default() };
+    let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
+    let mut shard = Shard::new(0, 1, &identity, Arc::new(settings));
+    for (id, interface) in [(PUBLISHER, Interface::Json), (SUBSCRIBER, interface)] {
+        shard.connect(id);
+        shard.upgrade(id, Encoding { interface, deflate_window_bits: None });
+    }
+    shard
+}
+
+fn subscribe_raw(shard: &mut Shard, topic: &str) {
+    shard.subscribe(SUBSCRIBER, Topic::parse(topic).unwrap(), Start::Now);
+    assert!(matches!(shard.poll_event(), Some(Event::Subscribed { .. })));
+}
+
+fn publish(shard: &mut Shard, topic: &str, byte: u8, bytes: usize) {
+    let payload = Bytes::from(vec![byte; bytes]);
+    let topic = Topic::parse(topic).unwrap();
+    let draft =
+        Draft { topic, key: None, kind: PayloadKind::Binary, content_type: None, payload, echo: true };
+    shard.publish(PUBLISHER, draft, false);
+}
+
+fn command(shard: &mut Shard, text: &str) {
+    shard.handle_command(SUBSCRIBER, command::parse(text).unwrap());
+}
+
+/// Everything that the subscriber is written, at most `at_once` bytes a time.
+fn flush(shard: &mut Shard, at_once: usize) -> Vec<u8> {
+    let mut written = Vec::new();
+    while let Some(id) = shard.poll_flush() {
+        let taken = shard.output(id).len().min(at_once);
+        if id == SUBSCRIBER {
+            written.extend_from_slice(&shard.output(id)[..taken]);
+        }
+        shard.wrote(id, taken);
+    }
+    written
+}
+
+/// One write of which the socket takes nothing.
+fn block(shard: &mut Shard) {
+    assert_eq!(shard.poll_flush(), Some(SUBSCRIBER));
+    assert_eq!(shard.wrote(SUBSCRIBER, 0), Flushed::Blocked);
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_close_that_keeps_the_backlog_sends_all_of_it_first() {
+    let mut shard = shard(Interface::Raw, 100_000);
+    subscribe_raw(&mut shard, "news");
+    (1..=5).for_each(|n| publish(&mut shard, "news", n, 100));
+    shard.close(SUBSCRIBER, CloseCode::GOING_AWAY, "", Backlog::Keep);
+    let written = flush(&mut shard, 150);
+    assert_eq!(written.len(), 5 * 102 + 4);
+    assert_eq!(written[5 * 102], 0x88);
+}
+
+#[test]
+fn a_raw_subscriber_that_falls_out_of_history_gets_nothing_from_behind_the_hole() {
+    let mut shard = shard(Interface::Raw, 500);
+    subscribe_raw(&mut shard, "kept.a");
+    publish(&mut shard, "kept.a", 1, 400);
+    block(&mut shard);
+    (2..=9).for_each(|n| publish(&mut shard, "kept.a", n, 400));
+    assert!(shard.poll_flush().is_none());
+    shard.handle_writable(SUBSCRIBER);
+    let mut written = Vec::new();
+    while let Some(id) = shard.poll_flush() {
+        written.extend_from_slice(shard.output(id));
+        let bytes = shard.output(id).len();
+        shard.wrote(id, bytes);
+    }
+    assert!(matches!(shard.poll_event(), Some(Event::SlowConsumer { .. })));
+    assert!(written.iter().all(|byte| ![7, 8, 9].contains(byte)), "7, 8 and 9 are held, and 2 to 6 are not");
+}
+
+#[test]
+fn a_full_palette_is_work_until_it_is_emptied() {
+    let mut shard = shard(Interface::Raw, 100_000);
+    subscribe_raw(&mut shard, "news");
+    publish(&mut shard, "news", 1, 1024 * 1024);
+    assert!(!shard.may_read());
+    let id = shard.poll_flush().unwrap();
+    let bytes = shard.output(id).len();
+    assert_eq!(shard.wrote(id, bytes), Flushed::Empty);
+    assert!(shard.may_read() || shard.has_output(), "nothing else would ever make room");
+}
+
+#[test]
+fn replies_that_wait_in_the_palette_count() {
+    let mut shard = shard(Interface::Json, 100_000);
+    assert!(shard.may_read_from(SUBSCRIBER));
+    shard.reply(SUBSCRIBER, &vec![0; 1024 * 1024]);
+    assert!(!shard.may_read_from(SUBSCRIBER));
+    flush(&mut shard, usize::MAX);
+    assert!(shard.may_read_from(SUBSCRIBER));
+}
+
+#[test]
+fn gaps_that_do_not_join_are_bounded_too() {
+    let mut shard = shard(Interface::Json, 2_000);
+    command(&mut shard, r#"{"type":"subscribe","topic":">"}"#);
+    flush(&mut shard, usize::MAX);
+    publish(&mut shard, "filler", 0, 1_900);
+    block(&mut shard);
+    for n in 0..200 {
+        publish(&mut shard, &format!("topic.n{n}"), 0, 1_000);
+        assert!(shard.poll_flush().is_none());
+    }
+    assert!(matches!(shard.poll_event(), Some(Event::SlowConsumer { .. })));
+    assert!(shard.counters().backlog_bytes < 4_000);
+}
+
+#[test]
+fn a_recover_that_is_refused_leaves_the_subscription_as_it_was() {
+    let mut shard = shard(Interface::Json, 100_000);
+    command(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
+    publish(&mut shard, "kept.a", b'1', 1);
+    command(
+        &mut shard,
+        r#"{"type":"recover","id":7,"topic":"kept.a","since":{"epoch":"epoch","offset":99}}"#,
+    );
+    publish(&mut shard, "kept.a", b'2', 1);
+    let heard = text(&flush(&mut shard, usize::MAX));
+    assert!(heard.contains(r#""id":7,"command":"recover","topic":"kept.a","code":"bad_since""#), "{heard}");
+    assert!(heard.contains(r#""offset":1,"#) && heard.contains(r#""offset":2,"#), "{heard}");
+}
+
+#[test]
+fn a_recover_brings_what_follows_the_position_again() {
+    let mut shard = shard(Interface::Json, 100_000);
+    command(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
+    (b'1'..=b'5').for_each(|n| publish(&mut shard, "kept.a", n, 1));
+    flush(&mut shard, usize::MAX);
+    command(&mut shard, r#"{"type":"recover","topic":"kept.a","since":{"epoch":"epoch","offset":1}}"#);
+    let heard = text(&flush(&mut shard, usize::MAX));
+    assert!(heard.contains(r#""offset":1,"recovered":false"#), "{heard}");
+    assert!(heard.contains(r#"{"type":"gap","topic":"kept.a","from":2,"to":2,"count":1}"#), "{heard}");
+    let offsets: Vec<&str> = heard
+        .split(r#""type":"message","topic":"kept.a","offset":"#)
+        .skip(1)
+        .map(|rest| &rest[..1])
+        .collect();
+    assert_eq!(offsets, ["3", "4", "5"]);
+}
