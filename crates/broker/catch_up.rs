@@ -9,9 +9,6 @@ use std::collections::VecDeque;
 use ahash::HashMap;
 use fanwire_wire::topic::Topic;
 
-/// The bound on one chunk, in bytes as [`crate::message::Message::bytes`] counts them.
-pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
-
 /// The topics that one connection catches up on.
 #[derive(Debug, Default)]
 pub(crate) struct CatchingUp {

@@ -18,6 +18,8 @@ pub struct Settings {
     pub max_topics: usize,
     /// The bound on the subscriptions of one connection.
     pub max_subscriptions: usize,
+    /// How much of history is read at a time for a connection that catches up, in bytes; at least one message.
+    pub chunk_bytes: usize,
     /// An outbox to another core at or above this many bytes stops the reading of what feeds it.
     pub outbox_bytes: usize,
     /// A core that has drained nothing for this long, in milliseconds, is stalled.
@@ -32,6 +34,7 @@ impl Default for Settings {
             max_message_bytes: fanwire_wire::limits::DEFAULT_MAX_MESSAGE_BYTES,
             max_topics: 1_000_000,
             max_subscriptions: 10_000,
+            chunk_bytes: 64 * 1024,
             outbox_bytes: 1024 * 1024,
             stalled_after_ms: 1_000,
         }

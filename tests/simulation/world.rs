@@ -18,6 +18,7 @@ use crate::truth::Truth;
 pub(crate) const MAX_CORES: usize = 8;
 const MAX_CLIENTS: usize = 12;
 const BACKLOG_BYTES: usize = 2_000;
+const CHUNK_BYTES: usize = 700;
 const OUTBOX_BYTES: usize = 3_000;
 const HISTORY_MESSAGES: usize = 12;
 const EPOCH: &str = "5eed5eed5eed5eed";
@@ -199,10 +200,11 @@ impl World {
         self.assert_bounded(core);
     }
 
-    /// However slow the readers are, each holds its backlog, a chunk of history and a message at most.
+    /// However slow the readers are, each holds its backlog, as much of gaps, a chunk of history
+    /// and a message at most.
     fn assert_bounded(&self, core: usize) {
         let connections = self.clients.iter().filter(|client| client.core == core && !client.gone).count();
-        let each = BACKLOG_BYTES + (HISTORY_MESSAGES + 1) * 300;
+        let each = 2 * BACKLOG_BYTES + CHUNK_BYTES + 300;
         let held = self.cores[core].shard.counters().backlog_bytes as usize;
         assert!(held <= connections * each, "{held} bytes of backlog for {connections} connections");
     }
@@ -219,17 +221,21 @@ impl World {
                     quiet = false;
                 }
             }
-            for core in 0..self.cores.len() {
-                if self.cores[core].is_awake() {
-                    self.cores[core].turn(self.now, &mut self.clients, &mut self.random);
-                    quiet = false;
-                }
-            }
+            quiet &= !self.turn_all();
             if quiet {
                 return;
             }
         }
         panic!("it never comes to rest");
+    }
+
+    /// A turn for every core that is awake. Returns whether there was one.
+    fn turn_all(&mut self) -> bool {
+        let awake: Vec<usize> = (0..self.cores.len()).filter(|&core| self.cores[core].is_awake()).collect();
+        for &core in &awake {
+            self.cores[core].turn(self.now, &mut self.clients, &mut self.random);
+        }
+        !awake.is_empty()
     }
 
     /// One last message on every topic, so that whoever missed the end of one shows.
@@ -252,7 +258,8 @@ impl World {
             core.shard.stop();
             core.readiness.push_back(Readiness::Stopping);
         }
-        self.settle();
+        // Nobody reads meanwhile, so that there is something to be kept when they are closed.
+        while self.turn_all() {}
         assert!(self.cores.iter().all(|core| core.shard.is_stopped()), "the shutdown never ends");
         let open: Vec<usize> = (0..self.clients.len()).filter(|&n| self.clients[n].socket.open).collect();
         for &number in &open {
@@ -285,6 +292,7 @@ fn settings() -> Settings {
             rule("strict.>", None, false, OverflowPolicy::Disconnect),
         ],
         backlog_bytes: BACKLOG_BYTES,
+        chunk_bytes: CHUNK_BYTES,
         outbox_bytes: OUTBOX_BYTES,
         ..Settings::default()
     }

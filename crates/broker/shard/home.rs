@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Shard;
-use crate::catch_up::CHUNK_BYTES;
 use crate::lanes::{ConnectionId, Delivery, Receipt, Request};
 use crate::message::{Draft, Message, Origin};
 
@@ -25,7 +24,7 @@ impl Shard {
             }
             Request::UnsubscribePattern(pattern) => self.table.unsubscribe_pattern(&pattern, from),
             Request::Read { topic, connection, serial, from: offset } => {
-                let chunk = self.table.read(&topic, offset, CHUNK_BYTES, self.now);
+                let chunk = self.table.read(&topic, offset, self.settings.chunk_bytes, self.now);
                 self.deliver_to(from, Delivery::Chunk { topic, connection, serial, chunk });
             }
             Request::Latest { topic, connection } => {
