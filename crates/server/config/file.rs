@@ -68,7 +68,7 @@ pub(super) struct TopicTable {
 
 /// `history` of one of the `[[topics]]`.
 #[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { messages = 1000 }")]
 pub(super) struct HistoryTable {
     pub(super) messages: Option<Written<Count>>,
     pub(super) bytes: Option<Written<Size>>,

@@ -61,6 +61,12 @@ impl EventLoop {
         let is_done = matches!(self.stage, Stage::Closing { .. }) && self.connections.len() == 0;
         let is_late =
             self.stage.deadline_ms().is_some_and(|deadline_ms| deadline_ms <= self.now.monotonic_ms);
+        if is_late && !is_done {
+            tracing::warn!(
+                connections = self.connections.len(),
+                "the time to drain is over: these are cut off"
+            );
+        }
         if is_done || is_late {
             self.stage = Stage::Stopped;
         }

@@ -27,13 +27,13 @@ impl PayloadKind {
 }
 
 /// The kind that a `Content-Type` announces (RFC 9110 §8.3): `application/json` and `+json` are JSON, `text/*` is
-/// text, anything else and nothing are binary.
+/// text, and so is the type of a form, which `curl -d` says of whatever it sends; anything else and nothing are binary.
 pub fn kind_of_content_type(content_type: Option<&str>) -> PayloadKind {
     let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let media_type = media_type.to_ascii_lowercase();
     if media_type == "application/json" || media_type.ends_with("+json") {
         PayloadKind::Json
-    } else if media_type.starts_with("text/") {
+    } else if media_type.starts_with("text/") || media_type == "application/x-www-form-urlencoded" {
         PayloadKind::Text
     } else {
         PayloadKind::Binary
@@ -69,6 +69,7 @@ mod tests {
             (Some("application/cloudevents+json"), PayloadKind::Json),
             (Some("text/plain;charset=utf-8"), PayloadKind::Text),
             (Some("TEXT/csv"), PayloadKind::Text),
+            (Some("application/x-www-form-urlencoded"), PayloadKind::Text),
             (Some("application/octet-stream"), PayloadKind::Binary),
             (Some("application/jsonp"), PayloadKind::Binary),
             (Some(""), PayloadKind::Binary),
