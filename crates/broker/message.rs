@@ -84,7 +84,6 @@ impl Message {
             offset: self.offset,
             time_ms: self.time_ms,
             key: self.key.as_deref(),
-            skipped: 0,
             kind: self.kind,
             payload: &self.payload,
         }

@@ -103,8 +103,6 @@ pub struct MessageFields<'a> {
     pub time_ms: u64,
     /// The entity within the topic that it is about.
     pub key: Option<&'a str>,
-    /// How many messages conflation left out before this one; 0 is not written.
-    pub skipped: u64,
     /// What the payload is.
     pub kind: PayloadKind,
     /// The payload, which is of that kind: see [`check_payload`](crate::command::check_payload).
@@ -188,7 +186,6 @@ impl MessageFields<'_> {
         object.number("offset", self.offset);
         object.number("time", self.time_ms);
         object.optional_string("key", self.key);
-        object.optional_number("skipped", (self.skipped > 0).then_some(self.skipped));
         object.optional_string("encoding", self.encoding());
         object.name("data");
         match self.kind {
@@ -379,7 +376,6 @@ mod tests {
             offset: 45,
             time_ms: 1_795_291_200_123,
             key: Some("EURUSD"),
-            skipped: 0,
             kind,
             payload,
         }
@@ -451,15 +447,6 @@ mod tests {
         for (notification, text) in cases {
             assert_eq!(json_of(&notification), text);
         }
-    }
-
-    #[test]
-    fn a_conflated_message_says_how_many_it_skipped_before_its_data() {
-        let fields = MessageFields { key: None, skipped: 12, ..message(PayloadKind::Json, b"1") };
-        assert_eq!(
-            json_of(&Notification::Message(fields)),
-            r#"{"type":"message","topic":"prices.EURUSD","offset":45,"time":1795291200123,"skipped":12,"data":1}"#
-        );
     }
 
     #[test]

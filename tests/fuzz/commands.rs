@@ -86,7 +86,7 @@ fn json(notification: &Notification<'_>) -> String {
 }
 
 fn fields<'a>(topic: &'a str, kind: PayloadKind, payload: &'a [u8]) -> MessageFields<'a> {
-    MessageFields { topic, offset: 1, time_ms: 2, key: None, skipped: 0, kind, payload }
+    MessageFields { topic, offset: 1, time_ms: 2, key: None, kind, payload }
 }
 
 /// What subscribers are told is what was published, and a publish of that is the same again.

@@ -106,7 +106,6 @@ fn rewrite(fields: &Fields<'_>) -> Option<String> {
                 offset: fields.offset?,
                 time_ms: fields.time?,
                 key: fields.key,
-                skipped: 0,
                 kind: *kind,
                 payload,
             })
