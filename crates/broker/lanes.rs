@@ -232,9 +232,11 @@ impl<T: Bytes> Outbox<T> {
         self.wait.given_up.is_some()
     }
 
-    /// Everything that waits, to be handed over or [restored](Self::restore).
+    /// Everything that waits, to be handed over or [restored](Self::restore). When nothing does, a core that was given up
+    /// is tried again with whatever comes next.
     pub(crate) fn take(&mut self) -> Option<Vec<T>> {
         if self.items.is_empty() {
+            self.wait = Wait::default();
             return None;
         }
         self.taken = (self.bytes, std::mem::take(&mut self.wait));
@@ -263,5 +265,67 @@ impl<T: Bytes> Outbox<T> {
         self.items = replace(std::mem::take(&mut self.items));
         self.bytes = self.items.iter().map(Bytes::bytes).sum();
         self.wait.given_up = Some(self.items.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Bytes for u8 {
+        fn bytes(&self) -> usize {
+            100
+        }
+    }
+
+    const AFTER_MS: u64 = 1_000;
+
+    /// An outbox of a core that has had no room since 5 ms, and was given up.
+    fn given_up(items: &[u8], kept: &[u8]) -> Outbox<u8> {
+        let mut outbox = Outbox::default();
+        for item in items {
+            outbox.push(*item);
+        }
+        let batch = outbox.take().unwrap();
+        outbox.restore(batch, 5);
+        assert_eq!(outbox.gives_up_at_ms(AFTER_MS), Some(1_005));
+        outbox.give_up(|_| kept.to_vec());
+        outbox
+    }
+
+    #[test]
+    fn what_cannot_be_handed_over_keeps_its_place() {
+        let mut outbox = Outbox::default();
+        outbox.push(1);
+        let batch = outbox.take().unwrap();
+        outbox.push(2);
+        outbox.restore(batch, 0);
+        assert!(outbox.is_full(200) && !outbox.is_full(201));
+        assert_eq!(outbox.take(), Some(vec![1, 2]));
+        assert!(!outbox.is_full(1));
+    }
+
+    #[test]
+    fn nobody_stops_for_a_core_that_was_given_up_and_nothing_is_due_until_more_waits() {
+        let mut outbox = given_up(&[1, 2, 3], &[9]);
+        assert!(outbox.is_given_up() && !outbox.is_full(1));
+        assert_eq!(outbox.gives_up_at_ms(AFTER_MS), None);
+        outbox.push(4);
+        assert_eq!(outbox.gives_up_at_ms(AFTER_MS), Some(1_005));
+        let batch = outbox.take().unwrap();
+        outbox.restore(batch, 3_000);
+        assert!(outbox.is_given_up(), "it still has no room");
+    }
+
+    #[test]
+    fn a_core_that_takes_something_or_has_nothing_waiting_is_asked_again() {
+        let mut outbox = given_up(&[1], &[9]);
+        assert_eq!(outbox.take(), Some(vec![9]));
+        assert!(!outbox.is_given_up());
+
+        let mut outbox = given_up(&[1], &[]);
+        assert!(outbox.is_given_up());
+        assert_eq!(outbox.take(), None);
+        assert!(!outbox.is_given_up());
     }
 }
