@@ -58,7 +58,9 @@ pub enum Command {
 struct Heard {
     /// The least offset that may come next.
     next: u64,
-    /// A subscription to this topic begins before `next`: exactly that has to come next, or be told missing.
+    /// It has a subscription to exactly this topic.
+    subscribed: bool,
+    /// That begins before `next`, and no pattern has a part in it: exactly that has to come next, or be told missing.
     exact: bool,
 }
 
@@ -119,7 +121,7 @@ impl Json {
             ("unsubscribed", Command::Unsubscribe(name)) => {
                 assert_eq!(name, topic, "{said}");
                 self.patterns.remove(topic);
-                self.topics.entry(topic.to_owned()).or_default().exact = false;
+                self.topics.entry(topic.to_owned()).or_default().end();
             }
             ("pong", Command::Ping) => {}
             ("error", Command::Publish(..)) => assert_code(said, &["unavailable", "too_many_topics"]),
@@ -131,11 +133,12 @@ impl Json {
 
     /// A `recover` that is refused leaves the subscription as it was, and so do some refusals of a `subscribe`.
     fn refused(&mut self, topic: &str, said: &Value) {
-        let harmless = ["overlap", "already_subscribed", "not_subscribed", "too_many_subscriptions", "superseded"];
+        let harmless =
+            ["overlap", "already_subscribed", "not_subscribed", "too_many_subscriptions", "superseded"];
         let fatal = ["bad_since", "unavailable", "too_many_topics"];
         assert_code(said, &[&harmless[..], &fatal].concat());
         if said["command"] == "subscribe" && said["code"].as_str().is_some_and(|code| fatal.contains(&code)) {
-            self.topics.entry(topic.to_owned()).or_default().exact = false;
+            self.topics.entry(topic.to_owned()).or_default().end();
         }
     }
 
@@ -144,6 +147,7 @@ impl Json {
         let matched = self.matches_pattern(topic);
         let heard = self.topics.entry(topic.to_owned()).or_default();
         heard.next = if matched { heard.next.min(offset + 1) } else { offset + 1 };
+        heard.subscribed = true;
         heard.exact = !matched;
     }
 
@@ -153,10 +157,10 @@ impl Json {
         let matched = self.matches_pattern(topic);
         let Some(heard) = self.topics.get_mut(topic) else {
             assert!(matched, "{topic} to somebody who did not subscribe to it");
-            self.topics.insert(topic.to_owned(), Heard { next: to + 1, exact: false });
+            self.topics.insert(topic.to_owned(), Heard { next: to + 1, ..Heard::default() });
             return;
         };
-        assert!(matched || heard.exact, "{topic} to somebody who does not subscribe to it");
+        assert!(matched || heard.subscribed, "{topic} to somebody who does not subscribe to it");
         assert!(heard.next <= from, "{topic} goes back from {} to {from}", heard.next);
         if heard.exact {
             heard.skip_unwanted(peer, topic, from, truth);
@@ -176,6 +180,11 @@ impl Json {
 }
 
 impl Heard {
+    fn end(&mut self) {
+        self.subscribed = false;
+        self.exact = false;
+    }
+
     fn skip_unwanted(&mut self, peer: usize, topic: &str, end: u64, truth: &Truth) {
         while self.next < end && truth.is_unwanted(peer, topic, self.next) {
             self.next += 1;
