@@ -150,7 +150,11 @@ impl Shard {
     pub(super) fn catch_up(&mut self, slot: u32, topic: &Topic, from: u64) {
         self.fall_behind(slot);
         let serial = self.subscriptions.next_serial();
-        self.connections.behind(slot).catching_up.begin(topic, from, serial);
+        let catching_up = &mut self.connections.behind(slot).catching_up;
+        // What the connection had in the palette may have found its queue full: then it begins there, which is earlier.
+        if !catching_up.contains(topic) {
+            catching_up.begin(topic, from, serial);
+        }
         self.connections.schedule(slot);
     }
 

@@ -8,7 +8,7 @@ use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
 use fanwire_broker::shard::Event;
 use fanwire_broker::{
-    Backlog, ConnectionId, Draft, Encoding, Flushed, Identity, Interface, Settings, Shard, Start,
+    Backlog, ConnectionId, Delivery, Draft, Encoding, Flushed, Identity, Interface, Settings, Shard, Start,
 };
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, PayloadKind};
@@ -170,4 +170,17 @@ fn a_recover_brings_what_follows_the_position_again() {
         .map(|rest| &rest[..1])
         .collect();
     assert_eq!(offsets, ["3", "4", "5"]);
+}
+
+#[test]
+fn what_is_lost_on_the_way_does_not_hide_what_was_let_go_before() {
+    let mut shard = shard(Interface::Json, 500);
+    command(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
+    flush(&mut shard, usize::MAX);
+    (b'1'..=b'4').for_each(|n| publish(&mut shard, "kept.a", n, 400));
+    let topic = Topic::parse("kept.a").unwrap();
+    shard.handle_delivery(0, Delivery::Lost { topic, offsets: (4, 4) });
+    let heard = text(&flush(&mut shard, usize::MAX));
+    assert!(heard.contains(r#"{"type":"gap","topic":"kept.a","from":1,"to":1,"count":1}"#), "{heard}");
+    assert_eq!(heard.matches(r#""type":"message""#).count(), 3, "2, 3 and 4 are held");
 }
