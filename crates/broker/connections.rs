@@ -270,8 +270,11 @@ impl Connections {
         self.add_piece(slot, Piece::Reply(start, end, kind));
     }
 
-    /// A notification for the connection alone. One that speaks HTTP or raw has none.
+    /// A notification for the connection alone. One that speaks HTTP or raw has none, nor has one that is to be closed.
     pub(crate) fn notify(&mut self, slot: u32, notification: &Notification<'_>) {
+        if self.slots[slot as usize].state != State::Open {
+            return;
+        }
         if let Some(encoding) = self.encoding(slot).filter(|encoding| encoding.interface == Interface::Json) {
             let kind = match notification {
                 Notification::Subscribed { .. } | Notification::Unsubscribed { .. } => ReplyKind::Boundary,
@@ -335,6 +338,11 @@ impl Connections {
     /// Whether nothing more is given to the connection until it is closed.
     pub(crate) fn is_doomed(&self, slot: u32) -> bool {
         self.slots[slot as usize].state == State::Doomed
+    }
+
+    /// Whether the connection's close frame is queued.
+    pub(crate) fn is_closing(&self, slot: u32) -> bool {
+        self.slots[slot as usize].state == State::Closing
     }
 
     /// Whether nothing waits to be written to the connection.

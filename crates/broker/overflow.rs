@@ -53,7 +53,7 @@ impl TopicSettings {
     ) -> Payment {
         match self.policy_for(interface) {
             OverflowPolicy::Disconnect => Payment::Disconnect,
-            OverflowPolicy::Gap if self.history.is_some() && (listens || interface == Interface::Raw) => {
+            OverflowPolicy::Gap if self.history.is_some() && listens => {
                 Payment::CatchUp(queue.drop_topic(&message.topic).unwrap_or(message.offset))
             }
             OverflowPolicy::Gap => {

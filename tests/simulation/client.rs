@@ -424,6 +424,7 @@ impl Client {
             state.accounted = Some((from, to + 1));
             return;
         };
+        let is_patterns = from < *next || matched && !matches!(state.exact, Some(Exact::Live));
         match std::mem::take(&mut state.goes_on) {
             GoesOn::From(before) if from < *next => *next = before,
             GoesOn::Earlier if from < *next => *next = from,
@@ -431,7 +432,7 @@ impl Client {
         }
         *first = (*first).min(*next);
         skip_own(self.number, topic, next, from, truth);
-        if matched && !matches!(state.exact, Some(Exact::Live)) && *next < from {
+        if is_patterns && *next < from {
             // A topic that only patterns listen to may be forgotten, and come back with a higher offset.
             self.jumps.push((topic.to_owned(), *next..from));
             *next = from;

@@ -6,7 +6,7 @@ use fanwire::mailbox::mailboxes;
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
-use fanwire_broker::{Backlog, Encoding, Identity, Interface, Now, Settings, Shard};
+use fanwire_broker::{Backlog, Encoding, Identity, Interface, Message, Now, Settings, Shard};
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
@@ -17,8 +17,11 @@ use crate::truth::Truth;
 
 pub(crate) const MAX_CORES: usize = 8;
 const MAX_CLIENTS: usize = 12;
-const BACKLOG_BYTES: usize = 2_000;
+/// From a few messages to more than a chunk and an outbox hold together.
+const BACKLOG_BYTES: [usize; 3] = [400, 800, 2_000];
 const CHUNK_BYTES: usize = 700;
+/// A payload is a number.
+const MAX_PAYLOAD_BYTES: usize = 8;
 const OUTBOX_BYTES: usize = 3_000;
 const HISTORY_MESSAGES: usize = 12;
 const EPOCH: &str = "5eed5eed5eed5eed";
@@ -34,6 +37,7 @@ pub(crate) struct World {
     clients: Vec<Client>,
     truth: Truth,
     now: Now,
+    backlog_bytes: usize,
     /// A core that is not given a turn, until then.
     frozen: Option<(usize, usize)>,
 }
@@ -46,14 +50,15 @@ impl World {
             epoch: EPOCH.into(),
             hash_keys: [random.next(), random.next(), random.next(), random.next()],
         };
-        let settings = Arc::new(settings());
+        let backlog_bytes = *random.pick(&BACKLOG_BYTES);
+        let settings = Arc::new(settings(backlog_bytes));
         let alarms: Vec<Arc<Alarm>> = (0..cores).map(|_| Arc::default()).collect();
         let shard = |core| Shard::new(core, cores, &identity, settings.clone());
         let ends = mailboxes(alarms.clone()).into_iter().zip(alarms);
         let cores =
             ends.enumerate().map(|(core, (mailbox, alarm))| Core::new(shard(core), mailbox, alarm)).collect();
         let now = Now { monotonic_ms: 1, wall_ms: 1_795_291_200_000 };
-        Self { random, cores, clients: Vec::new(), truth: Truth::default(), now, frozen: None }
+        Self { random, cores, clients: Vec::new(), truth: Truth::default(), now, backlog_bytes, frozen: None }
     }
 
     /// One run: chance for so many steps, then quiet, then the sum.
@@ -62,7 +67,7 @@ impl World {
             self.step(step);
         }
         self.settle();
-        self.publish_everywhere();
+        self.publish_on(&TOPICS);
         self.settle();
         self.truth.assert_publishers_order();
         for client in self.clients.iter_mut().filter(|client| client.socket.open) {
@@ -82,11 +87,18 @@ impl World {
                 self.now.wall_ms =
                     if back { self.now.wall_ms - 3_600_000 } else { self.now.wall_ms + 3_600_000 };
             }
-            7 => self.frozen = Some((self.random.below(self.cores.len()), step + self.random.below(120))),
+            7 if self.frozen.is_none_or(|(_, until)| until <= step) => self.freeze(step),
+            7 => {}
             8..=19 => self.act(),
             20..=27 => self.listen(),
             _ => self.turn(step),
         }
+    }
+
+    /// A core is late; one in four for so long that the others stop waiting for it.
+    fn freeze(&mut self, step: usize) {
+        let steps = if self.random.one_in(2) { 800 } else { 120 };
+        self.frozen = Some((self.random.below(self.cores.len()), step + self.random.below(steps)));
     }
 
     fn connect(&mut self) {
@@ -204,7 +216,7 @@ impl World {
     /// and a message at most.
     fn assert_bounded(&self, core: usize) {
         let connections = self.clients.iter().filter(|client| client.core == core && !client.gone).count();
-        let each = 2 * BACKLOG_BYTES + CHUNK_BYTES + 300;
+        let each = 2 * self.backlog_bytes + CHUNK_BYTES + 300;
         let held = self.cores[core].shard.counters().backlog_bytes as usize;
         assert!(held <= connections * each, "{held} bytes of backlog for {connections} connections");
     }
@@ -238,19 +250,21 @@ impl World {
         !awake.is_empty()
     }
 
-    /// One last message on every topic, so that whoever missed the end of one shows.
-    fn publish_everywhere(&mut self) {
+    /// One last message on each topic, so that whoever missed the end of one shows.
+    fn publish_on(&mut self, topics: &[&str]) {
         self.connect_to(0, usize::MAX, None);
         let number = self.clients.len() - 1;
-        for topic in TOPICS {
+        for topic in topics {
             self.clients[number].publish(topic, true, &mut self.truth);
         }
         self.cores[0].readiness.push_back(Readiness::Readable(number));
     }
 
-    /// The ordered shutdown, with messages on their way: everybody gets them in front of the close frame.
+    /// The ordered shutdown, with as many messages on their way as a backlog holds: everybody gets them in front of
+    /// the close frame.
     fn stop(&mut self) {
-        self.publish_everywhere();
+        let most = self.backlog_bytes / (Message::OVERHEAD_BYTES + MAX_PAYLOAD_BYTES);
+        self.publish_on(&TOPICS[..most.min(TOPICS.len())]);
         while self.clients.last().is_some_and(|publisher| !publisher.outgoing.is_empty()) {
             self.cores[0].turn(self.now, &mut self.clients, &mut self.random);
         }
@@ -276,7 +290,7 @@ impl World {
     }
 }
 
-fn settings() -> Settings {
+fn settings(backlog_bytes: usize) -> Settings {
     let kept = HistoryLimits { messages: HISTORY_MESSAGES, bytes: usize::MAX, max_age_ms: None };
     let ageing = HistoryLimits { max_age_ms: Some(500), ..kept };
     let rule = |pattern: &str, history, last_value, overflow| TopicRule {
@@ -291,7 +305,7 @@ fn settings() -> Settings {
             rule("last.>", None, true, OverflowPolicy::Gap),
             rule("strict.>", None, false, OverflowPolicy::Disconnect),
         ],
-        backlog_bytes: BACKLOG_BYTES,
+        backlog_bytes,
         chunk_bytes: CHUNK_BYTES,
         outbox_bytes: OUTBOX_BYTES,
         ..Settings::default()

@@ -189,10 +189,11 @@ impl Shard {
 
     /// History has answered a connection that catches up.
     fn chunk(&mut self, topic: &Topic, connection: ConnectionId, serial: u32, chunk: Chunk) {
-        if !self.connections.is_connected(connection) {
+        self.fan_out();
+        // That may have found its queue full.
+        if !self.connections.is_open(connection) {
             return;
         }
-        self.fan_out();
         let slot = connection.slot;
         let Some(behind) = &mut self.connections.at(slot).behind else { return };
         if behind.catching_up.answered(topic, serial) {
@@ -247,26 +248,29 @@ impl Shard {
         }
     }
 
-    /// Tells a connection of messages that it will not get, or lets it go where it cannot be told.
+    /// Tells a connection of messages that it will not get, or lets it go where it cannot be told. It is told in its write
+    /// queue, where a rewind finds the gap with the messages in front of it.
     fn tell_gap(&mut self, slot: u32, topic: &Topic, (from, to): (u64, u64)) {
         match self.connections.interface(slot) {
-            Some(Interface::Json) => {
-                let bound = self.settings.backlog_bytes;
-                let told = self.connections.with_queue(slot, |queue| {
-                    queue.push_gap(topic, from, to);
-                    queue.gap_bytes() <= bound
-                });
-                match told {
-                    Some(true) => self.connections.schedule(slot),
-                    Some(false) => self.too_slow(slot, topic),
-                    None => {
-                        let gap = Notification::Gap { topic, from, to, count: to - from + 1 };
-                        self.connections.notify(slot, &gap);
-                    }
-                }
-            }
+            Some(Interface::Json) => self.queue_gap(slot, topic, (from, to)),
             Some(Interface::Raw) => self.too_slow(slot, topic),
             None => {}
+        }
+    }
+
+    fn queue_gap(&mut self, slot: u32, topic: &Topic, (from, to): (u64, u64)) {
+        self.fall_behind(slot);
+        if self.connections.is_doomed(slot) {
+            return;
+        }
+        let gap_bytes = self.connections.with_queue(slot, |queue| {
+            queue.push_gap(topic, from, to);
+            queue.gap_bytes()
+        });
+        if gap_bytes > Some(self.settings.backlog_bytes) {
+            self.too_slow(slot, topic);
+        } else {
+            self.connections.schedule(slot);
         }
     }
 

@@ -132,19 +132,18 @@ impl Shard {
         self.queue_range(slot, encoding, start..end, true);
     }
 
-    /// Puts the messages of a range of the palette into the write queue of a connection that is behind.
+    /// Puts the messages of a range of the palette into the write queue of a connection that is behind. Returns whether
+    /// the connection is given anything behind them.
     pub(super) fn queue_range(
         &mut self,
         slot: u32,
         encoding: EncodingId,
         range: Range<u32>,
         is_current: bool,
-    ) {
+    ) -> bool {
         let frames = self.connections.palette.frames(encoding, range.start, range.end);
         let messages: SmallVec<[Arc<Message>; 8]> =
             frames.iter().map(|frame| frame.message.clone()).collect();
-        for message in messages {
-            self.queue(slot, message, is_current);
-        }
+        messages.into_iter().all(|message| self.queue(slot, message, is_current))
     }
 }

@@ -72,12 +72,14 @@ impl Shard {
     }
 
     /// Moves what the connection has in the palette, but for the first `written` bytes, to its write queue: the rest
-    /// of a frame as it is, what follows as references.
+    /// of a frame as it is, what follows as references. One that is closed already gets what fits, and nothing from
+    /// behind the first message that does not.
     fn leave_behind(&mut self, slot: u32, written: usize) {
         let pieces = self.connections.take_pieces(slot);
         self.connections.behind(slot);
         let mut written = written as u32;
         let mut boundaries = pieces.iter().filter(|piece| piece.is_boundary()).count();
+        let mut goes_on = true;
         for piece in pieces {
             let (Piece::Log(start, end) | Piece::Reply(start, end, _)) = piece;
             let skip = written.min(end - start);
@@ -85,7 +87,10 @@ impl Shard {
             boundaries -= usize::from(piece.is_boundary());
             match piece {
                 Piece::Reply(_, _, kind) => self.queue_reply(slot, start + skip..end, kind, skip > 0),
-                Piece::Log(..) => self.queue_log(slot, start + skip, end, boundaries == 0),
+                Piece::Log(..) if goes_on => {
+                    goes_on = self.queue_log(slot, start + skip, end, boundaries == 0);
+                }
+                Piece::Log(..) => {}
             }
         }
         self.connections.schedule(slot);
@@ -102,33 +107,37 @@ impl Shard {
     }
 
     /// What is left of a range of the log from `rest` on, which may be in the middle of a frame. It `is_current` where no
-    /// boundary follows.
-    fn queue_log(&mut self, slot: u32, rest: u32, end: u32, is_current: bool) {
-        let Some(encoding) = self.connections.encoding_id(slot).filter(|_| rest < end) else { return };
+    /// boundary follows. Returns whether the connection is given anything behind it.
+    fn queue_log(&mut self, slot: u32, rest: u32, end: u32, is_current: bool) -> bool {
+        let Some(encoding) = self.connections.encoding_id(slot).filter(|_| rest < end) else { return true };
         let begun = self.connections.palette.rest_of_frame(encoding, rest).to_vec();
         if !begun.is_empty() {
             self.connections.with_queue(slot, |queue| queue.set_partial(&begun));
         }
-        self.queue_range(slot, encoding, rest + begun.len() as u32..end, is_current);
+        self.queue_range(slot, encoding, rest + begun.len() as u32..end, is_current)
     }
 
     /// Puts a message into the write queue of a connection that is behind, if there is room. It `is_current` if it is
-    /// for a subscription that the connection has now, and not for one before.
-    pub(super) fn queue(&mut self, slot: u32, message: Arc<Message>, is_current: bool) {
+    /// for a subscription that the connection has now, and not for one before. Returns whether the connection is given
+    /// anything behind it.
+    pub(super) fn queue(&mut self, slot: u32, message: Arc<Message>, is_current: bool) -> bool {
         if self.connections.is_doomed(slot) {
-            return;
+            return false;
         }
-        let Some(behind) = &self.connections.at(slot).behind else { return };
+        let Some(behind) = &self.connections.at(slot).behind else { return true };
         if behind.catching_up.contains(&message.topic) {
-            return;
+            return true;
         }
         let bound = self.settings.backlog_bytes;
         if behind.queue.has_room(message.bytes(), bound) {
             self.connections.with_queue(slot, |queue| queue.push_message(message));
+        } else if self.connections.is_closing(slot) {
+            return false;
         } else {
             self.overflow(slot, &message, bound, is_current);
         }
         self.connections.schedule(slot);
+        true
     }
 
     fn overflow(&mut self, slot: u32, message: &Arc<Message>, bound: usize, is_current: bool) {

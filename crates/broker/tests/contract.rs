@@ -17,12 +17,14 @@ use fanwire_wire::topic::{Topic, TopicOrPattern};
 const PUBLISHER: ConnectionId = ConnectionId { slot: 0, generation: 0 };
 const SUBSCRIBER: ConnectionId = ConnectionId { slot: 1, generation: 0 };
 
-/// One core with a publisher and a subscriber; `kept.>` keeps three messages.
+/// One core with a publisher and a subscriber; `kept.>` keeps three messages, `strict.>` lets nobody miss one.
 fn shard(interface: Interface, backlog_bytes: usize) -> Shard {
     let history = Some(HistoryLimits { messages: 3, bytes: usize::MAX, max_age_ms: None });
     let settings = TopicSettings { history, last_value: true, overflow: OverflowPolicy::Gap };
-    let rule = TopicRule { matches: TopicOrPattern::parse("kept.>").unwrap(), settings };
-    let settings = Settings { topics: vec![rule], backlog_bytes, ..Settings::default() };
+    let kept = TopicRule { matches: TopicOrPattern::parse("kept.>").unwrap(), settings };
+    let settings = TopicSettings { history: None, last_value: false, overflow: OverflowPolicy::Disconnect };
+    let strict = TopicRule { matches: TopicOrPattern::parse("strict.>").unwrap(), settings };
+    let settings = Settings { topics: vec![kept, strict], backlog_bytes, ..Settings::default() };
     let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
     let mut shard = Shard::new(0, 1, &identity, Arc::new(settings));
     for (id, interface) in [(PUBLISHER, Interface::Json), (SUBSCRIBER, interface)] {
@@ -183,4 +185,47 @@ fn what_is_lost_on_the_way_does_not_hide_what_was_let_go_before() {
     let heard = text(&flush(&mut shard, usize::MAX));
     assert!(heard.contains(r#"{"type":"gap","topic":"kept.a","from":1,"to":1,"count":1}"#), "{heard}");
     assert_eq!(heard.matches(r#""type":"message""#).count(), 3, "2, 3 and 4 are held");
+}
+
+#[test]
+fn a_gap_told_on_the_way_is_forgotten_with_what_was_in_front_of_it() {
+    let mut shard = shard(Interface::Json, 100_000);
+    command(&mut shard, r#"{"type":"subscribe","topic":"news"}"#);
+    flush(&mut shard, usize::MAX);
+    (b'1'..=b'3').for_each(|n| publish(&mut shard, "news", n, 1));
+    shard.handle_delivery(0, Delivery::Lost { topic: Topic::parse("news").unwrap(), offsets: (4, 4) });
+    block(&mut shard);
+    command(&mut shard, r#"{"type":"recover","topic":"news","since":{"epoch":"epoch","offset":1}}"#);
+    shard.handle_writable(SUBSCRIBER);
+    let heard = text(&flush(&mut shard, usize::MAX));
+    let subscribed = heard.find(r#""type":"subscribed""#).expect("an answer");
+    assert!(!heard[..subscribed].contains("gap"), "4 follows nothing: {heard}");
+}
+
+#[test]
+fn a_close_that_keeps_what_fits_keeps_nothing_from_behind_what_does_not() {
+    let mut shard = shard(Interface::Raw, 800);
+    subscribe_raw(&mut shard, "news");
+    (1..=4).for_each(|n| publish(&mut shard, "news", n, 400));
+    publish(&mut shard, "news", 5, 1);
+    shard.close(SUBSCRIBER, CloseCode::GOING_AWAY, "", Backlog::Keep);
+    let written = flush(&mut shard, 100);
+    assert_eq!(written.len(), 2 * 404 + 4, "3 and 4 had no room");
+    assert_eq!(written[2 * 404], 0x88);
+}
+
+#[test]
+fn a_connection_that_has_to_go_reads_no_more_history() {
+    let mut shard = shard(Interface::Json, 500);
+    command(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
+    command(&mut shard, r#"{"type":"subscribe","topic":"strict.a"}"#);
+    flush(&mut shard, usize::MAX);
+    publish(&mut shard, "kept.a", b'1', 400);
+    block(&mut shard);
+    (b'2'..=b'6').for_each(|n| publish(&mut shard, "kept.a", n, 400));
+    assert!(shard.poll_flush().is_none());
+    shard.handle_writable(SUBSCRIBER);
+    (b'1'..=b'2').for_each(|n| publish(&mut shard, "strict.a", n, 400));
+    assert!(shard.poll_flush().is_none(), "it is told of a gap with nothing in front of it");
+    assert!(matches!(shard.poll_event(), Some(Event::SlowConsumer { .. })));
 }

@@ -1,6 +1,6 @@
 //! A peer, which checks everything that it is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use fanwire_broker::ConnectionId;
 use fanwire_wire::topic::Pattern;
@@ -41,8 +41,8 @@ pub enum Request {
 pub struct Json {
     pub asked: BTreeMap<u64, Command>,
     topics: BTreeMap<String, Heard>,
-    /// Patterns that it subscribes to, or did until it hears that it no longer does.
-    patterns: BTreeSet<String>,
+    /// For each pattern, the times it has asked for it and not heard that it ended: it may have asked again meanwhile.
+    patterns: BTreeMap<String, usize>,
 }
 
 pub enum Command {
@@ -70,14 +70,20 @@ impl Json {
         if let Command::Subscribe(name) = &command
             && Pattern::parse(name).is_ok()
         {
-            self.patterns.insert(name.clone());
+            *self.patterns.entry(name.clone()).or_default() += 1;
         }
         self.asked.insert(id, command);
     }
 
     fn matches_pattern(&self, topic: &str) -> bool {
         let matches = |pattern: &String| Pattern::parse(pattern).is_ok_and(|pattern| pattern.matches(topic));
-        self.patterns.iter().any(matches)
+        self.patterns.iter().any(|(pattern, asked)| *asked > 0 && matches(pattern))
+    }
+
+    fn end_pattern(&mut self, name: &str) {
+        if let Some(asked) = self.patterns.get_mut(name) {
+            *asked = asked.checked_sub(1).expect("an end of what it asked for");
+        }
     }
 
     fn hear(&mut self, peer: usize, text: &str, truth: &mut Truth) {
@@ -120,7 +126,7 @@ impl Json {
             }
             ("unsubscribed", Command::Unsubscribe(name)) => {
                 assert_eq!(name, topic, "{said}");
-                self.patterns.remove(topic);
+                self.end_pattern(topic);
                 self.topics.entry(topic.to_owned()).or_default().end();
             }
             ("pong", Command::Ping) => {}
@@ -137,6 +143,10 @@ impl Json {
             ["overlap", "already_subscribed", "not_subscribed", "too_many_subscriptions", "superseded"];
         let fatal = ["bad_since", "unavailable", "too_many_topics"];
         assert_code(said, &[&harmless[..], &fatal].concat());
+        // What takes the place of a `subscribe` is an `unsubscribe`, which has an answer of its own.
+        if said["command"] == "subscribe" && said["code"] != "superseded" {
+            self.end_pattern(topic);
+        }
         if said["command"] == "subscribe" && said["code"].as_str().is_some_and(|code| fatal.contains(&code)) {
             self.topics.entry(topic.to_owned()).or_default().end();
         }
