@@ -24,6 +24,8 @@ struct Progress {
     serial: u32,
     /// The first offset still wanted.
     next: u64,
+    /// The last offset that is known to be, and is left to this.
+    last: u64,
 }
 
 /// The next request to a home.
@@ -39,8 +41,16 @@ impl CatchingUp {
         self.topics.is_empty() && !self.outstanding
     }
 
-    pub(crate) fn contains(&self, topic: &Topic) -> bool {
-        self.topics.contains_key(topic)
+    /// How many topics catch up.
+    pub(crate) fn len(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// Leaves what is routed of the topic, up to offset `last`, to the catching up. Returns whether there is one.
+    pub(crate) fn leave(&mut self, topic: &Topic, last: u64) -> bool {
+        let Some(progress) = self.topics.get_mut(topic) else { return false };
+        progress.last = progress.last.max(last);
+        true
     }
 
     /// What is catching up, in no order.
@@ -48,14 +58,23 @@ impl CatchingUp {
         self.topics.keys().cloned().collect()
     }
 
-    /// Begins, or begins again, with offset `from`.
-    pub(crate) fn begin(&mut self, topic: &Topic, from: u64, serial: u32) {
-        self.topics.insert(topic.clone(), Progress { serial, next: from });
+    /// Begins with offset `next`; the topic is known to go to `last`.
+    pub(crate) fn begin(&mut self, topic: &Topic, (next, last): (u64, u64), serial: u32) {
+        self.topics.insert(topic.clone(), Progress { serial, next, last });
+        // A topic that ends and begins again and again leaves a turn behind each time.
+        if self.turns.len() > 2 * self.topics.len() {
+            let topics = &self.topics;
+            self.turns.retain(|(topic, serial)| {
+                topics.get(topic).is_some_and(|progress| progress.serial == *serial)
+            });
+        }
         self.turns.push_back((topic.clone(), serial));
     }
 
-    pub(crate) fn end(&mut self, topic: &Topic) {
-        self.topics.remove(topic);
+    /// Ends. Returns the first and the last of the offsets that were left to it and have not been read.
+    pub(crate) fn end(&mut self, topic: &Topic) -> Option<(u64, u64)> {
+        let Progress { next, last, .. } = self.topics.remove(topic)?;
+        (next <= last).then_some((next, last))
     }
 
     /// What to ask for now, if nothing is outstanding. It is then.
@@ -84,5 +103,35 @@ impl CatchingUp {
             progress.next = next;
             self.turns.push_back((topic.clone(), progress.serial));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_begins_again_and_again_leaves_no_turns_behind() {
+        let (mut catching_up, topic) = (CatchingUp::default(), Topic::parse("t").expect("a topic"));
+        for serial in 0..1_000 {
+            catching_up.end(&topic);
+            catching_up.begin(&topic, (1, 9), serial);
+        }
+        assert!(catching_up.turns.len() <= 3, "{} turns of one topic", catching_up.turns.len());
+        let next = NextRead { topic, serial: 999, from: 1 };
+        assert_eq!((catching_up.next_read(), catching_up.next_read()), (Some(next), None));
+    }
+
+    #[test]
+    fn what_was_left_and_not_read_is_named_at_the_end() {
+        let (mut catching_up, topic) = (CatchingUp::default(), Topic::parse("t").expect("a topic"));
+        assert!(!catching_up.leave(&topic, 5), "it does not catch up");
+        catching_up.begin(&topic, (5, 6), 1);
+        assert!(catching_up.leave(&topic, 8));
+        catching_up.advance(&topic, 7);
+        assert_eq!(catching_up.end(&topic), Some((7, 8)));
+        catching_up.begin(&topic, (9, 9), 2);
+        catching_up.advance(&topic, 10);
+        assert_eq!(catching_up.end(&topic), None);
     }
 }

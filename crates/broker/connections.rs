@@ -77,8 +77,9 @@ pub(crate) struct Connection {
     pub(crate) behind: Option<Box<Behind>>,
 }
 
+/// How a connection stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+pub(crate) enum State {
     #[default]
     Vacant,
     Open,
@@ -272,7 +273,7 @@ impl Connections {
 
     /// A notification for the connection alone. One that speaks HTTP or raw has none, nor has one that is to be closed.
     pub(crate) fn notify(&mut self, slot: u32, notification: &Notification<'_>) {
-        if self.slots[slot as usize].state != State::Open {
+        if self.state(slot) != State::Open {
             return;
         }
         if let Some(encoding) = self.encoding(slot).filter(|encoding| encoding.interface == Interface::Json) {
@@ -331,18 +332,12 @@ impl Connections {
     /// frame.
     pub(crate) fn doom(&mut self, slot: u32) {
         self.drop_backlog(slot);
-        self.behind(slot);
+        self.behind(slot).catching_up = CatchingUp::default();
         self.slots[slot as usize].state = State::Doomed;
     }
 
-    /// Whether nothing more is given to the connection until it is closed.
-    pub(crate) fn is_doomed(&self, slot: u32) -> bool {
-        self.slots[slot as usize].state == State::Doomed
-    }
-
-    /// Whether the connection's close frame is queued.
-    pub(crate) fn is_closing(&self, slot: u32) -> bool {
-        self.slots[slot as usize].state == State::Closing
+    pub(crate) fn state(&self, slot: u32) -> State {
+        self.slots[slot as usize].state
     }
 
     /// Whether nothing waits to be written to the connection.

@@ -23,8 +23,8 @@ pub enum OverflowPolicy {
 /// How a subscription pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Payment {
-    /// The topic is read from history, from this offset on.
-    CatchUp(u64),
+    /// The topic is read from history.
+    CatchUp,
     /// A gap was told in the queue, and the message is in it, queued or told.
     Settled,
     /// The connection has to go.
@@ -53,11 +53,10 @@ impl TopicSettings {
     ) -> Payment {
         match self.policy_for(interface) {
             OverflowPolicy::Disconnect => Payment::Disconnect,
-            OverflowPolicy::Gap if self.history.is_some() && listens => {
-                Payment::CatchUp(queue.drop_topic(&message.topic).unwrap_or(message.offset))
-            }
+            OverflowPolicy::Gap if self.history.is_some() && listens => Payment::CatchUp,
+            OverflowPolicy::Gap if interface == Interface::Raw => Payment::Disconnect,
             OverflowPolicy::Gap => {
-                tell_gap(queue, message, bound);
+                make_room_by_gap(queue, message, bound);
                 // Gaps that do not join are not let go: with nothing but these, there is no catching up any more.
                 if queue.gap_bytes() > bound { Payment::Disconnect } else { Payment::Settled }
             }
@@ -66,7 +65,7 @@ impl TopicSettings {
 }
 
 /// Lets older messages of the topic go until the newest has room; it goes too where only other topics are left.
-fn tell_gap(queue: &mut WriteQueue, message: &Arc<Message>, bound: usize) {
+fn make_room_by_gap(queue: &mut WriteQueue, message: &Arc<Message>, bound: usize) {
     while queue.drop_older_half(&message.topic) {
         if queue.has_room(message.bytes(), bound) {
             queue.push_message(message.clone());

@@ -288,7 +288,7 @@ impl Shard {
         if backlog == Backlog::Drop {
             self.connections.drop_backlog(id.slot);
         }
-        self.connections.reply(id.slot, ReplyKind::Plain, |_, out| write_close(out, code, reason));
+        self.connections.reply(id.slot, ReplyKind::Close, |_, out| write_close(out, code, reason));
         self.connections.seal(id.slot);
     }
 

@@ -68,8 +68,8 @@ pub struct Placement {
     pub recovered: Option<bool>,
     /// The first and the last of the offsets that follow `offset` and are no longer held.
     pub gap: Option<(u64, u64)>,
-    /// The offset to catch up from; `None` when the subscription is live at once.
-    pub catch_up_from: Option<u64>,
+    /// The first and the last of the offsets to catch up on; `None` when the subscription is live at once.
+    pub catch_up: Option<(u64, u64)>,
 }
 
 /// A piece of history.
@@ -309,11 +309,12 @@ impl Row {
 
     fn placed(&self, offset: u64, recovered: Option<bool>) -> Placement {
         let oldest = self.oldest_held();
+        let first = oldest.max(offset + 1);
         Placement {
             offset,
             recovered,
             gap: (offset + 1 < oldest && offset < self.offset).then_some((offset + 1, oldest - 1)),
-            catch_up_from: (oldest.max(offset + 1) <= self.offset).then_some(oldest.max(offset + 1)),
+            catch_up: (first <= self.offset).then_some((first, self.offset)),
         }
     }
 

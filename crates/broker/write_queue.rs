@@ -35,6 +35,8 @@ pub(crate) enum ReplyKind {
     Plain,
     /// A subscription begins or ends here: what is in front of it must stay there.
     Boundary,
+    /// A close frame: it comes even where what is in front of it does not fit.
+    Close,
 }
 
 #[derive(Debug)]
@@ -162,24 +164,28 @@ impl WriteQueue {
     /// of it belongs to a subscription before, and would not come again.
     pub(crate) fn drop_topic(&mut self, topic: &Topic) -> Option<u64> {
         let mut first = None;
-        let mut boundaries = self.items.iter().filter(|item| item.is_boundary()).count();
-        self.items.retain(|item| match item {
-            Item::Message(message) if boundaries == 0 && message.topic == *topic => {
+        self.retain_behind_boundaries(|item| match item {
+            Item::Message(message) if message.topic == *topic => {
                 first = first.or(Some(message.offset));
                 false
             }
-            item => {
-                boundaries -= usize::from(item.is_boundary());
-                true
-            }
+            _ => true,
         });
-        self.recount();
         first
     }
 
-    /// Lets everything of `topic` go, told gaps too.
+    /// Lets everything of `topic` go that follows the last boundary, told gaps too.
     pub(crate) fn forget_topic(&mut self, topic: &Topic) {
-        self.items.retain(|item| !item.is_of(topic));
+        self.retain_behind_boundaries(|item| !item.is_of(topic));
+    }
+
+    /// Lets what follows the last boundary go, unless `keep` says otherwise.
+    fn retain_behind_boundaries(&mut self, mut keep: impl FnMut(&Item) -> bool) {
+        let mut boundaries = self.items.iter().filter(|item| item.is_boundary()).count();
+        self.items.retain(|item| {
+            boundaries -= usize::from(item.is_boundary());
+            boundaries > 0 || keep(item)
+        });
         self.recount();
     }
 

@@ -56,6 +56,10 @@ struct Topic {
     exact: Option<Exact>,
     /// The first offset that was accounted for, and the next.
     accounted: Option<(u64, u64)>,
+    /// The offset of the last message of its own that it has a receipt for: everything before that came to its core.
+    receipted: u64,
+    /// That, when it asked to end a subscription that was live.
+    owed: Option<u64>,
     /// How it goes on where it became live while a pattern may be catching up on it.
     goes_on: GoesOn,
 }
@@ -265,6 +269,7 @@ impl Client {
             *state = PatternState::Ending { id };
         } else if let Some(state) = self.topics.get_mut(name) {
             let was_live = !matches!(state.exact, Some(Exact::Asked { start: Start::Now, .. }));
+            state.owed = matches!(state.exact, Some(Exact::Live)).then_some(state.receipted);
             state.exact = Some(Exact::Ending { id, was_live });
         }
         self.send(&format!(r#"{{"type":"unsubscribe","id":{id},"topic":"{name}"}}"#));
@@ -311,10 +316,12 @@ impl Client {
         match said["type"].as_str().expect("a type") {
             "published" => {
                 let payload = self.publishes.remove(&id).expect("a receipt for a stranger, or a second one");
-                truth.learn(&topic, number("offset").expect("an offset"), payload);
+                let offset = number("offset").expect("an offset");
+                truth.learn(&topic, offset, payload);
+                self.topics.entry(topic).or_default().receipted = offset;
             }
             "subscribed" => self.subscribed(&topic, id, said, truth),
-            "unsubscribed" => self.unsubscribed(&topic, id),
+            "unsubscribed" => self.unsubscribed(&topic, id, truth),
             "message" => {
                 let offset = number("offset").expect("an offset");
                 let payload = number("data").or_else(|| said["data"].as_str()?.parse().ok());
@@ -361,14 +368,25 @@ impl Client {
         state.begins_after(offset, matched);
     }
 
-    fn unsubscribed(&mut self, name: &str, id: u64) {
+    fn unsubscribed(&mut self, name: &str, id: u64, truth: &Truth) {
         assert!(self.unanswered.remove(&id), "an answer to what was not asked: {name}");
         if let Some(state) = self.patterns.remove(name) {
             assert!(matches!(state, PatternState::Ending { id: asked } if asked == id));
         } else {
+            let matched = self.matching_patterns(name).next().is_some();
             let state = self.topics.get_mut(name).expect("a topic that it asked for");
             assert!(matches!(state.exact, Some(Exact::Ending { id: asked, .. }) if asked == id));
             state.exact = None;
+            if let (Some(owed), Some((_, next)), GoesOn::Nowhere) =
+                (state.owed.take(), &mut state.accounted, state.goes_on)
+                && !matched
+            {
+                skip_own(self.number, name, next, owed, truth);
+                assert!(
+                    *next >= owed,
+                    "{name} ends at {next}, and what is in front of {owed} was routed here"
+                );
+            }
         }
         self.forget_what_nobody_keeps();
     }
@@ -381,6 +399,7 @@ impl Client {
         for name in names {
             if let Some(state) = self.topics.get_mut(&name).filter(|state| !state.is_kept()) {
                 state.accounted = None;
+                state.goes_on = GoesOn::Nowhere;
             }
         }
     }

@@ -6,6 +6,7 @@ use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 use super::{Event, Shard};
+use crate::connections::State;
 use crate::encoder::Interface;
 use crate::lanes::{ConnectionId, Delivery, Receipt, Ticket};
 use crate::message::Origin;
@@ -74,7 +75,7 @@ impl Shard {
 
     /// What is queued of the topic comes again, or was not asked for.
     fn forget_what_is_queued(&mut self, slot: u32, topic: &Topic) {
-        self.stop_catching_up(slot, topic);
+        let _comes_again = self.stop_catching_up(slot, topic);
         self.connections.with_queue(slot, |queue| queue.forget_topic(topic));
     }
 
@@ -113,8 +114,8 @@ impl Shard {
         let slot = self.subscriptions.subscription(subscription).slot;
         let Some(encoding) = self.connections.encoding_id(slot) else { return };
         self.subscriptions.make_live(subscription, home, encoding);
-        if let Some(from) = placement.catch_up_from {
-            self.catch_up(slot, topic, from);
+        if let Some(offsets) = placement.catch_up {
+            self.catch_up(slot, topic, offsets);
         }
     }
 
@@ -190,7 +191,7 @@ impl Shard {
     /// History has answered a connection that catches up.
     fn chunk(&mut self, topic: &Topic, connection: ConnectionId, serial: u32, chunk: Chunk) {
         self.fan_out();
-        // That may have found its queue full.
+        // That may have doomed it: then it gets nothing from behind the hole.
         if !self.connections.is_open(connection) {
             return;
         }
@@ -238,11 +239,11 @@ impl Shard {
         let settings = self.settings.clone();
         let has_history = settings.of_topic(topic).history.is_some();
         for slot in slots {
-            let catching_up =
-                self.connections.at(slot).behind.as_ref().is_some_and(|b| b.catching_up.contains(topic));
-            match (catching_up, has_history) {
+            let behind = self.connections.at(slot).behind.as_mut();
+            let is_left = behind.is_some_and(|behind| behind.catching_up.leave(topic, to));
+            match (is_left, has_history) {
                 (true, _) => {}
-                (false, true) => self.catch_up(slot, topic, from),
+                (false, true) => self.catch_up(slot, topic, (from, to)),
                 (false, false) => self.tell_gap(slot, topic, (from, to)),
             }
         }
@@ -258,16 +259,17 @@ impl Shard {
         }
     }
 
-    fn queue_gap(&mut self, slot: u32, topic: &Topic, (from, to): (u64, u64)) {
+    pub(super) fn queue_gap(&mut self, slot: u32, topic: &Topic, (from, to): (u64, u64)) {
         self.fall_behind(slot);
-        if self.connections.is_doomed(slot) {
+        if self.connections.state(slot) != State::Open {
             return;
         }
-        let gap_bytes = self.connections.with_queue(slot, |queue| {
+        let bound = self.settings.backlog_bytes;
+        let is_over = self.connections.with_queue(slot, |queue| {
             queue.push_gap(topic, from, to);
-            queue.gap_bytes()
+            queue.gap_bytes() > bound
         });
-        if gap_bytes > Some(self.settings.backlog_bytes) {
+        if is_over == Some(true) {
             self.too_slow(slot, topic);
         } else {
             self.connections.schedule(slot);

@@ -194,15 +194,15 @@ impl Shard {
         }
     }
 
-    pub(super) fn stop_catching_up(&mut self, slot: u32, topic: &Topic) {
-        if let Some(behind) = &mut self.connections.at(slot).behind {
-            behind.catching_up.end(topic);
-            self.connections.schedule(slot);
-        }
+    /// Returns the first and the last of the offsets that were left to the catching up and have not been read.
+    pub(super) fn stop_catching_up(&mut self, slot: u32, topic: &Topic) -> Option<(u64, u64)> {
+        let unread = self.connections.at(slot).behind.as_mut()?.catching_up.end(topic);
+        self.connections.schedule(slot);
+        unread
     }
 
-    /// Stops catching up on topics that only the subscription that has `ended` was for. One that another still is
-    /// for goes on: what is live meanwhile would otherwise be delivered over the hole.
+    /// Stops catching up on topics that only the subscription that has `ended` was for, and tells what does not come any
+    /// more. One that another still is for goes on: what is live meanwhile would otherwise be delivered over the hole.
     fn stop_catching_up_on_unmatched(&mut self, slot: u32, ended: &TopicOrPattern) {
         let topics = self
             .connections
@@ -211,8 +211,11 @@ impl Shard {
             .as_ref()
             .map_or_else(Vec::new, |behind| behind.catching_up.topics());
         for topic in topics {
-            if ended.matches(&topic) && !self.listens(slot, &topic) {
-                self.stop_catching_up(slot, &topic);
+            if ended.matches(&topic)
+                && !self.listens(slot, &topic)
+                && let Some(unread) = self.stop_catching_up(slot, &topic)
+            {
+                self.queue_gap(slot, &topic, unread);
             }
         }
     }

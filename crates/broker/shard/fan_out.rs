@@ -3,7 +3,7 @@
 //! Messages of one topic that come one after the other are a *run*: they are encoded as they come, and fanned out
 //! as one range when the run ends. So the work per subscriber is per run, not per message.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -129,21 +129,21 @@ impl Shard {
         let Some(&(_, start)) = run.starts.iter().find(|(of, _)| *of == encoding) else { return };
         let end = self.connections.palette.end(encoding);
         self.deliveries_made += run.messages;
-        self.queue_range(slot, encoding, start..end, true);
+        let _more = self.queue_range(slot, encoding, start..end, true);
     }
 
-    /// Puts the messages of a range of the palette into the write queue of a connection that is behind. Returns whether
-    /// the connection is given anything behind them.
+    /// Puts the messages of a range of the palette into the write queue of a connection that is behind. Breaks where the
+    /// connection is given nothing more.
     pub(super) fn queue_range(
         &mut self,
         slot: u32,
         encoding: EncodingId,
         range: Range<u32>,
         is_current: bool,
-    ) -> bool {
+    ) -> ControlFlow<()> {
         let frames = self.connections.palette.frames(encoding, range.start, range.end);
         let messages: SmallVec<[Arc<Message>; 8]> =
             frames.iter().map(|frame| frame.message.clone()).collect();
-        messages.into_iter().all(|message| self.queue(slot, message, is_current))
+        messages.into_iter().try_for_each(|message| self.queue(slot, message, is_current))
     }
 }

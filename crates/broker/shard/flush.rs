@@ -1,5 +1,6 @@
 //! From what connections were given to their sockets, and what becomes of those whose sockets do not take it.
 
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use fanwire_wire::topic::Topic;
 
 use super::Shard;
 use crate::catch_up::NextRead;
-use crate::connections::{Flushed, Piece};
+use crate::connections::{Flushed, Piece, State};
 use crate::lanes::{ConnectionId, Request};
 use crate::message::Message;
 use crate::overflow::Payment;
@@ -72,25 +73,27 @@ impl Shard {
     }
 
     /// Moves what the connection has in the palette, but for the first `written` bytes, to its write queue: the rest
-    /// of a frame as it is, what follows as references. One that is closed already gets what fits, and nothing from
-    /// behind the first message that does not.
+    /// of a frame as it is, what follows as references. One that is closed already gets what fits, and from behind the
+    /// first message that does not nothing but its close frame.
     fn leave_behind(&mut self, slot: u32, written: usize) {
         let pieces = self.connections.take_pieces(slot);
         self.connections.behind(slot);
         let mut written = written as u32;
         let mut boundaries = pieces.iter().filter(|piece| piece.is_boundary()).count();
-        let mut goes_on = true;
+        let mut flow = Continue(());
         for piece in pieces {
             let (Piece::Log(start, end) | Piece::Reply(start, end, _)) = piece;
             let skip = written.min(end - start);
             written -= skip;
             boundaries -= usize::from(piece.is_boundary());
             match piece {
-                Piece::Reply(_, _, kind) => self.queue_reply(slot, start + skip..end, kind, skip > 0),
-                Piece::Log(..) if goes_on => {
-                    goes_on = self.queue_log(slot, start + skip, end, boundaries == 0);
+                Piece::Reply(_, _, kind) if flow.is_continue() || kind == ReplyKind::Close => {
+                    self.queue_reply(slot, start + skip..end, kind, skip > 0);
                 }
-                Piece::Log(..) => {}
+                Piece::Log(..) if flow.is_continue() => {
+                    flow = self.queue_log(slot, start + skip, end, boundaries == 0);
+                }
+                Piece::Reply(..) | Piece::Log(..) => {}
             }
         }
         self.connections.schedule(slot);
@@ -107,9 +110,11 @@ impl Shard {
     }
 
     /// What is left of a range of the log from `rest` on, which may be in the middle of a frame. It `is_current` where no
-    /// boundary follows. Returns whether the connection is given anything behind it.
-    fn queue_log(&mut self, slot: u32, rest: u32, end: u32, is_current: bool) -> bool {
-        let Some(encoding) = self.connections.encoding_id(slot).filter(|_| rest < end) else { return true };
+    /// boundary follows.
+    fn queue_log(&mut self, slot: u32, rest: u32, end: u32, is_current: bool) -> ControlFlow<()> {
+        let Some(encoding) = self.connections.encoding_id(slot).filter(|_| rest < end) else {
+            return Continue(());
+        };
         let begun = self.connections.palette.rest_of_frame(encoding, rest).to_vec();
         if !begun.is_empty() {
             self.connections.with_queue(slot, |queue| queue.set_partial(&begun));
@@ -118,26 +123,29 @@ impl Shard {
     }
 
     /// Puts a message into the write queue of a connection that is behind, if there is room. It `is_current` if it is
-    /// for a subscription that the connection has now, and not for one before. Returns whether the connection is given
-    /// anything behind it.
-    pub(super) fn queue(&mut self, slot: u32, message: Arc<Message>, is_current: bool) -> bool {
-        if self.connections.is_doomed(slot) {
-            return false;
+    /// for a subscription that the connection has now, and not for one before. Breaks where the connection is given
+    /// nothing more.
+    pub(super) fn queue(&mut self, slot: u32, message: Arc<Message>, is_current: bool) -> ControlFlow<()> {
+        let state = self.connections.state(slot);
+        if state == State::Doomed {
+            return Break(());
         }
-        let Some(behind) = &self.connections.at(slot).behind else { return true };
-        if behind.catching_up.contains(&message.topic) {
-            return true;
+        let Some(behind) = &mut self.connections.at(slot).behind else { return Continue(()) };
+        if behind.catching_up.leave(&message.topic, message.offset) {
+            return Continue(());
         }
         let bound = self.settings.backlog_bytes;
         if behind.queue.has_room(message.bytes(), bound) {
             self.connections.with_queue(slot, |queue| queue.push_message(message));
-        } else if self.connections.is_closing(slot) {
-            return false;
-        } else {
-            self.overflow(slot, &message, bound, is_current);
+            self.connections.schedule(slot);
+            return Continue(());
         }
+        if state == State::Closing {
+            return Break(());
+        }
+        self.overflow(slot, &message, bound, is_current);
         self.connections.schedule(slot);
-        true
+        if self.connections.state(slot) == State::Doomed { Break(()) } else { Continue(()) }
     }
 
     fn overflow(&mut self, slot: u32, message: &Arc<Message>, bound: usize, is_current: bool) {
@@ -149,20 +157,35 @@ impl Shard {
             .connections
             .with_queue(slot, |queue| settings.overflow(interface, listens, queue, message, bound));
         match payment {
-            Some(Payment::CatchUp(from)) => self.catch_up(slot, &message.topic, from),
+            Some(Payment::CatchUp) => self.drop_and_catch_up(slot, message),
             Some(Payment::Disconnect) => self.too_slow(slot, &message.topic),
             Some(Payment::Settled) | None => {}
         }
     }
 
-    /// From here on the connection reads the topic from history, beginning with offset `from`, until it is level.
-    pub(super) fn catch_up(&mut self, slot: u32, topic: &Topic, from: u64) {
+    /// From here on the connection reads the message's topic from history, and what is queued of it too. At the shutdown
+    /// nobody reads history any more: then what is queued is all that it gets.
+    fn drop_and_catch_up(&mut self, slot: u32, Message { topic, offset, .. }: &Message) {
+        let is_stopping = self.stopping.begun;
+        let dropped = self
+            .connections
+            .with_queue(slot, |queue| if is_stopping { None } else { queue.drop_topic(topic) });
+        self.catch_up(slot, topic, (dropped.flatten().unwrap_or(*offset), *offset));
+    }
+
+    /// From here on the connection reads the topic from history, beginning with offset `from`, until it is level. The
+    /// topic is known to go to offset `to`.
+    pub(super) fn catch_up(&mut self, slot: u32, topic: &Topic, (from, to): (u64, u64)) {
         self.fall_behind(slot);
         let serial = self.subscriptions.next_serial();
         let catching_up = &mut self.connections.behind(slot).catching_up;
         // What the connection had in the palette may have found its queue full: then it begins there, which is earlier.
-        if !catching_up.contains(topic) {
-            catching_up.begin(topic, from, serial);
+        if !catching_up.leave(topic, to) {
+            catching_up.begin(topic, (from, to), serial);
+        }
+        // Patterns bring topics without end; what a connection subscribes to one by one always fits.
+        if catching_up.len() > self.settings.max_subscriptions {
+            self.too_slow(slot, topic);
         }
         self.connections.schedule(slot);
     }

@@ -229,3 +229,102 @@ fn a_connection_that_has_to_go_reads_no_more_history() {
     assert!(shard.poll_flush().is_none(), "it is told of a gap with nothing in front of it");
     assert!(matches!(shard.poll_event(), Some(Event::SlowConsumer { .. })));
 }
+
+#[test]
+fn an_unsubscribe_tells_what_was_left_to_catching_up() {
+    let mut shard = shard(Interface::Json, 500);
+    command(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
+    flush(&mut shard, usize::MAX);
+    publish(&mut shard, "kept.a", b'1', 400);
+    block(&mut shard);
+    (b'2'..=b'5').for_each(|n| publish(&mut shard, "kept.a", n, 400));
+    assert!(shard.poll_flush().is_none());
+    command(&mut shard, r#"{"type":"unsubscribe","id":1,"topic":"kept.a"}"#);
+    publish(&mut shard, "kept.a", b'6', 400);
+    shard.handle_writable(SUBSCRIBER);
+    let heard = text(&flush(&mut shard, usize::MAX));
+    let unsubscribed = heard.find("unsubscribed").expect("an answer");
+    let gap = r#"{"type":"gap","topic":"kept.a","from":1,"to":5,"count":5}"#;
+    assert!(heard[..unsubscribed].contains(gap), "{heard}");
+}
+
+#[test]
+fn nothing_but_the_close_frame_comes_from_behind_what_does_not_fit() {
+    let mut shard = shard(Interface::Json, 800);
+    command(&mut shard, r#"{"type":"subscribe","topic":"news"}"#);
+    flush(&mut shard, usize::MAX);
+    (b'1'..=b'4').for_each(|n| publish(&mut shard, "news", n, 400));
+    command(&mut shard, r#"{"type":"unsubscribe","id":1,"topic":"news"}"#);
+    command(&mut shard, r#"{"type":"subscribe","id":2,"topic":"news"}"#);
+    shard.close(SUBSCRIBER, CloseCode::GOING_AWAY, "", Backlog::Keep);
+    let written = flush(&mut shard, 100);
+    let heard = text(&written);
+    assert_eq!(heard.matches(r#""type":"message""#).count(), 2, "{heard}");
+    assert!(!heard.contains("subscribed"), "a position behind 3 and 4: {heard}");
+    assert_eq!(written[written.len() - 4..][..2], [0x88, 2]);
+}
+
+#[test]
+fn who_has_to_go_is_not_answered_from_behind_the_hole() {
+    let mut shard = shard(Interface::Json, 800);
+    command(&mut shard, r#"{"type":"subscribe","topic":"strict.a"}"#);
+    flush(&mut shard, usize::MAX);
+    (b'1'..=b'4').for_each(|n| publish(&mut shard, "strict.a", n, 400));
+    command(&mut shard, r#"{"type":"unsubscribe","id":1,"topic":"strict.a"}"#);
+    assert_eq!(shard.poll_flush(), Some(SUBSCRIBER));
+    shard.wrote(SUBSCRIBER, 0);
+    assert!(matches!(shard.poll_event(), Some(Event::SlowConsumer { .. })));
+    shard.close(SUBSCRIBER, CloseCode::TRY_AGAIN_LATER, "", Backlog::Keep);
+    shard.handle_writable(SUBSCRIBER);
+    let heard = text(&flush(&mut shard, usize::MAX));
+    assert!(!heard.contains("unsubscribed"), "{heard}");
+}
+
+#[test]
+fn topics_that_catch_up_are_bounded() {
+    let mut shard = shard(Interface::Json, 2_000);
+    command(&mut shard, r#"{"type":"subscribe","topic":">"}"#);
+    flush(&mut shard, usize::MAX);
+    publish(&mut shard, "filler", 0, 1_900);
+    block(&mut shard);
+    let most = Settings::default().max_subscriptions;
+    for n in 0..=most {
+        assert!(shard.poll_event().is_none(), "{n} topics are not too many");
+        publish(&mut shard, &format!("kept.n{n}"), 0, 1_000);
+        assert!(shard.poll_flush().is_none());
+    }
+    assert!(matches!(shard.poll_event(), Some(Event::SlowConsumer { .. })));
+}
+
+#[test]
+fn a_recover_forgets_nothing_of_the_subscription_before() {
+    let mut shard = shard(Interface::Json, 100_000);
+    command(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
+    flush(&mut shard, usize::MAX);
+    shard.reply(SUBSCRIBER, b"x");
+    block(&mut shard);
+    (b'1'..=b'3').for_each(|n| publish(&mut shard, "kept.a", n, 4));
+    command(&mut shard, r#"{"type":"unsubscribe","id":1,"topic":"kept.a"}"#);
+    command(&mut shard, r#"{"type":"subscribe","id":2,"topic":"kept.a"}"#);
+    command(&mut shard, r#"{"type":"recover","id":3,"topic":"kept.a","since":{"epoch":"epoch","offset":3}}"#);
+    shard.handle_writable(SUBSCRIBER);
+    let heard = text(&flush(&mut shard, usize::MAX));
+    let unsubscribed = heard.find("unsubscribed").expect("an answer");
+    assert_eq!(heard[..unsubscribed].matches(r#""type":"message""#).count(), 3, "{heard}");
+}
+
+#[test]
+fn at_the_shutdown_a_full_queue_loses_nothing_that_it_holds() {
+    let mut shard = shard(Interface::Raw, 1_000);
+    subscribe_raw(&mut shard, "kept.a");
+    publish(&mut shard, "kept.a", 1, 300);
+    block(&mut shard);
+    publish(&mut shard, "kept.a", 2, 300);
+    shard.stop();
+    publish(&mut shard, "kept.a", 3, 600);
+    assert!(shard.is_stopped());
+    shard.close(SUBSCRIBER, CloseCode::GOING_AWAY, "", Backlog::Keep);
+    shard.handle_writable(SUBSCRIBER);
+    let written = flush(&mut shard, usize::MAX);
+    assert_eq!(written.len(), 2 * 304 + 4, "1, 2 and the close frame");
+}
