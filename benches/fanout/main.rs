@@ -1,107 +1,122 @@
-//! Deliveries per second to 1,000 subscribers of one topic: Fanwire beside a program that does nothing but `send()`.
+//! Fanwire beside the least that any broker has to do, and beside other brokers.
 //!
 //! ```text
-//! cargo bench --bench fanout                    10 interleaved rounds
-//! cargo bench --bench fanout -- --rounds 3      fewer
+//! benches/peers/install                                        the other brokers
+//! cargo bench --bench fanout                                   10 interleaved rounds of everything
+//! cargo bench --bench fanout -- --only 'in flight' --rounds 3  some of it
 //! ```
 //!
 //! Each target runs in a process of its own on core 0, and one client on core 1 drives it: it publishes a burst, waits
 //! until every subscriber has all of it, and publishes the next. The client does the least a client can do: it
-//! counts octets. CPU is what the kernel says that the target's threads used.
+//! counts deliveries. CPU is what the kernel says that the target's threads used. `docs/BENCHMARKS.md` has the method.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are printed with three digits")]
+#![allow(clippy::cast_sign_loss, reason = "times are not negative")]
 
 mod client;
+mod dialect;
 mod floor;
+mod goals;
+mod latency;
+mod placement;
+mod record;
+mod report;
+mod rounds;
+mod sample;
+mod session;
+mod statistics;
 mod target;
+mod workload;
 
+use std::fmt::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use target::Target;
+use clap::{Parser, Subcommand};
 
-const SUBSCRIBERS: usize = 1_000;
-const PAYLOAD_BYTES: usize = 128;
-const BURSTS: [usize; 3] = [1, 16, 64];
-const MEASURED: Duration = Duration::from_secs(2);
+use session::{Session, Sizes};
 
-/// What one target did in one round.
-#[derive(Clone, Copy)]
-struct Sample {
-    deliveries_per_second: f64,
-    cpu_ns_per_delivery: f64,
+/// Measures Fanwire beside a program that does nothing but send, and beside other brokers.
+#[derive(Parser)]
+#[command(
+    name = "cargo bench --bench fanout --",
+    after_help = "Examples:\n  \
+        cargo bench --bench fanout                                        all of it, 10 rounds\n  \
+        cargo bench --bench fanout -- --rounds 3 --only 'one topic, 64'   the workloads with this in their name\n  \
+        cargo bench --bench fanout -- --record benches/record/mine        keep the figures"
+)]
+struct Arguments {
+    /// Rounds; each measures every target once
+    #[arg(long, value_name = "N", default_value_t = if cfg!(debug_assertions) { 1 } else { 10 })]
+    rounds: usize,
+    /// Measure the workloads whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+    /// Measure the targets whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    target: String,
+    /// Measure each workload for so long in each round
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = if cfg!(debug_assertions) { 30 } else { 500 })]
+    measured_ms: u64,
+    /// Write every figure, the tables and the machine to this folder
+    #[arg(long, value_name = "FOLDER")]
+    record: Option<PathBuf>,
+    /// Decides the order of the targets
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+    #[command(subcommand)]
+    program: Option<Program>,
+}
+
+#[derive(Subcommand)]
+enum Program {
+    /// Be a floor: `single` or `batched`, on this port
+    #[command(hide = true)]
+    Floor { how: String, port: u16 },
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["floor", how] => floor::run(how == "batched"),
-        ["--rounds", rounds] => compare(rounds.parse().expect("--rounds takes a number"), MEASURED),
-        // `cargo test --benches` runs every bench once, to see that it still works.
-        [] if cfg!(debug_assertions) => compare(1, Duration::from_millis(50)),
-        [] => compare(10, MEASURED),
-        _ => panic!("usage: cargo bench --bench fanout [-- --rounds N]"),
+    let arguments = Arguments::parse();
+    match arguments.program {
+        Some(Program::Floor { how, port }) => floor::run(port, how == "batched"),
+        None => measure(&arguments),
     }
 }
 
-/// Runs every target once per round, in an order that changes, and prints the medians.
-fn compare(rounds: usize, measured: Duration) {
-    let mut samples = vec![vec![Vec::new(); BURSTS.len()]; Target::ALL.len()];
-    for round in 0..rounds {
-        for turn in 0..Target::ALL.len() {
-            let number = (round + turn) % Target::ALL.len();
-            let mut running = Target::ALL[number].start();
-            let mut subscribers = client::Client::connect(running.address(), SUBSCRIBERS);
-            for (burst, samples) in BURSTS.iter().zip(&mut samples[number]) {
-                samples.push(subscribers.measure(&mut running, *burst, PAYLOAD_BYTES, measured));
-            }
-        }
-        eprintln!("round {} of {rounds}", round + 1);
+fn measure(arguments: &Arguments) {
+    statistics::check();
+    // A debug build, as `cargo test --benches` makes it, only sees to it that every answer is right.
+    let is_small = cfg!(debug_assertions);
+    let sizes = Sizes { measured: Duration::from_millis(arguments.measured_ms), is_small };
+    let absent = rounds::absent();
+    let is_wanted = |session: &Session| {
+        let is_absent = absent.iter().any(|(target, _)| *target == session.target);
+        !is_absent
+            && session.target.name.contains(&arguments.target)
+            && session.workloads().iter().any(|name| name.contains(&arguments.only))
+    };
+    let sessions: Vec<Session> = session::all().into_iter().filter(is_wanted).collect();
+    let order: Vec<_> = session::all().iter().map(|session| session.target.name).collect();
+    let samples = rounds::run(sessions, arguments.rounds, sizes, arguments.seed);
+    let mut summary = heading(arguments, &absent);
+    summary += &report::tables(&samples, &order);
+    println!("{summary}");
+    if let Some(folder) = &arguments.record {
+        record::write(folder, &samples, &summary).expect("a folder that can be written to");
     }
-    report(&samples);
 }
 
-fn report(samples: &[Vec<Vec<Sample>>]) {
-    println!(
-        "{SUBSCRIBERS} subscribers, {PAYLOAD_BYTES}-byte messages; medians, and the middle half of the rounds"
+fn heading(arguments: &Arguments, absent: &[rounds::Absent]) -> String {
+    let mut text = format!(
+        "# Fan-out\n\n{} interleaved rounds, seed {}. Medians, ratios of the same round, and their paired bootstrap \
+         95 % intervals.\n",
+        arguments.rounds, arguments.seed
     );
-    println!("| in flight | target | deliveries/s | × floor | CPU ns/delivery | × floor |");
-    println!("|---|---|---|---|---|---|");
-    for (index, burst) in BURSTS.iter().enumerate() {
-        let of = |target: usize| Summary::of(&samples[target][index]);
-        // One send per message is the floor of single messages, one send per read that of bursts.
-        let floor = of(usize::from(*burst > 1));
-        for (number, target) in Target::ALL.iter().enumerate() {
-            let Summary { rate, cpu } = of(number);
-            let (times_rate, times_cpu) = (rate[1] / floor.rate[1], cpu[1] / floor.cpu[1]);
-            print!(
-                "| {burst} | {} | {:.0} ({:.0}–{:.0}) | {times_rate:.2} ",
-                target.name(),
-                rate[1],
-                rate[0],
-                rate[2]
-            );
-            println!("| {:.0} ({:.0}–{:.0}) | {times_cpu:.2} |", cpu[1], cpu[0], cpu[2]);
-        }
+    for (target, why) in absent {
+        let _ = writeln!(text, "\n**{} is absent**: {why}", target.name);
     }
-}
-
-/// Quartiles of both figures.
-struct Summary {
-    rate: [f64; 3],
-    cpu: [f64; 3],
-}
-
-impl Summary {
-    fn of(samples: &[Sample]) -> Self {
-        Self {
-            rate: quartiles(samples.iter().map(|sample| sample.deliveries_per_second)),
-            cpu: quartiles(samples.iter().map(|sample| sample.cpu_ns_per_delivery)),
-        }
-    }
-}
-
-fn quartiles(values: impl Iterator<Item = f64>) -> [f64; 3] {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])
+    text
 }

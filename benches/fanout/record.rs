@@ -1,0 +1,54 @@
+//! What a run leaves behind: every figure, the tables, and the machine.
+
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+use crate::sample::{Sample, Samples};
+
+/// Writes `rounds.csv`, `summary.md` and `machine.md` to `folder`, which is made.
+pub(crate) fn write(folder: &Path, samples: &Samples, summary: &str) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("rounds.csv"), csv(samples))?;
+    fs::write(folder.join("summary.md"), summary)?;
+    fs::write(folder.join("machine.md"), machine())
+}
+
+fn csv(samples: &Samples) -> String {
+    let mut text = "round,workload,target,metric,value\n".to_owned();
+    for Sample { round, workload, target, metric, value } in &samples.0 {
+        let _ = writeln!(text, "{round},\"{workload}\",\"{target}\",{},{value}", metric.name());
+    }
+    text
+}
+
+fn machine() -> String {
+    let cpu = first_line_of("/proc/cpuinfo", "model name");
+    let memory = first_line_of("/proc/meminfo", "MemTotal");
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let revision = said_by("git", &["rev-parse", "--short", "HEAD"]);
+    let rust = said_by("rustc", &["--version"]);
+    format!(
+        "# The machine\n\n| | |\n|---|---|\n| CPU | {cpu}, {cores} cores |\n| memory | {memory} |\n\
+         | kernel | Linux {} |\n| Rust | {rust} |\n| Fanwire | {revision} |\n",
+        kernel.trim()
+    )
+}
+
+/// What follows the colon.
+fn first_line_of(file: &str, key: &str) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with(key)).and_then(|line| line.split_once(':'));
+    line.map_or_else(|| "unknown".to_owned(), |(_, value)| value.trim().to_owned())
+}
+
+fn said_by(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    output.map_or_else(
+        |_| "unknown".to_owned(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
+}
