@@ -17,6 +17,7 @@ mod client;
 mod dialect;
 mod floor;
 mod goals;
+mod instructions;
 mod latency;
 mod placement;
 mod record;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use session::{Session, Sizes};
+use workload::ONE_TOPIC;
 
 /// Measures Fanwire beside a program that does nothing but send, and beside other brokers.
 #[derive(Parser)]
@@ -43,7 +45,8 @@ use session::{Session, Sizes};
     after_help = "Examples:\n  \
         cargo bench --bench fanout                                        all of it, 10 rounds\n  \
         cargo bench --bench fanout -- --rounds 3 --only 'one topic, 64'   the workloads with this in their name\n  \
-        cargo bench --bench fanout -- --record benches/record/mine        keep the figures"
+        cargo bench --bench fanout -- --record benches/record/mine        keep the figures\n  \
+        cargo bench --bench fanout -- instructions                        a budget, file by file"
 )]
 struct Arguments {
     /// Rounds; each measures every target once
@@ -52,9 +55,9 @@ struct Arguments {
     /// Measure the workloads whose name contains this
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
-    /// Measure the targets whose name contains this
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    target: String,
+    /// Measure the targets whose name contains one of these
+    #[arg(long, value_name = "TEXT,…", value_delimiter = ',')]
+    targets: Vec<String>,
     /// Measure each workload for so long in each round
     #[arg(long, value_name = "MILLISECONDS", default_value_t = if cfg!(debug_assertions) { 30 } else { 500 })]
     measured_ms: u64,
@@ -65,7 +68,7 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Given by cargo
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, global = true)]
     bench: bool,
     #[command(subcommand)]
     program: Option<Program>,
@@ -73,6 +76,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Program {
+    /// Count Fanwire's instructions for each delivery, with valgrind's callgrind
+    Instructions,
     /// Be a floor: `single` or `batched`, on this port
     #[command(hide = true)]
     Floor { how: String, port: u16 },
@@ -82,6 +87,7 @@ fn main() {
     let arguments = Arguments::parse();
     match arguments.program {
         Some(Program::Floor { how, port }) => floor::run(port, how == "batched"),
+        Some(Program::Instructions) => instructions::count(ONE_TOPIC),
         None => measure(&arguments),
     }
 }
@@ -94,8 +100,9 @@ fn measure(arguments: &Arguments) {
     let absent = rounds::absent();
     let is_wanted = |session: &Session| {
         let is_absent = absent.iter().any(|(target, _)| *target == session.target);
+        let (name, named) = (session.target.name, &arguments.targets);
         !is_absent
-            && session.target.name.contains(&arguments.target)
+            && (named.is_empty() || named.iter().any(|text| name.contains(text)))
             && session.workloads().iter().any(|name| name.contains(&arguments.only))
     };
     let sessions: Vec<Session> = session::all().into_iter().filter(is_wanted).collect();

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -71,7 +71,20 @@ impl Target {
     /// Starts it, on core 0 where it has only one. `Err` says why it cannot be.
     pub(crate) fn start(self) -> Result<Running, String> {
         let port = free_port();
-        let mut command = self.command(port);
+        self.spawn(self.command(port), port)
+    }
+
+    /// Starts it under callgrind, which writes its profile to `out`.
+    pub(crate) fn start_under_callgrind(self, out: &Path) -> Result<Running, String> {
+        let port = free_port();
+        let program = self.command(port);
+        let mut command = Command::new("valgrind");
+        command.args(["--quiet", "--tool=callgrind", &format!("--callgrind-out-file={}", out.display())]);
+        command.arg(program.get_program()).args(program.get_args());
+        self.spawn(command, port)
+    }
+
+    fn spawn(self, mut command: Command, port: u16) -> Result<Running, String> {
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let spawn = move || {
             if !self.is_unpinned() {
@@ -168,6 +181,10 @@ impl Running {
             Some(ABSENT) => words.trim().to_owned(),
             _ => format!("it ended at once, {status}: {}", words.trim()),
         }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The CPU time of its threads until now, in nanoseconds.
