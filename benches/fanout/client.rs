@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Client {
     address: SocketAddr,
     target: Target,
-    shape: Shape,
+    pub(crate) shape: Shape,
     connections: Vec<Connection>,
     poll: Poll,
     events: Events,

@@ -1,7 +1,7 @@
 //! What Fanwire is to reach, and whether it did.
 
+use crate::plan::{NO_HOP, ONE_HOP};
 use crate::sample::{Metric, Of, Samples};
-use crate::session::{NO_HOP, ONE_HOP};
 use crate::statistics::{Estimate, Verdict, difference, estimate, ratio};
 use crate::target::{BATCHED_FLOOR, BUN, FANWIRE, FANWIRE_JSON, FANWIRE_TWO_CORES, FLOOR, PEERS, Target};
 use crate::workload::{CONNECTIONS, HOP, INTERLEAVED, ONE, SIXTEEN, SIXTY_FOUR, STEADY, TOGETHER};

@@ -18,7 +18,8 @@ fn interval(rate: Rate) -> Duration {
 
 /// Publishes at fixed times, whether or not what was published before has come: what is late counts from when it should
 /// have been published.
-pub(crate) fn at_rate(client: &mut Client, rate: Rate, subscribers: usize, time: Duration) -> Histogram<u64> {
+pub(crate) fn at_rate(client: &mut Client, rate: Rate, time: Duration) -> Histogram<u64> {
+    let subscribers = client.shape.subscribers;
     let burst = Burst { name: rate.name, in_flight: 1, payload_bytes: rate.payload_bytes };
     let publication = client.publications(burst).swap_remove(0);
     let (mut latencies, mut received) = (histogram(), vec![0u32; subscribers]);

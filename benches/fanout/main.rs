@@ -20,6 +20,7 @@ mod goals;
 mod instructions;
 mod latency;
 mod placement;
+mod plan;
 mod record;
 mod report;
 mod rounds;
@@ -35,7 +36,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use session::{Session, Sizes};
+use plan::Group;
+use session::Sizes;
 use workload::ONE_TOPIC;
 
 /// Measures Fanwire beside a program that does nothing but send, and beside other brokers.
@@ -58,9 +60,12 @@ struct Arguments {
     /// Measure the targets whose name contains one of these
     #[arg(long, value_name = "TEXT,…", value_delimiter = ',')]
     targets: Vec<String>,
-    /// Measure each workload for so long in each round
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = if cfg!(debug_assertions) { 30 } else { 500 })]
-    measured_ms: u64,
+    /// Slices of a round; in each, targets take turns
+    #[arg(long, value_name = "N", default_value_t = if cfg!(debug_assertions) { 1 } else { 5 })]
+    slices: usize,
+    /// The length of a target's turn
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = if cfg!(debug_assertions) { 20 } else { 100 })]
+    slice_ms: u64,
     /// Write every figure, the tables and the machine to this folder
     #[arg(long, value_name = "FOLDER")]
     record: Option<PathBuf>,
@@ -94,34 +99,49 @@ fn main() {
 
 fn measure(arguments: &Arguments) {
     statistics::check();
-    // A debug build, as `cargo test --benches` makes it, only sees to it that every answer is right.
-    let is_small = cfg!(debug_assertions);
-    let sizes = Sizes { measured: Duration::from_millis(arguments.measured_ms), is_small };
-    let absent = rounds::absent();
-    let is_wanted = |session: &Session| {
-        let is_absent = absent.iter().any(|(target, _)| *target == session.target);
-        let (name, named) = (session.target.name, &arguments.targets);
-        !is_absent
-            && (named.is_empty() || named.iter().any(|text| name.contains(text)))
-            && session.workloads().iter().any(|name| name.contains(&arguments.only))
+    rlimit::increase_nofile_limit(u64::MAX).expect("a process may use the files that it is allowed");
+    let sizes = Sizes {
+        rounds: arguments.rounds,
+        slices: arguments.slices,
+        slice: Duration::from_millis(arguments.slice_ms),
+        // A debug build, as `cargo test --benches` makes it, only sees to it that every answer is right.
+        is_small: cfg!(debug_assertions),
     };
-    let sessions: Vec<Session> = session::all().into_iter().filter(is_wanted).collect();
-    let order: Vec<_> = session::all().iter().map(|session| session.target.name).collect();
-    let samples = rounds::run(sessions, arguments.rounds, sizes, arguments.seed);
+    let absent = rounds::absent();
+    let groups = plan::all().into_iter().map(|group| arguments.wanted(group, &absent)).collect();
+    let samples = rounds::run(groups, sizes, arguments.seed);
     let mut summary = heading(arguments, &absent);
-    summary += &report::tables(&samples, &order);
+    summary += &report::tables(&samples);
     println!("{summary}");
     if let Some(folder) = &arguments.record {
         record::write(folder, &samples, &summary).expect("a folder that can be written to");
     }
 }
 
+impl Arguments {
+    /// What is asked for of a group, and here.
+    fn wanted(&self, mut group: Group, absent: &[rounds::Absent]) -> Group {
+        for session in &mut group.sessions {
+            session.steps.retain(|step| step.name().contains(&self.only));
+        }
+        group.sessions.retain(|session| {
+            let is_absent = absent.iter().any(|(target, _)| *target == session.target);
+            let is_named = self.targets.iter().any(|text| session.target.name.contains(text));
+            !is_absent && (is_named || self.targets.is_empty()) && !session.steps.is_empty()
+        });
+        group
+    }
+}
+
 fn heading(arguments: &Arguments, absent: &[rounds::Absent]) -> String {
     let mut text = format!(
-        "# Fan-out\n\n{} interleaved rounds, seed {}. Medians, ratios of the same round, and their paired bootstrap \
-         95 % intervals.\n",
-        arguments.rounds, arguments.seed
+        "# Fan-out\n\n{} interleaved rounds of {} slices of {} ms, seed {}. Medians, ratios of the same slice, and their \
+         paired bootstrap 95 % intervals.\n",
+        arguments.rounds, arguments.slices, arguments.slice_ms, arguments.seed
     );
+    if cfg!(debug_assertions) {
+        text += "\nThis is a debug build with few subscribers: answers are checked, and the figures mean nothing.\n";
+    }
     for (target, why) in absent {
         let _ = writeln!(text, "\n**{} is absent**: {why}", target.name);
     }

@@ -17,9 +17,9 @@ pub(crate) fn write(folder: &Path, samples: &Samples, summary: &str) -> io::Resu
 }
 
 fn csv(samples: &Samples) -> String {
-    let mut text = "round,workload,target,metric,value\n".to_owned();
-    for Sample { round, workload, target, metric, value } in &samples.0 {
-        let _ = writeln!(text, "{round},\"{workload}\",\"{target}\",{},{value}", metric.name());
+    let mut text = "round,slice,workload,target,metric,value\n".to_owned();
+    for Sample { moment: (round, slice), workload, target, metric, value } in &samples.0 {
+        let _ = writeln!(text, "{round},{slice},\"{workload}\",\"{target}\",{},{value}", metric.name());
     }
     text
 }

@@ -3,16 +3,23 @@
 use std::fmt::Write;
 
 use crate::goals;
+use crate::plan;
 use crate::sample::{Metric, Of, Samples};
 use crate::statistics::{Estimate, Verdict, estimate, ratio};
 use crate::target::{BATCHED_FLOOR, FANWIRE, FLOOR};
 
 /// A table for each workload, then one of the goals.
-pub(crate) fn tables(samples: &Samples, order: &[&str]) -> String {
+pub(crate) fn tables(samples: &Samples) -> String {
     let mut text = String::new();
-    for workload in samples.workloads() {
+    let plan = plan::all();
+    let sessions = || plan.iter().flat_map(|group| &group.sessions);
+    let order: Vec<_> = sessions().map(|session| session.target.name).collect();
+    let mut workloads: Vec<_> =
+        sessions().flat_map(|session| &session.steps).map(|step| step.name()).collect();
+    workloads.dedup();
+    for workload in samples.workloads(&workloads) {
         for metric in samples.metrics(workload) {
-            table(&mut text, samples, order, workload, metric);
+            table(&mut text, samples, &order, workload, metric);
         }
     }
     goals_table(&mut text, samples);

@@ -1,9 +1,10 @@
-//! Round after round, every session in an order that chance gives.
+//! Round after round, everything in an order that chance gives.
 
 use std::time::Instant;
 
-use crate::sample::{Sample, Samples};
-use crate::session::{Session, Sizes};
+use crate::plan::{Group, Session, Step};
+use crate::sample::{Moment, Sample, Samples};
+use crate::session::{Open, Sizes};
 use crate::target::{PEERS, Target, pin};
 
 /// A peer that is not here, and why.
@@ -14,35 +15,102 @@ pub(crate) fn absent() -> Vec<Absent> {
     PEERS.iter().filter_map(|&peer| Some((peer, peer.start().err()?))).collect()
 }
 
-/// Measures `sessions` in each of `rounds` rounds.
-pub(crate) fn run(mut sessions: Vec<Session>, rounds: usize, sizes: Sizes, seed: u64) -> Samples {
+/// Measures `groups` in every round.
+pub(crate) fn run(mut groups: Vec<Group>, sizes: Sizes, seed: u64) -> Samples {
     pin(1);
-    let (mut samples, mut random) = (Samples::default(), fastrand::Rng::with_seed(seed));
-    let (begun, all) = (Instant::now(), rounds * sessions.len());
-    for round in 0..rounds {
-        random.shuffle(&mut sessions);
-        for (number, session) in sessions.iter().enumerate() {
-            let done = round * sessions.len() + number;
-            progress(begun, done, all, round, session);
-            let running =
-                session.target.start().unwrap_or_else(|error| panic!("{}: {error}", session.target.name));
-            let figures = session.run(&running, sizes);
-            samples.0.extend(figures.into_iter().map(|(workload, target, metric, value)| Sample {
-                round,
-                workload,
-                target,
-                metric,
-                value,
-            }));
+    let mut run = Run {
+        sizes,
+        samples: Samples::default(),
+        random: fastrand::Rng::with_seed(seed),
+        begun: Instant::now(),
+        done: 0,
+        all: sizes.rounds * groups.iter().map(|group| group.sessions.len()).sum::<usize>(),
+    };
+    for round in 0..sizes.rounds {
+        run.random.shuffle(&mut groups);
+        for group in &groups {
+            run.measure(group, round);
         }
     }
-    samples
+    run.samples
 }
 
-fn progress(begun: Instant, done: usize, all: usize, round: usize, session: &Session) {
-    let left = begun.elapsed().as_secs_f64() / (done.max(1) as f64) * ((all - done) as f64);
-    let left = if done == 0 { String::new() } else { format!(", {:.0} min left", (left / 60.0).ceil()) };
-    let workloads = session.workloads();
-    let more = if workloads.len() > 1 { ", …" } else { "" };
-    eprintln!("{done} of {all}, round {}{left}: {}: {}{more}", round + 1, session.target.name, workloads[0]);
+struct Run {
+    sizes: Sizes,
+    samples: Samples,
+    random: fastrand::Rng,
+    begun: Instant,
+    /// Sessions, of `all`.
+    done: usize,
+    all: usize,
+}
+
+impl Run {
+    fn measure(&mut self, group: &Group, round: usize) {
+        if group.takes_turns {
+            let open = self.open(&group.sessions, round);
+            self.take_turns(open, round);
+            return;
+        }
+        let mut sessions = group.sessions.clone();
+        self.random.shuffle(&mut sessions);
+        for session in sessions {
+            let open = self.open(&[session], round);
+            self.take_turns(open, round);
+        }
+    }
+
+    fn open(&mut self, sessions: &[Session], round: usize) -> Vec<Open> {
+        let open = |session: &Session| {
+            self.progress(session, round);
+            Open::new(session, self.sizes)
+        };
+        sessions.iter().map(open).collect()
+    }
+
+    /// In each slice every session takes each step that it has, the step of one next to that of the others.
+    fn take_turns(&mut self, mut sessions: Vec<Open>, round: usize) {
+        let mut steps: Vec<Step> = Vec::new();
+        for step in sessions.iter().flat_map(|open| &open.session.steps) {
+            if !steps.contains(step) {
+                steps.push(*step);
+            }
+        }
+        for slice in 0..self.sizes.slices {
+            // Connections are made once.
+            for &step in steps.iter().filter(|step| slice == 0 || **step != Step::Connect) {
+                self.random.shuffle(&mut sessions);
+                for open in sessions.iter_mut().filter(|open| open.session.steps.contains(&step)) {
+                    self.step(open, step, (round, slice));
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, open: &mut Open, step: Step, moment: Moment) {
+        let figures = open.measure(step, self.sizes);
+        self.samples.0.extend(figures.into_iter().map(|(workload, target, metric, value)| Sample {
+            moment,
+            workload,
+            target,
+            metric,
+            value,
+        }));
+    }
+
+    fn progress(&mut self, session: &Session, round: usize) {
+        let left = (self.all - self.done) as f64 / self.done.max(1) as f64;
+        let minutes = (self.begun.elapsed().as_secs_f64() * left / 60.0).ceil();
+        let left = if self.done == 0 { String::new() } else { format!(", {minutes:.0} min left") };
+        let more = if session.steps.len() > 1 { ", …" } else { "" };
+        let what = session.steps.first().map_or("", |step| step.name());
+        eprintln!(
+            "{} of {}, round {}{left}: {}: {what}{more}",
+            self.done,
+            self.all,
+            round + 1,
+            session.target.name
+        );
+        self.done += 1;
+    }
 }

@@ -30,10 +30,16 @@ impl Metric {
     }
 }
 
-/// One figure of one target in one round.
+/// A round, and a slice of it: what has the same one was measured side by side.
+pub(crate) type Moment = (usize, usize);
+
+/// The values of one figure.
+pub(crate) type Series = BTreeMap<Moment, f64>;
+
+/// One figure of one target.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
-    pub(crate) round: usize,
+    pub(crate) moment: Moment,
     pub(crate) workload: &'static str,
     pub(crate) target: &'static str,
     pub(crate) metric: Metric,
@@ -53,17 +59,19 @@ pub(crate) struct Of {
 pub(crate) struct Samples(pub(crate) Vec<Sample>);
 
 impl Samples {
-    /// The values of one figure by round.
-    pub(crate) fn series(&self, of: Of) -> BTreeMap<usize, f64> {
+    /// The values of one figure.
+    pub(crate) fn series(&self, of: Of) -> Series {
         let is_of = |sample: &&Sample| {
             (sample.workload, sample.target, sample.metric) == (of.workload, of.target, of.metric)
         };
-        self.0.iter().filter(is_of).map(|sample| (sample.round, sample.value)).collect()
+        self.0.iter().filter(is_of).map(|sample| (sample.moment, sample.value)).collect()
     }
 
-    /// The workloads in the order in which they came first.
-    pub(crate) fn workloads(&self) -> Vec<&'static str> {
-        distinct(self.0.iter().map(|sample| sample.workload))
+    /// The workloads in the order of `names`.
+    pub(crate) fn workloads(&self, names: &[&str]) -> Vec<&'static str> {
+        let mut found = distinct(self.0.iter().map(|sample| sample.workload));
+        found.sort_by_key(|workload| names.iter().position(|name| name == workload));
+        found
     }
 
     /// The series of a figure, in the order of `names`; those without a place there come last.

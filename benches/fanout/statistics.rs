@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::sample::Series;
+
 /// Resamplings behind an interval.
 const RESAMPLINGS: usize = 5_000;
 
@@ -22,44 +24,39 @@ pub(crate) enum Verdict {
     Inconclusive,
 }
 
-/// The estimate of a figure by its values in each round; `None` where there is none.
-pub(crate) fn estimate(values: &BTreeMap<usize, f64>) -> Option<Estimate> {
-    bootstrap(&values.values().copied().collect::<Vec<_>>())
+/// The estimate of `a / b`, of the moments that have both: what moved the machine then moved both of them.
+pub(crate) fn ratio(a: &Series, b: &Series) -> Option<Estimate> {
+    estimate(&paired(a, b, |a, b| a / b))
 }
 
-/// The estimate of `a / b`, of the rounds that have both: what moved the machine in a round moved both of them.
-pub(crate) fn ratio(a: &BTreeMap<usize, f64>, b: &BTreeMap<usize, f64>) -> Option<Estimate> {
-    paired(a, b, |a, b| a / b)
+/// The estimate of `a - b`, of the moments that have both.
+pub(crate) fn difference(a: &Series, b: &Series) -> Option<Estimate> {
+    estimate(&paired(a, b, |a, b| a - b))
 }
 
-/// The estimate of `a - b`, of the rounds that have both.
-pub(crate) fn difference(a: &BTreeMap<usize, f64>, b: &BTreeMap<usize, f64>) -> Option<Estimate> {
-    paired(a, b, |a, b| a - b)
+fn paired(a: &Series, b: &Series, combine: impl Fn(f64, f64) -> f64) -> Series {
+    a.iter().filter_map(|(moment, a)| Some((*moment, combine(*a, *b.get(moment)?)))).collect()
 }
 
-fn paired(
-    a: &BTreeMap<usize, f64>,
-    b: &BTreeMap<usize, f64>,
-    combine: impl Fn(f64, f64) -> f64,
-) -> Option<Estimate> {
-    let pairs = a.iter().filter_map(|(round, a)| Some(combine(*a, *b.get(round)?)));
-    bootstrap(&pairs.collect::<Vec<_>>())
-}
-
-/// The median, with the middle 95 % of the medians of resampled rounds.
-fn bootstrap(values: &[f64]) -> Option<Estimate> {
-    let median_of_values = median(&mut values.to_vec())?;
+/// The estimate of a figure: the median of the rounds, with the middle 95 % of the medians of resampled rounds. A round
+/// counts as the median of its slices, which are too near to each other to count for themselves. `None` where there is
+/// no value.
+pub(crate) fn estimate(values: &Series) -> Option<Estimate> {
+    let mut rounds: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for ((round, _), value) in values {
+        rounds.entry(*round).or_default().push(*value);
+    }
+    let rounds: Vec<f64> = rounds.values_mut().filter_map(|slices| median(slices)).collect();
+    let median_of_rounds = median(&mut rounds.clone())?;
     let mut random = fastrand::Rng::with_seed(0);
-    let mut medians: Vec<f64> = (0..RESAMPLINGS)
-        .filter_map(|_| {
-            let mut resampled: Vec<f64> =
-                values.iter().filter_map(|_| random.choice(values)).copied().collect();
-            median(&mut resampled)
-        })
-        .collect();
+    let mut resample = || {
+        let resampled = rounds.iter().filter_map(|_| random.choice(&rounds).copied());
+        median(&mut resampled.collect::<Vec<_>>())
+    };
+    let mut medians: Vec<f64> = (0..RESAMPLINGS).filter_map(|_| resample()).collect();
     medians.sort_by(f64::total_cmp);
     let at = |share: usize| medians[(medians.len() - 1) * share / 1_000];
-    Some(Estimate { median: median_of_values, low: at(25), high: at(975) })
+    Some(Estimate { median: median_of_rounds, low: at(25), high: at(975) })
 }
 
 /// The median; of an even number of values, the middle of the two in the middle.
@@ -90,8 +87,9 @@ fn verdict(met: bool, missed: bool) -> Verdict {
 
 /// Checks the statistics against values whose answer is known: a harness has no unit tests of its own.
 pub(crate) fn check() {
-    let series = |values: &[f64]| values.iter().copied().enumerate().collect::<BTreeMap<_, _>>();
-    let (noisy, twice) = (series(&[1.0, 9.0, 3.0, 5.0]), series(&[2.0, 18.0, 6.0, 10.0]));
+    let series =
+        |values: &[f64]| values.iter().enumerate().map(|(round, value)| ((round, 0), *value)).collect();
+    let (noisy, twice): (Series, Series) = (series(&[1.0, 9.0, 3.0, 5.0]), series(&[2.0, 18.0, 6.0, 10.0]));
     assert_eq!(
         ratio(&twice, &noisy),
         Some(Estimate { median: 2.0, low: 2.0, high: 2.0 }),
@@ -104,5 +102,11 @@ pub(crate) fn check() {
     );
     assert_eq!(spread.is_at_least(4.0), Verdict::Inconclusive);
     assert_eq!((spread.is_at_least(0.5), spread.is_at_most(0.5)), (Verdict::Met, Verdict::Missed));
-    assert_eq!(ratio(&noisy, &BTreeMap::new()), None);
+    assert_eq!(ratio(&noisy, &Series::new()), None);
+    let slices: Series = [((0, 0), 1.0), ((0, 1), 2.0), ((0, 2), 9.0)].into();
+    assert_eq!(
+        estimate(&slices),
+        Some(Estimate { median: 2.0, low: 2.0, high: 2.0 }),
+        "one round is one value"
+    );
 }

@@ -49,7 +49,7 @@ pub(crate) fn topic(number: usize) -> String {
 }
 
 /// Messages that are published together, topic after topic in turn; the next when every subscriber has all of them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Burst {
     pub(crate) name: &'static str,
     pub(crate) in_flight: usize,
@@ -87,7 +87,7 @@ pub(crate) const MAIN_BURSTS: &[Burst] = &[ONE, SIXTEEN, SIXTY_FOUR];
 
 /// Messages at fixed times, whatever becomes of them: the latency of each delivery counts from when its message should
 /// have been published.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
     pub(crate) name: &'static str,
     pub(crate) messages_per_second: u32,

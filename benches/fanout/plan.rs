@@ -1,0 +1,89 @@
+//! What a round consists of: which targets are measured beside each other, and how.
+
+use crate::target::{
+    BATCHED_FLOOR, BUN, FANWIRE, FANWIRE_FROM_MANY, FANWIRE_HISTORY, FANWIRE_JSON, FANWIRE_TWO_CORES, FLOOR,
+    NATS, NCHAN, PEERS, TUNGSTENITE, Target, WS,
+};
+use crate::workload::{
+    ALL_TOPICS, ALONE, Burst, CONNECTIONS, FROM_MANY, HOP, IDLE, INTERLEAVED, MAIN_BURSTS, MANY_PUBLISHERS,
+    MANY_TOPICS, ONE_TOPIC, ONE_TOPIC_BURSTS, ROUND_ROBIN, Rate, STEADY, Shape, TOGETHER,
+};
+
+/// Sessions that are compared with each other.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) sessions: Vec<Session>,
+    /// Whether all of them are open at once and take turns, so that what moves the machine moves all of them. The
+    /// others have too many connections for that, or are measured by what connecting takes.
+    pub(crate) takes_turns: bool,
+}
+
+/// One process of a target, and what is measured with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) target: Target,
+    pub(crate) shape: Shape,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// One thing that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Throughput, burst after burst.
+    Publish(Burst),
+    /// Latency at a rate that does not wait.
+    PublishAtRate(Rate),
+    /// What it takes to connect, and to stay.
+    Connect,
+    /// The latency of one message after the other, with the publisher at its topic's home and not.
+    Hop(Rate),
+}
+
+impl Step {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Publish(burst) => burst.name,
+            Self::PublishAtRate(rate) | Self::Hop(rate) => rate.name,
+            Self::Connect => CONNECTIONS,
+        }
+    }
+}
+
+/// The name of the series whose messages take a hop from the publisher's core to the subscriber's.
+pub(crate) const ONE_HOP: &str = "Fanwire, 2 cores, one hop";
+/// And of the one whose messages take none.
+pub(crate) const NO_HOP: &str = "Fanwire, 2 cores, no hop";
+
+/// Everything that is measured.
+pub(crate) fn all() -> Vec<Group> {
+    let with_peers = |own: &[Target]| [own, PEERS].concat();
+    let mut throughput =
+        sessions(&with_peers(&[FLOOR, BATCHED_FLOOR, FANWIRE]), ONE_TOPIC, &bursts(ONE_TOPIC_BURSTS));
+    let variants = [FANWIRE_JSON, FANWIRE_HISTORY, FANWIRE_TWO_CORES];
+    throughput.extend(sessions(&variants, ONE_TOPIC, &bursts(MAIN_BURSTS)));
+    let mut interleaved = sessions(&[FANWIRE_JSON, NATS], ONE_TOPIC, &bursts(&[TOGETHER]));
+    interleaved.extend(sessions(&[FANWIRE_JSON, NATS], ALL_TOPICS, &bursts(&[INTERLEAVED])));
+    let from_many = [BATCHED_FLOOR, FANWIRE_FROM_MANY, BUN, TUNGSTENITE, WS, NATS];
+    let many_topics = [BATCHED_FLOOR, FANWIRE, BUN, TUNGSTENITE, WS, NATS, NCHAN];
+    let latency = [Step::PublishAtRate(STEADY)];
+    vec![
+        Group { sessions: throughput, takes_turns: true },
+        Group { sessions: interleaved, takes_turns: true },
+        Group { sessions: sessions(&from_many, MANY_PUBLISHERS, &bursts(&[FROM_MANY])), takes_turns: true },
+        Group { sessions: sessions(&with_peers(&[FLOOR, FANWIRE]), ONE_TOPIC, &latency), takes_turns: true },
+        Group { sessions: sessions(&many_topics, MANY_TOPICS, &bursts(&[ROUND_ROBIN])), takes_turns: false },
+        Group {
+            sessions: sessions(&with_peers(&[FLOOR, FANWIRE]), IDLE, &[Step::Connect]),
+            takes_turns: false,
+        },
+        Group { sessions: sessions(&[FANWIRE_TWO_CORES], ALONE, &[Step::Hop(HOP)]), takes_turns: true },
+    ]
+}
+
+fn sessions(targets: &[Target], shape: Shape, steps: &[Step]) -> Vec<Session> {
+    targets.iter().map(|&target| Session { target, shape, steps: steps.to_vec() }).collect()
+}
+
+fn bursts(bursts: &[Burst]) -> Vec<Step> {
+    bursts.iter().copied().map(Step::Publish).collect()
+}
