@@ -13,6 +13,7 @@
 #![allow(clippy::cast_precision_loss, reason = "figures are printed with three digits")]
 #![allow(clippy::cast_sign_loss, reason = "times are not negative")]
 
+mod chart;
 mod client;
 mod dialect;
 mod floor;

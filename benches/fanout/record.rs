@@ -6,13 +6,17 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
+use crate::chart;
 use crate::sample::{Sample, Samples};
 
-/// Writes `rounds.csv`, `summary.md` and `machine.md` to `folder`, which is made.
+/// Writes `rounds.csv`, `summary.md`, `machine.md` and, where it can be drawn, `cpu.svg` to `folder`, which is made.
 pub(crate) fn write(folder: &Path, samples: &Samples, summary: &str) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join("rounds.csv"), csv(samples))?;
     fs::write(folder.join("summary.md"), summary)?;
+    if let Some(picture) = chart::draw(samples) {
+        fs::write(folder.join("cpu.svg"), picture)?;
+    }
     fs::write(folder.join("machine.md"), machine())
 }
 
@@ -28,7 +32,9 @@ fn machine() -> String {
     let cpu = first_line_of("/proc/cpuinfo", "model name");
     let memory = first_line_of("/proc/meminfo", "MemTotal");
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // Not what this thread may run on, which is one of them.
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cores = cpus.lines().filter(|line| line.starts_with("processor")).count();
     let revision = said_by("git", &["rev-parse", "--short", "HEAD"]);
     let rust = said_by("rustc", &["--version"]);
     format!(
