@@ -68,7 +68,7 @@ fn panel(body: &mut String, top: f64, title: &str, bars: &[(Target, Estimate)]) 
 }
 
 /// A bar as long as the median, and a line as long as the interval.
-fn bar(body: &mut String, y: f64, target: Target, Estimate { median, low, high }: Estimate) {
+fn bar(body: &mut String, y: f64, target: Target, Estimate { median, low, high, .. }: Estimate) {
     let fill = match target {
         FANWIRE => "#0b7a75",
         FLOOR | BATCHED_FLOOR => "#999999",

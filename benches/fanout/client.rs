@@ -23,6 +23,10 @@ pub(crate) struct Client {
     target: Target,
     pub(crate) shape: Shape,
     connections: Vec<Connection>,
+    /// Messages that were published to each topic.
+    published: Vec<u64>,
+    /// Deliveries that each subscriber has had.
+    received: Vec<u64>,
     poll: Poll,
     events: Events,
     scratch: Vec<u8>,
@@ -38,6 +42,7 @@ struct Connection {
 pub(crate) struct Publication {
     /// For each publisher that has a part in it.
     parts: Vec<(usize, Vec<u8>)>,
+    topics: Vec<usize>,
     pub(crate) deliveries: usize,
 }
 
@@ -49,6 +54,8 @@ impl Client {
             target,
             shape,
             connections: Vec::new(),
+            published: vec![0; shape.topics],
+            received: vec![0; shape.subscribers],
             poll: Poll::new().expect("epoll"),
             events: Events::with_capacity(1024),
             scratch: vec![0; 256 * 1024],
@@ -67,10 +74,11 @@ impl Client {
         this
     }
 
-    /// The connections that publish: one for each topic where a connection is for one alone.
+    /// The connections that publish: some for each topic where they are for one alone.
     fn publishers(&self) -> usize {
-        let topics = if self.target.publishers.publishes_anywhere() { 1 } else { self.shape.topics };
-        topics * self.shape.publishers
+        let Shape { topics, publishers, publishers_have_topics, .. } = self.shape;
+        let for_all = self.target.publishers.publishes_anywhere() && !publishers_have_topics;
+        if for_all { publishers } else { topics * publishers }
     }
 
     fn open_subscriber(&self, number: usize) -> TcpStream {
@@ -102,6 +110,7 @@ impl Client {
         let mut stream = self.open_subscriber(number);
         wait_until_ready(&mut stream, self.target.subscribers, self.shape.topics_each);
         self.connections[number] = self.watch(stream, Token(number));
+        self.received[number] = self.published[number % self.shape.topics];
     }
 
     /// Another connection in the place of publisher number `number`.
@@ -114,27 +123,63 @@ impl Client {
 
     /// A cycle of bursts that takes the topics in turn, and the publishers.
     pub(crate) fn publications(&self, burst: Burst) -> Vec<Publication> {
-        let cycle = if burst.in_flight.is_multiple_of(self.shape.topics) { 1 } else { self.shape.topics };
-        (0..cycle).map(|nth| self.publication(burst, nth * burst.in_flight)).collect()
+        let topics = self.shape.topics;
+        let cycle = (1..=topics).find(|bursts| (bursts * burst.in_flight).is_multiple_of(topics));
+        let payload = payload(burst.payload_bytes, "");
+        (0..cycle.unwrap_or(topics))
+            .map(|nth| self.publication(nth * burst.in_flight, burst.in_flight, |_| payload.clone()))
+            .collect()
     }
 
-    fn publication(&self, burst: Burst, first: usize) -> Publication {
+    fn publication(&self, first: usize, messages: usize, payload: impl Fn(usize) -> String) -> Publication {
         let mut parts: Vec<(usize, Vec<u8>)> = Vec::new();
-        for message in first..first + burst.in_flight {
+        let mut topics = Vec::new();
+        for message in first..first + messages {
             let publisher = self.shape.subscribers + message % self.publishers();
             if !parts.iter().any(|(of, _)| *of == publisher) {
                 parts.push((publisher, Vec::new()));
             }
-            let part = parts.iter_mut().find(|(of, _)| *of == publisher);
-            let topic = topic(message % self.shape.topics);
-            if let Some((_, bytes)) = part {
-                self.target.publishers.publish(&topic, burst.payload_bytes, bytes);
+            let number = message % self.shape.topics;
+            topics.push(number);
+            if let Some((_, bytes)) = parts.iter_mut().find(|(of, _)| *of == publisher) {
+                self.target.publishers.publish(&topic(number), &payload(message), bytes);
             }
         }
-        Publication { parts, deliveries: burst.in_flight * self.shape.fan_out() }
+        Publication { parts, topics, deliveries: messages * self.shape.fan_out() }
     }
 
-    /// Publishes, and waits until every subscriber has everything: not one delivery less, and not one more.
+    /// Publishes a burst whose messages differ, and reads every octet of what comes of it: each subscriber has each message of
+    /// its topics as it was published, and in order where there is one.
+    pub(crate) fn check_answers(&mut self, burst: Burst) {
+        let numbered = |message: usize| payload(burst.payload_bytes, &format!("{message} "));
+        let publication = self.publication(0, burst.in_flight, numbered);
+        self.send(&publication);
+        let mut heard: Vec<Vec<u8>> = vec![Vec::new(); self.shape.subscribers];
+        let mut received = 0;
+        while received < publication.deliveries {
+            let woken = self.receive_bytes(PATIENCE, |subscriber, bytes, deliveries| {
+                heard[subscriber].extend_from_slice(bytes);
+                received += deliveries;
+            });
+            assert!(woken, "{} went silent", self.target.name);
+        }
+        let has_order = self.shape.publishers == 1 && self.shape.topics_each == 1;
+        for (subscriber, heard) in heard.iter().enumerate() {
+            let is_for_it = |message: &usize| {
+                self.shape.topics_each > 1 || message % self.shape.topics == subscriber % self.shape.topics
+            };
+            let expected: Vec<String> = (0..burst.in_flight).filter(is_for_it).map(numbered).collect();
+            let mut got = payloads(heard, burst.payload_bytes);
+            if !has_order {
+                got.sort_by_key(|payload| expected.iter().position(|expected| expected == payload));
+            }
+            assert_eq!(got, expected, "{}: subscriber {subscriber}", self.target.name);
+        }
+        self.assert_complete();
+    }
+
+    /// Publishes, and waits until as many deliveries have come as there should be. [`Self::assert_complete`] sees whether
+    /// they went where they should.
     pub(crate) fn publish(&mut self, publication: &Publication) {
         self.send(publication);
         let mut received = 0;
@@ -151,6 +196,9 @@ impl Client {
 
     /// Publishes, and does not wait.
     pub(crate) fn send(&mut self, publication: &Publication) {
+        for &topic in &publication.topics {
+            self.published[topic] += 1;
+        }
         for (number, bytes) in &publication.parts {
             let connection = &mut self.connections[*number];
             let written = if connection.unsent.is_empty() { write(&mut connection.stream, bytes) } else { 0 };
@@ -158,24 +206,48 @@ impl Client {
         }
     }
 
+    /// Every subscriber has had each message of its topics once: not one less, and not one more.
+    pub(crate) fn assert_complete(&mut self) {
+        const SILENCE: Duration = Duration::from_millis(5);
+        // What comes without a delivery in it is the protocol's own.
+        self.receive(SILENCE, |subscriber, deliveries| {
+            assert_eq!(deliveries, 0, "subscriber {subscriber} gets more");
+        });
+        let all: u64 = self.published.iter().sum();
+        for (subscriber, received) in self.received.iter().enumerate() {
+            let of_its_topic = self.published[subscriber % self.shape.topics];
+            let expected = if self.shape.topics_each > 1 { all } else { of_its_topic };
+            assert_eq!(*received, expected, "{}: subscriber {subscriber}", self.target.name);
+        }
+    }
+
     /// Waits for whatever comes next, `timeout` at most, and calls `came` with the subscriber and its deliveries. Returns
     /// whether anything happened.
     pub(crate) fn receive(&mut self, timeout: Duration, mut came: impl FnMut(usize, usize)) -> bool {
-        let Self { poll, events, connections, scratch, .. } = self;
+        self.receive_bytes(timeout, |subscriber, _, deliveries| came(subscriber, deliveries))
+    }
+
+    /// The same, with the octets.
+    fn receive_bytes(&mut self, timeout: Duration, mut came: impl FnMut(usize, &[u8], usize)) -> bool {
+        let Self { poll, events, connections, scratch, received, .. } = self;
         if let Err(error) = poll.poll(events, Some(timeout)) {
             assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
         }
         for event in &*events {
-            let connection = &mut connections[event.token().0];
+            let number = event.token().0;
+            let connection = &mut connections[number];
             if event.is_writable() && !connection.unsent.is_empty() {
                 let written = write(&mut connection.stream, &connection.unsent);
                 connection.unsent.drain(..written);
             }
             if event.is_readable() {
-                let deliveries = read(&mut connection.stream, scratch);
-                if event.token().0 < self.shape.subscribers && deliveries > 0 {
-                    came(event.token().0, deliveries);
-                }
+                read(&mut connection.stream, scratch, |bytes| {
+                    // What publishers are told is read, and nobody's delivery.
+                    let Some(received) = received.get_mut(number) else { return };
+                    let deliveries = memchr_iter(MARK, bytes).count();
+                    *received += deliveries as u64;
+                    came(number, bytes, deliveries);
+                });
             }
         }
         !events.is_empty()
@@ -212,21 +284,31 @@ fn write(stream: &mut mio::net::TcpStream, bytes: &[u8]) -> usize {
     written
 }
 
-/// Reads what is there and counts the deliveries in it. A short read says that there is no more, and saves the call that
-/// would say so.
-fn read(stream: &mut mio::net::TcpStream, scratch: &mut [u8]) -> usize {
-    let mut deliveries = 0;
+/// Reads what is there. A short read says that there is no more, and saves the call that would say so.
+fn read(stream: &mut mio::net::TcpStream, scratch: &mut [u8], mut came: impl FnMut(&[u8])) {
     loop {
         match stream.read(scratch) {
             Ok(0) => panic!("the target closed a connection"),
             Ok(bytes) => {
-                deliveries += memchr_iter(MARK, &scratch[..bytes]).count();
+                came(&scratch[..bytes]);
                 if bytes < scratch.len() {
-                    return deliveries;
+                    return;
                 }
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return deliveries,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
             Err(error) => panic!("the target's connection: {error}"),
         }
     }
+}
+
+/// A payload that begins with `words`, and ends with the mark.
+fn payload(bytes: usize, words: &str) -> String {
+    format!("{words:x<width$}{}", char::from(MARK), width = bytes - 1)
+}
+
+/// The payloads in what a subscriber was sent: whatever the framing, each ends with its mark.
+fn payloads(heard: &[u8], payload_bytes: usize) -> Vec<String> {
+    let ends = memchr_iter(MARK, heard).map(|mark| mark + 1);
+    let whole = ends.map(|end| &heard[end.saturating_sub(payload_bytes)..end]);
+    whole.map(|payload| String::from_utf8_lossy(payload).into_owned()).collect()
 }

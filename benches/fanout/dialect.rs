@@ -68,21 +68,16 @@ impl Dialect {
         }
     }
 
-    /// Writes what publishes a message of `payload_bytes` to `topic`.
-    pub(crate) fn publish(self, topic: &str, payload_bytes: usize, out: &mut Vec<u8>) {
-        let mut payload = vec![b'x'; payload_bytes - 1];
-        payload.push(MARK);
+    /// Writes what publishes a message to `topic`.
+    pub(crate) fn publish(self, topic: &str, payload: &str, out: &mut Vec<u8>) {
         match self {
-            Self::Raw => write_masked_frame(out, MASKING_KEY, OpCode::Binary, false, &payload),
+            Self::Raw => write_masked_frame(out, MASKING_KEY, OpCode::Binary, false, payload.as_bytes()),
             Self::Json => {
-                let data = String::from_utf8_lossy(&payload);
-                let command = format!(r#"{{"type":"publish","topic":"{topic}","data":"{data}"}}"#);
+                let command = format!(r#"{{"type":"publish","topic":"{topic}","data":"{payload}"}}"#);
                 write_masked_frame(out, MASKING_KEY, OpCode::Text, false, command.as_bytes());
             }
             Self::Nats => {
-                out.extend_from_slice(format!("PUB {topic} {payload_bytes}\r\n").as_bytes());
-                out.extend_from_slice(&payload);
-                out.extend_from_slice(b"\r\n");
+                out.extend_from_slice(format!("PUB {topic} {}\r\n{payload}\r\n", payload.len()).as_bytes());
             }
         }
     }

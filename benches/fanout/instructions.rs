@@ -35,7 +35,7 @@ fn profile(shape: Shape, burst: Burst) -> String {
     let folder = std::env::temp_dir().join(format!("fanout-instructions-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for the profile");
     let out = folder.join("profile");
-    let running = FANWIRE.start_under_callgrind(&out).unwrap_or_else(|error| panic!("valgrind: {error}"));
+    let running = FANWIRE.start_under_callgrind(&out).unwrap_or_else(|error| panic!("valgrind: {error:?}"));
     let mut client = Client::connect(running.address, FANWIRE, shape);
     let publications = client.publications(burst);
     let mut publish = || (0..BURSTS).for_each(|_| client.publish(&publications[0]));

@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::client::Client;
-use crate::workload::{Burst, Rate};
+use crate::plan::Step;
+use crate::workload::Rate;
+
+/// Messages before the first that counts: the target may have slept while others were measured.
+const WARM_UP: usize = 5;
 
 /// Latencies in nanoseconds, up to a minute.
 pub(crate) fn histogram() -> Histogram<u64> {
@@ -20,8 +24,8 @@ fn interval(rate: Rate) -> Duration {
 /// have been published.
 pub(crate) fn at_rate(client: &mut Client, rate: Rate, time: Duration) -> Histogram<u64> {
     let subscribers = client.shape.subscribers;
-    let burst = Burst { name: rate.name, in_flight: 1, payload_bytes: rate.payload_bytes };
-    let publication = client.publications(burst).swap_remove(0);
+    let publication = client.publications(Step::PublishAtRate(rate).burst()).swap_remove(0);
+    (0..WARM_UP).for_each(|_| client.publish(&publication));
     let (mut latencies, mut received) = (histogram(), vec![0u32; subscribers]);
     let (begun, interval) = (Instant::now(), interval(rate));
     let messages = (time.as_secs_f64() * f64::from(rate.messages_per_second)) as u32;
@@ -44,18 +48,18 @@ pub(crate) fn at_rate(client: &mut Client, rate: Rate, time: Duration) -> Histog
                     );
                     received[subscriber] += 1;
                 }
-                outstanding -= deliveries;
+                outstanding = outstanding.checked_sub(deliveries).expect("no more than was published");
             });
         assert!(woken || sent < messages, "{outstanding} deliveries never came");
     }
     latencies
 }
 
-/// Publishes one message after the other, each at its time or when the one before has come, and waits asleep: so the
-/// target is never kept from a core that it may use.
+/// Publishes one message after the other, each at its time or, where that is past, when the one before has come. A latency
+/// counts from when its message was published. The client waits asleep, so that the target is never kept from a core that
+/// it may use.
 pub(crate) fn one_by_one(client: &mut Client, rate: Rate, time: Duration) -> Histogram<u64> {
-    let burst = Burst { name: rate.name, in_flight: 1, payload_bytes: rate.payload_bytes };
-    let publication = client.publications(burst).swap_remove(0);
+    let publication = client.publications(Step::Hop(rate).burst()).swap_remove(0);
     let (mut latencies, interval) = (histogram(), interval(rate));
     let begun = Instant::now();
     let mut due = interval;
@@ -66,7 +70,7 @@ pub(crate) fn one_by_one(client: &mut Client, rate: Rate, time: Duration) -> His
         let sent = Instant::now();
         client.publish(&publication);
         latencies.saturating_record(sent.elapsed().as_nanos() as u64);
-        due = begun.elapsed().max(due + interval);
+        due += interval;
     }
     latencies
 }

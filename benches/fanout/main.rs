@@ -38,6 +38,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use plan::Group;
+use sample::Samples;
 use session::Sizes;
 use workload::ONE_TOPIC;
 
@@ -52,9 +53,9 @@ use workload::ONE_TOPIC;
         cargo bench --bench fanout -- instructions                        a budget, file by file"
 )]
 struct Arguments {
-    /// Rounds; each measures every target once
-    #[arg(long, value_name = "N", default_value_t = if cfg!(debug_assertions) { 1 } else { 10 })]
-    rounds: usize,
+    /// Rounds; six at least for a verdict
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), default_value_t = if cfg!(debug_assertions) { 1 } else { 10 })]
+    rounds: u16,
     /// Measure the workloads whose name contains this
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
@@ -62,14 +63,17 @@ struct Arguments {
     #[arg(long, value_name = "TEXT,…", value_delimiter = ',')]
     targets: Vec<String>,
     /// Slices of a round; in each, targets take turns
-    #[arg(long, value_name = "N", default_value_t = if cfg!(debug_assertions) { 1 } else { 5 })]
-    slices: usize,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), default_value_t = if cfg!(debug_assertions) { 1 } else { 5 })]
+    slices: u16,
     /// The length of a target's turn
     #[arg(long, value_name = "MILLISECONDS", default_value_t = if cfg!(debug_assertions) { 20 } else { 100 })]
     slice_ms: u64,
     /// Write every figure, the tables and the machine to this folder
     #[arg(long, value_name = "FOLDER")]
     record: Option<PathBuf>,
+    /// Fail when a peer is not installed
+    #[arg(long)]
+    need_peers: bool,
     /// Decides the order of the targets
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -102,21 +106,26 @@ fn measure(arguments: &Arguments) {
     statistics::check();
     rlimit::increase_nofile_limit(u64::MAX).expect("a process may use the files that it is allowed");
     let sizes = Sizes {
-        rounds: arguments.rounds,
-        slices: arguments.slices,
+        rounds: arguments.rounds.into(),
+        slices: arguments.slices.into(),
         slice: Duration::from_millis(arguments.slice_ms),
         // A debug build, as `cargo test --benches` makes it, only sees to it that every answer is right.
         is_small: cfg!(debug_assertions),
     };
     let absent = rounds::absent();
-    let groups = plan::all().into_iter().map(|group| arguments.wanted(group, &absent)).collect();
-    let samples = rounds::run(groups, sizes, arguments.seed);
-    let mut summary = heading(arguments, &absent);
-    summary += &report::tables(&samples);
-    println!("{summary}");
-    if let Some(folder) = &arguments.record {
-        record::write(folder, &samples, &summary).expect("a folder that can be written to");
+    assert!(absent.is_empty() || !arguments.need_peers, "not every peer is there: {absent:?}");
+    let groups: Vec<Group> = plan::all().into_iter().map(|group| arguments.wanted(group, &absent)).collect();
+    if groups.iter().all(|group| group.sessions.is_empty()) {
+        eprintln!("nothing is called that; the workloads and targets are:\n{}", plan::names());
+        std::process::exit(2);
     }
+    let summarise = |samples: &Samples| heading(arguments, &absent) + &report::tables(samples);
+    let samples = rounds::run(groups, sizes, arguments.seed, |samples| {
+        if let Some(folder) = &arguments.record {
+            record::write(folder, samples, &summarise(samples)).expect("a folder that can be written to");
+        }
+    });
+    println!("{}", summarise(&samples));
 }
 
 impl Arguments {

@@ -1,12 +1,12 @@
 //! What a round consists of: which targets are measured beside each other, and how.
 
 use crate::target::{
-    BATCHED_FLOOR, BUN, FANWIRE, FANWIRE_FROM_MANY, FANWIRE_HISTORY, FANWIRE_JSON, FANWIRE_TWO_CORES, FLOOR,
+    BATCHED_FLOOR, BUN, FANWIRE, FANWIRE_FROM_JSON, FANWIRE_HISTORY, FANWIRE_JSON, FANWIRE_TWO_CORES, FLOOR,
     NATS, NCHAN, PEERS, TUNGSTENITE, Target, WS,
 };
 use crate::workload::{
     ALL_TOPICS, ALONE, Burst, CONNECTIONS, FROM_MANY, HOP, IDLE, INTERLEAVED, MAIN_BURSTS, MANY_PUBLISHERS,
-    MANY_TOPICS, ONE_TOPIC, ONE_TOPIC_BURSTS, ROUND_ROBIN, Rate, STEADY, Shape, TOGETHER,
+    MANY_TOPICS, ONE, ONE_TOPIC, ONE_TOPIC_BURSTS, ROUND_ROBIN, Rate, STEADY, Shape, TOGETHER,
 };
 
 /// Sessions that are compared with each other.
@@ -40,6 +40,31 @@ pub(crate) enum Step {
 }
 
 impl Step {
+    /// What the others are compared with: one send per message is the floor of single messages, one send per turn that
+    /// of bursts.
+    pub(crate) fn floor(self) -> Target {
+        match self {
+            Self::Publish(burst) if burst.in_flight > 1 => BATCHED_FLOOR,
+            _ => FLOOR,
+        }
+    }
+
+    /// A burst of the messages that it publishes.
+    pub(crate) fn burst(self) -> Burst {
+        match self {
+            Self::Publish(burst) => burst,
+            Self::PublishAtRate(rate) | Self::Hop(rate) => {
+                Burst { name: rate.name, in_flight: 1, payload_bytes: rate.payload_bytes }
+            }
+            Self::Connect => ONE,
+        }
+    }
+
+    /// Whether a round takes it once, and not in every slice.
+    pub(crate) fn is_once(self) -> bool {
+        self == Self::Connect
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Publish(burst) => burst.name,
@@ -63,7 +88,7 @@ pub(crate) fn all() -> Vec<Group> {
     throughput.extend(sessions(&variants, ONE_TOPIC, &bursts(MAIN_BURSTS)));
     let mut interleaved = sessions(&[FANWIRE_JSON, NATS], ONE_TOPIC, &bursts(&[TOGETHER]));
     interleaved.extend(sessions(&[FANWIRE_JSON, NATS], ALL_TOPICS, &bursts(&[INTERLEAVED])));
-    let from_many = [BATCHED_FLOOR, FANWIRE_FROM_MANY, BUN, TUNGSTENITE, WS, NATS];
+    let from_many = [BATCHED_FLOOR, FANWIRE_FROM_JSON, BUN, TUNGSTENITE, WS, NATS, NCHAN];
     let many_topics = [BATCHED_FLOOR, FANWIRE, BUN, TUNGSTENITE, WS, NATS, NCHAN];
     let latency = [Step::PublishAtRate(STEADY)];
     vec![
@@ -78,6 +103,18 @@ pub(crate) fn all() -> Vec<Group> {
         },
         Group { sessions: sessions(&[FANWIRE_TWO_CORES], ALONE, &[Step::Hop(HOP)]), takes_turns: true },
     ]
+}
+
+/// What everything is called, a line each.
+pub(crate) fn names() -> String {
+    let plan = all();
+    let sessions = || plan.iter().flat_map(|group| &group.sessions);
+    let targets = sessions().map(|session| session.target.name);
+    let workloads = sessions().flat_map(|session| &session.steps).map(|step| step.name());
+    let mut names: Vec<&str> = targets.chain(workloads).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join("\n")
 }
 
 fn sessions(targets: &[Target], shape: Shape, steps: &[Step]) -> Vec<Session> {

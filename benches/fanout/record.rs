@@ -35,12 +35,18 @@ fn machine() -> String {
     // Not what this thread may run on, which is one of them.
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cores = cpus.lines().filter(|line| line.starts_with("processor")).count();
-    let revision = said_by("git", &["rev-parse", "--short", "HEAD"]);
+    let revision = said_by("git", &["describe", "--always", "--dirty"]);
     let rust = said_by("rustc", &["--version"]);
+    let (node, nats, nginx) =
+        (said_by("node", &["--version"]), said_by("nats-server", &["--version"]), said_by("nginx", &["-v"]));
+    let command: Vec<String> = std::env::args().skip(1).collect();
     format!(
         "# The machine\n\n| | |\n|---|---|\n| CPU | {cpu}, {cores} cores |\n| memory | {memory} |\n\
-         | kernel | Linux {} |\n| Rust | {rust} |\n| Fanwire | {revision} |\n",
-        kernel.trim()
+         | kernel | Linux {} |\n| Rust | {rust} |\n| Fanwire | {revision} |\n| Node | {node} |\n| NATS | {nats} |\n\
+         | nginx | {nginx} |\n| arguments | {} |\n\n\
+         Bun, Node ws and tokio-tungstenite are of the versions that their lock files in `benches/peers` name.\n",
+        kernel.trim(),
+        command.join(" ")
     )
 }
 
@@ -52,9 +58,13 @@ fn first_line_of(file: &str, key: &str) -> String {
 }
 
 fn said_by(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let output = Command::new(program).args(arguments).env("PATH", format!("{path}:/usr/sbin")).output();
     output.map_or_else(
         |_| "unknown".to_owned(),
-        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        |output| {
+            let said = [output.stdout, output.stderr].concat();
+            String::from_utf8_lossy(&said).trim().to_owned()
+        },
     )
 }

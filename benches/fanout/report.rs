@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use crate::goals;
-use crate::plan;
+use crate::plan::{self, Step};
 use crate::sample::{Metric, Of, Samples};
 use crate::statistics::{Estimate, Verdict, estimate, ratio};
-use crate::target::{BATCHED_FLOOR, FANWIRE, FLOOR};
+use crate::target::{FANWIRE, Target};
 
 /// A table for each workload, then one of the goals.
 pub(crate) fn tables(samples: &Samples) -> String {
@@ -14,27 +14,32 @@ pub(crate) fn tables(samples: &Samples) -> String {
     let plan = plan::all();
     let sessions = || plan.iter().flat_map(|group| &group.sessions);
     let order: Vec<_> = sessions().map(|session| session.target.name).collect();
-    let mut workloads: Vec<_> =
-        sessions().flat_map(|session| &session.steps).map(|step| step.name()).collect();
-    workloads.dedup();
-    for workload in samples.workloads(&workloads) {
-        for metric in samples.metrics(workload) {
-            table(&mut text, samples, &order, workload, metric);
+    let mut steps: Vec<Step> = Vec::new();
+    for step in sessions().flat_map(|session| &session.steps) {
+        if !steps.contains(step) {
+            steps.push(*step);
         }
     }
-    goals_table(&mut text, samples);
+    for step in steps {
+        for metric in samples.metrics(step.name()) {
+            table(&mut text, samples, &order, step, metric);
+        }
+    }
+    if !cfg!(debug_assertions) {
+        goals_table(&mut text, samples);
+    }
     text
 }
 
-fn table(text: &mut String, samples: &Samples, order: &[&str], workload: &'static str, metric: Metric) {
+fn table(text: &mut String, samples: &Samples, order: &[&str], step: Step, metric: Metric) {
+    let (workload, floor): (_, Target) = (step.name(), step.floor());
     let series = |target| samples.series(Of { workload, target, metric });
-    let floor = floor_of(workload);
     let _ = writeln!(text, "\n### {workload}: {}\n", metric.name());
     let _ = writeln!(text, "| target | median | 95 % interval | x floor | 95 % interval | x Fanwire |");
     let _ = writeln!(text, "|---|--:|--:|--:|--:|--:|");
     for target in samples.targets(workload, metric, order) {
-        let Some(Estimate { median, low, high }) = estimate(&series(target)) else { continue };
-        let times_floor = ratio(&series(target), &series(floor));
+        let Some(Estimate { median, low, high, .. }) = estimate(&series(target)) else { continue };
+        let times_floor = ratio(&series(target), &series(floor.name));
         let times_fanwire = ratio(&series(target), &series(FANWIRE.name));
         let _ = writeln!(
             text,
@@ -47,12 +52,6 @@ fn table(text: &mut String, samples: &Samples, order: &[&str], workload: &'stati
             times_fanwire.map_or_else(String::new, |ratio| format!("{:.2}", ratio.median)),
         );
     }
-}
-
-/// One send per message is the floor of single messages, one send per read that of bursts.
-fn floor_of(workload: &str) -> &'static str {
-    let is_of_bursts = workload.contains("in flight") && !workload.contains(", 1 in flight");
-    if is_of_bursts { BATCHED_FLOOR.name } else { FLOOR.name }
 }
 
 fn goals_table(text: &mut String, samples: &Samples) {

@@ -4,20 +4,30 @@ use std::time::Instant;
 
 use crate::plan::{Group, Session, Step};
 use crate::sample::{Moment, Sample, Samples};
-use crate::session::{Open, Sizes};
-use crate::target::{PEERS, Target, pin};
+use crate::session::{Figure, Open, Sizes};
+use crate::target::{PEERS, StartError, Target, pin_client};
 
-/// A peer that is not here, and why.
+/// A peer that is not installed, and what is missing.
 pub(crate) type Absent = (Target, String);
 
-/// The peers that do not start. What is absent is said, not passed over.
+/// The peers that are not installed. What is absent is said, not passed over; what is there has to work.
 pub(crate) fn absent() -> Vec<Absent> {
-    PEERS.iter().filter_map(|&peer| Some((peer, peer.start().err()?))).collect()
+    let absent = |&peer: &Target| match peer.start() {
+        Ok(_) => None,
+        Err(StartError::Absent(why)) => Some((peer, why)),
+        Err(StartError::Broken(why)) => panic!("{}: {why}", peer.name),
+    };
+    PEERS.iter().filter_map(absent).collect()
 }
 
-/// Measures `groups` in every round.
-pub(crate) fn run(mut groups: Vec<Group>, sizes: Sizes, seed: u64) -> Samples {
-    pin(1);
+/// Measures `groups` in every round, and calls `after_round` with what there is.
+pub(crate) fn run(
+    mut groups: Vec<Group>,
+    sizes: Sizes,
+    seed: u64,
+    mut after_round: impl FnMut(&Samples),
+) -> Samples {
+    pin_client();
     let mut run = Run {
         sizes,
         samples: Samples::default(),
@@ -31,6 +41,7 @@ pub(crate) fn run(mut groups: Vec<Group>, sizes: Sizes, seed: u64) -> Samples {
         for group in &groups {
             run.measure(group, round);
         }
+        after_round(&run.samples);
     }
     run.samples
 }
@@ -77,18 +88,20 @@ impl Run {
             }
         }
         for slice in 0..self.sizes.slices {
-            // Connections are made once.
-            for &step in steps.iter().filter(|step| slice == 0 || **step != Step::Connect) {
+            for &step in steps.iter().filter(|step| slice == 0 || !step.is_once()) {
                 self.random.shuffle(&mut sessions);
                 for open in sessions.iter_mut().filter(|open| open.session.steps.contains(&step)) {
-                    self.step(open, step, (round, slice));
+                    let figures = open.measure(step, self.sizes);
+                    self.take(figures, (round, slice));
                 }
             }
         }
+        for open in &sessions {
+            self.take(open.conclude(), (round, 0));
+        }
     }
 
-    fn step(&mut self, open: &mut Open, step: Step, moment: Moment) {
-        let figures = open.measure(step, self.sizes);
+    fn take(&mut self, figures: Vec<Figure>, moment: Moment) {
         self.samples.0.extend(figures.into_iter().map(|(workload, target, metric, value)| Sample {
             moment,
             workload,

@@ -14,6 +14,8 @@ pub(crate) enum Metric {
     /// What a subscriber that is sent nothing adds to the target's resident memory.
     BytesPerConnection,
     CpuUsPerHandshake,
+    /// How much of its core the client used: above 95 % it is the client that is measured.
+    ClientBusyPercent,
 }
 
 impl Metric {
@@ -26,6 +28,7 @@ impl Metric {
             Self::LatencyP999Us => "p99.9 µs",
             Self::BytesPerConnection => "resident bytes per connection",
             Self::CpuUsPerHandshake => "CPU µs per handshake",
+            Self::ClientBusyPercent => "client busy %",
         }
     }
 }
@@ -65,13 +68,6 @@ impl Samples {
             (sample.workload, sample.target, sample.metric) == (of.workload, of.target, of.metric)
         };
         self.0.iter().filter(is_of).map(|sample| (sample.moment, sample.value)).collect()
-    }
-
-    /// The workloads in the order of `names`.
-    pub(crate) fn workloads(&self, names: &[&str]) -> Vec<&'static str> {
-        let mut found = distinct(self.0.iter().map(|sample| sample.workload));
-        found.sort_by_key(|workload| names.iter().position(|name| name == workload));
-        found
     }
 
     /// The series of a figure, in the order of `names`; those without a place there come last.

@@ -34,46 +34,69 @@ pub(crate) struct Open {
     /// What connecting took of CPU, in nanoseconds, and of memory, in bytes, for each subscriber.
     cpu_ns_each: f64,
     bytes_each: f64,
+    /// What has been measured of latency in this round.
+    latencies: Vec<(&'static str, Histogram<u64>)>,
 }
 
 impl Open {
-    /// Starts the target and connects.
+    /// Starts the target, connects, and sees that its answers are right.
     pub(crate) fn new(session: &Session, sizes: Sizes) -> Self {
         let target = session.target;
-        let running = target.start().unwrap_or_else(|error| panic!("{}: {error}", target.name));
+        let mut running = target.start().unwrap_or_else(|error| panic!("{}: {error:?}", target.name));
         let shape = if sizes.is_small { session.shape.small() } else { session.shape };
         let (cpu, resident) = (running.cpu_ns(), running.resident_bytes());
         let mut client = Client::connect(running.address, target, shape);
         let each = |before: u64, after: u64| after.saturating_sub(before) as f64 / shape.subscribers as f64;
-        let (cpu_ns_each, bytes_each) =
-            (each(cpu, running.cpu_ns()), each(resident, running.resident_bytes()));
+        let cpu_ns_each = each(cpu, running.cpu_ns());
+        if session.steps.contains(&Step::Connect) {
+            // What was only needed to connect is given back by then.
+            std::thread::sleep(10 * sizes.slice);
+        }
+        let bytes_each = each(resident, running.resident_bytes());
+        session.steps.iter().for_each(|step| client.check_answers(step.burst()));
         if target.is_unpinned() {
             placement::place_publisher(&mut client, running.address, Publisher::Elsewhere);
         }
-        Self { session: session.clone(), running, client, cpu_ns_each, bytes_each }
+        Self { session: session.clone(), running, client, cpu_ns_each, bytes_each, latencies: Vec::new() }
     }
 
     /// Takes one step, which takes a slice.
     pub(crate) fn measure(&mut self, step: Step, sizes: Sizes) -> Vec<Figure> {
         let name = self.session.target.name;
-        match step {
+        let figures = match step {
             Step::Publish(burst) => self.throughput(burst, sizes),
             // A message to a thousand takes its time: fifty of them are a second.
             Step::PublishAtRate(rate) => {
-                percentiles(rate.name, name, &latency::at_rate(&mut self.client, rate, 10 * sizes.slice))
+                let latencies = latency::at_rate(&mut self.client, rate, 10 * sizes.slice);
+                self.keep(name, &latencies);
+                Vec::new()
             }
             Step::Connect => vec![
                 (CONNECTIONS, name, Metric::CpuUsPerHandshake, self.cpu_ns_each / 1_000.0),
                 (CONNECTIONS, name, Metric::BytesPerConnection, self.bytes_each),
             ],
-            Step::Hop(rate) => self.hop(rate, sizes),
-        }
+            Step::Hop(rate) => {
+                self.hop(rate, sizes);
+                Vec::new()
+            }
+        };
+        self.client.assert_complete();
+        figures
+    }
+
+    /// What only a whole round has enough messages for.
+    pub(crate) fn conclude(&self) -> Vec<Figure> {
+        let workload = self.session.steps.first().map_or("", |step| step.name());
+        self.latencies
+            .iter()
+            .flat_map(|(series, latencies)| percentiles(workload, series, latencies))
+            .collect()
     }
 
     fn throughput(&mut self, burst: Burst, sizes: Sizes) -> Vec<Figure> {
         let publications = self.client.publications(burst);
         self.client.publish(&publications[0]);
-        let (begun, cpu_before) = (Instant::now(), self.running.cpu_ns());
+        let (begun, cpu_before, client_before) = (Instant::now(), self.running.cpu_ns(), own_cpu_ns());
         let mut bursts = 0;
         for publication in publications.iter().cycle() {
             self.client.publish(publication);
@@ -82,30 +105,43 @@ impl Open {
                 break;
             }
         }
-        let (seconds, cpu_ns) = (begun.elapsed().as_secs_f64(), self.running.cpu_ns() - cpu_before);
+        let seconds = begun.elapsed().as_secs_f64();
+        let (cpu_ns, client_ns) = (self.running.cpu_ns() - cpu_before, own_cpu_ns() - client_before);
         let deliveries = (bursts * publications[0].deliveries) as f64;
         let name = self.session.target.name;
         vec![
             (burst.name, name, Metric::DeliveriesPerSecond, deliveries / seconds),
             (burst.name, name, Metric::CpuNsPerDelivery, cpu_ns as f64 / deliveries),
+            (burst.name, name, Metric::ClientBusyPercent, client_ns as f64 / seconds / 1e7),
         ]
     }
 
-    fn hop(&mut self, rate: Rate, sizes: Sizes) -> Vec<Figure> {
+    fn hop(&mut self, rate: Rate, sizes: Sizes) {
         placement::place_subscriber_at_home(&mut self.client, self.running.address);
-        let mut figures = Vec::new();
         for (wanted, name) in [(Publisher::AtHome, NO_HOP), (Publisher::Elsewhere, ONE_HOP)] {
             placement::place_publisher(&mut self.client, self.running.address, wanted);
             let latencies = latency::one_by_one(&mut self.client, rate, 5 * sizes.slice);
-            figures.extend(percentiles(rate.name, name, &latencies));
+            self.keep(name, &latencies);
         }
-        figures
+    }
+
+    fn keep(&mut self, series: &'static str, latencies: &Histogram<u64>) {
+        match self.latencies.iter_mut().find(|(of, _)| *of == series) {
+            Some((_, kept)) => kept.add(latencies).expect("the same bounds"),
+            None => self.latencies.push((series, latencies.clone())),
+        }
     }
 }
 
-fn percentiles(workload: &'static str, series: &'static str, latencies: &Histogram<u64>) -> Vec<Figure> {
+/// The CPU time of this thread, which is the client's, in nanoseconds.
+fn own_cpu_ns() -> u64 {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("a kernel that counts");
+    schedstat.split(' ').next().and_then(|number| number.parse().ok()).expect("nanoseconds")
+}
+
+fn percentiles(workload: &'static str, series: &'static str, latencies: &Histogram<u64>) -> [Figure; 3] {
     let at = |share: f64| latencies.value_at_quantile(share) as f64 / 1_000.0;
-    vec![
+    [
         (workload, series, Metric::LatencyP50Us, at(0.5)),
         (workload, series, Metric::LatencyP99Us, at(0.99)),
         (workload, series, Metric::LatencyP999Us, at(0.999)),

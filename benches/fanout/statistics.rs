@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::sample::Series;
 
+/// Fewer rounds than this have no interval that could be trusted.
+const LEAST_ROUNDS: usize = 6;
+
 /// Resamplings behind an interval.
 const RESAMPLINGS: usize = 5_000;
 
@@ -13,6 +16,7 @@ pub(crate) struct Estimate {
     pub(crate) median: f64,
     pub(crate) low: f64,
     pub(crate) high: f64,
+    rounds: usize,
 }
 
 /// What an estimate says of a bound.
@@ -20,7 +24,7 @@ pub(crate) struct Estimate {
 pub(crate) enum Verdict {
     Met,
     Missed,
-    /// The interval spans the bound.
+    /// The interval spans the bound, or there are too few rounds for one.
     Inconclusive,
 }
 
@@ -56,7 +60,7 @@ pub(crate) fn estimate(values: &Series) -> Option<Estimate> {
     let mut medians: Vec<f64> = (0..RESAMPLINGS).filter_map(|_| resample()).collect();
     medians.sort_by(f64::total_cmp);
     let at = |share: usize| medians[(medians.len() - 1) * share / 1_000];
-    Some(Estimate { median: median_of_rounds, low: at(25), high: at(975) })
+    Some(Estimate { median: median_of_rounds, low: at(25), high: at(975), rounds: rounds.len() })
 }
 
 /// The median; of an even number of values, the middle of the two in the middle.
@@ -69,19 +73,20 @@ fn median(values: &mut [f64]) -> Option<f64> {
 
 impl Estimate {
     pub(crate) fn is_at_least(&self, bound: f64) -> Verdict {
-        verdict(self.low >= bound, self.high < bound)
+        self.verdict(self.low >= bound, self.high < bound)
     }
 
     pub(crate) fn is_at_most(&self, bound: f64) -> Verdict {
-        verdict(self.high <= bound, self.low > bound)
+        self.verdict(self.high <= bound, self.low > bound)
     }
-}
 
-fn verdict(met: bool, missed: bool) -> Verdict {
-    match (met, missed) {
-        (true, _) => Verdict::Met,
-        (_, true) => Verdict::Missed,
-        _ => Verdict::Inconclusive,
+    fn verdict(&self, met: bool, missed: bool) -> Verdict {
+        match (met, missed) {
+            _ if self.rounds < LEAST_ROUNDS => Verdict::Inconclusive,
+            (true, _) => Verdict::Met,
+            (_, true) => Verdict::Missed,
+            _ => Verdict::Inconclusive,
+        }
     }
 }
 
@@ -89,24 +94,17 @@ fn verdict(met: bool, missed: bool) -> Verdict {
 pub(crate) fn check() {
     let series =
         |values: &[f64]| values.iter().enumerate().map(|(round, value)| ((round, 0), *value)).collect();
-    let (noisy, twice): (Series, Series) = (series(&[1.0, 9.0, 3.0, 5.0]), series(&[2.0, 18.0, 6.0, 10.0]));
-    assert_eq!(
-        ratio(&twice, &noisy),
-        Some(Estimate { median: 2.0, low: 2.0, high: 2.0 }),
-        "pairs cancel noise"
-    );
-    let spread = estimate(&noisy).expect("four values");
-    assert!(
-        (spread.median - 4.0).abs() < f64::EPSILON && spread.low < 3.0 && spread.high > 5.0,
-        "{spread:?}"
-    );
+    let noisy: Series = series(&[1.0, 9.0, 3.0, 5.0, 2.0, 8.0]);
+    let twice: Series = noisy.iter().map(|(moment, value)| (*moment, 2.0 * value)).collect();
+    let (spread, cancelled) = (estimate(&noisy).expect("values"), ratio(&twice, &noisy).expect("pairs"));
+    let all_of = |estimate: &Estimate| [estimate.low, estimate.median, estimate.high];
+    assert!(all_of(&cancelled).iter().all(|value| (value - 2.0).abs() < 1e-9), "pairs cancel noise");
+    assert!((spread.median - 4.0).abs() < 1e-9 && spread.low < 3.0 && spread.high > 5.0, "{spread:?}");
     assert_eq!(spread.is_at_least(4.0), Verdict::Inconclusive);
     assert_eq!((spread.is_at_least(0.5), spread.is_at_most(0.5)), (Verdict::Met, Verdict::Missed));
-    assert_eq!(ratio(&noisy, &Series::new()), None);
+    assert!(ratio(&noisy, &Series::new()).is_none());
     let slices: Series = [((0, 0), 1.0), ((0, 1), 2.0), ((0, 2), 9.0)].into();
-    assert_eq!(
-        estimate(&slices),
-        Some(Estimate { median: 2.0, low: 2.0, high: 2.0 }),
-        "one round is one value"
-    );
+    let one_round = estimate(&slices).expect("values");
+    assert!(all_of(&one_round).iter().all(|value| (value - 2.0).abs() < 1e-9), "one round is one value");
+    assert_eq!(one_round.is_at_least(0.5), Verdict::Inconclusive, "and proves nothing");
 }

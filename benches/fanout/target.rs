@@ -1,5 +1,7 @@
 //! The programs that are measured, each in a process of its own.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -38,9 +40,10 @@ pub(crate) const FLOOR: Target = raw("floor", Program::Floor { batched: false })
 pub(crate) const BATCHED_FLOOR: Target = raw("floor, batched", Program::Floor { batched: true });
 pub(crate) const FANWIRE: Target = raw("Fanwire", ONE_CORE);
 /// Its raw publishers would be sent what other publishers publish.
-pub(crate) const FANWIRE_FROM_MANY: Target = Target { publishers: Dialect::Json, ..FANWIRE };
+pub(crate) const FANWIRE_FROM_JSON: Target =
+    Target { name: "Fanwire, JSON publishers", publishers: Dialect::Json, ..FANWIRE };
 pub(crate) const FANWIRE_JSON: Target =
-    Target { name: "Fanwire, JSON", subscribers: Dialect::Json, ..FANWIRE_FROM_MANY };
+    Target { name: "Fanwire, JSON", subscribers: Dialect::Json, ..FANWIRE_FROM_JSON };
 pub(crate) const FANWIRE_HISTORY: Target =
     raw("Fanwire, 4 KiB kept", Program::Fanwire { cores: 1, keeps_history: true });
 pub(crate) const FANWIRE_TWO_CORES: Target =
@@ -68,34 +71,41 @@ impl Target {
         matches!(self.program, Program::Fanwire { cores: 2.., .. })
     }
 
-    /// Starts it, on core 0 where it has only one. `Err` says why it cannot be.
-    pub(crate) fn start(self) -> Result<Running, String> {
+    /// The cores that it runs on, as the kernel writes a list of them.
+    fn cores(self) -> &'static str {
+        if self.is_unpinned() { "0-1" } else { "0" }
+    }
+
+    /// Starts it on the cores that are its own.
+    pub(crate) fn start(self) -> Result<Running, StartError> {
         let port = free_port();
-        self.spawn(self.command(port), port)
+        self.spawn(&self.command(port), port)
     }
 
     /// Starts it under callgrind, which writes its profile to `out`.
-    pub(crate) fn start_under_callgrind(self, out: &Path) -> Result<Running, String> {
+    pub(crate) fn start_under_callgrind(self, out: &Path) -> Result<Running, StartError> {
         let port = free_port();
         let program = self.command(port);
         let mut command = Command::new("valgrind");
         command.args(["--quiet", "--tool=callgrind", &format!("--callgrind-out-file={}", out.display())]);
         command.arg(program.get_program()).args(program.get_args());
-        self.spawn(command, port)
+        self.spawn(&command, port)
     }
 
-    fn spawn(self, mut command: Command, port: u16) -> Result<Running, String> {
-        command.stdout(Stdio::null()).stderr(Stdio::piped());
-        let spawn = move || {
-            if !self.is_unpinned() {
-                pin(0);
-            }
-            command.spawn()
-        };
-        // What is spawned inherits the core of the thread that spawns it.
-        let child = std::thread::spawn(spawn).join().expect("a thread that spawns");
-        let child = child.map_err(|error| format!("{}: {error}", self.name))?;
-        Running::new(child, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    /// Each of the two programs in front makes one system call and becomes the next; the second has the kernel end the
+    /// target with this process, however that ends.
+    fn spawn(self, program: &Command, port: u16) -> Result<Running, StartError> {
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", self.cores(), "setpriv", "--pdeathsig", "KILL"]);
+        command.arg(program.get_program()).args(program.get_args());
+        // nginx has files of its own, which nobody else would remove.
+        let folder = std::env::temp_dir().join(format!("fanout-target-{port}"));
+        std::fs::create_dir_all(&folder).expect("a folder for temporary files");
+        command.env("TMPDIR", &folder).stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| StartError::Broken(format!("taskset: {error}")))?;
+        let running = Running::new(child, SocketAddr::from((Ipv4Addr::LOCALHOST, port)), folder)?;
+        assert_eq!(running.cores(), self.cores(), "{} is not where it is to be", self.name);
+        Ok(running)
     }
 
     fn command(self, port: u16) -> Command {
@@ -120,8 +130,8 @@ fn fanwire(port: u16, cores: usize, keeps_history: bool) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanwire"));
     let listen = format!("127.0.0.1:{port}");
     command.args(["--listen", &listen, "--cores", &cores.to_string(), "--log-level", "warn"]);
-    // 64 messages of 4 KiB are more than the default; no target may lose any.
-    command.args(["--backlog", "1MiB", "--compression=false"]);
+    // 64 messages of 4 KiB are more than the default, and no target may lose any.
+    command.args(["--backlog", "1MiB"]);
     if keeps_history {
         command.arg("--config").arg(root().join("benches/fanout/history.toml"));
     }
@@ -137,49 +147,59 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
-/// Keeps this thread, and what it spawns, on one core.
-pub(crate) fn pin(core: usize) {
-    if let Some(core) = core_affinity::get_core_ids().and_then(|cores| cores.get(core).copied()) {
-        core_affinity::set_for_current(core);
-    }
+/// Why a target does not run.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// It is not installed.
+    Absent(String),
+    /// It is, and does not work.
+    Broken(String),
+}
+
+/// Keeps this thread on core 1, which no target has for itself.
+pub(crate) fn pin_client() {
+    let is_pinned = core_affinity::set_for_current(core_affinity::CoreId { id: 1 });
+    assert!(is_pinned, "the client needs a core of its own: two cores at least");
 }
 
 /// A target that runs, until this is dropped.
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// The CPU time of each thread when it was last looked at: one that has ended has still used it.
+    cpu_ns_by_thread: HashMap<OsString, u64>,
+    folder: PathBuf,
 }
 
 impl Running {
     /// Waits until it listens.
-    fn new(child: Child, address: SocketAddr) -> Result<Self, String> {
-        let mut this = Self { child, address };
+    fn new(child: Child, address: SocketAddr, folder: PathBuf) -> Result<Self, StartError> {
+        let mut this = Self { child, address, cpu_ns_by_thread: HashMap::new(), folder };
         let begun = Instant::now();
         while TcpStream::connect(address).is_err() {
             if let Ok(Some(status)) = this.child.try_wait() {
                 return Err(this.last_words(status));
             }
             if begun.elapsed() > Duration::from_secs(15) {
-                return Err(format!("it does not listen on {address}"));
+                return Err(StartError::Broken(format!("it does not listen on {address}")));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        this.child
-            .stderr
-            .take()
-            .map(|mut stderr| std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::stderr())));
+        if let Some(mut stderr) = this.child.stderr.take() {
+            std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::stderr()));
+        }
         Ok(this)
     }
 
-    fn last_words(&mut self, status: ExitStatus) -> String {
+    fn last_words(&mut self, status: ExitStatus) -> StartError {
         let mut words = String::new();
         if let Some(stderr) = &mut self.child.stderr {
             // What cannot be read is not said.
             let _ = stderr.read_to_string(&mut words);
         }
         match status.code() {
-            Some(ABSENT) => words.trim().to_owned(),
-            _ => format!("it ended at once, {status}: {}", words.trim()),
+            Some(ABSENT) => StartError::Absent(words.trim().to_owned()),
+            _ => StartError::Broken(format!("it ended at once, {status}: {}", words.trim())),
         }
     }
 
@@ -188,21 +208,35 @@ impl Running {
     }
 
     /// The CPU time of its threads until now, in nanoseconds.
-    pub(crate) fn cpu_ns(&self) -> u64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
-        tasks
-            .flatten()
-            .filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok())
-            .filter_map(|schedstat| schedstat.split(' ').next()?.parse::<u64>().ok())
-            .sum()
+    pub(crate) fn cpu_ns(&mut self) -> u64 {
+        for task in std::fs::read_dir(self.proc("task")).expect("it runs").flatten() {
+            let schedstat = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            if let Some(cpu_ns) = schedstat.split(' ').next().and_then(|number| number.parse().ok()) {
+                self.cpu_ns_by_thread.insert(task.file_name(), cpu_ns);
+            }
+        }
+        self.cpu_ns_by_thread.values().sum()
     }
 
     /// What it has in memory, in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kibibytes = resident.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        kibibytes.expect("a size") * 1024
+        let kibibytes = self.status("VmRSS:").trim_end_matches(" kB").parse::<u64>().expect("a size");
+        kibibytes * 1024
+    }
+
+    /// The cores that it may run on.
+    fn cores(&self) -> String {
+        self.status("Cpus_allowed_list:")
+    }
+
+    fn status(&self, key: &str) -> String {
+        let status = std::fs::read_to_string(self.proc("status")).expect("it runs");
+        let value = status.lines().find_map(|line| line.strip_prefix(key)).expect("a kernel that says so");
+        value.trim().to_owned()
+    }
+
+    fn proc(&self, file: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{file}", self.pid()))
     }
 }
 
@@ -211,5 +245,6 @@ impl Drop for Running {
         // It may have ended by itself; either way it is gone after this.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

@@ -7,14 +7,18 @@ pub(crate) struct Shape {
     pub(crate) topics: usize,
     /// The topics of each subscriber: one, or all of them.
     pub(crate) topics_each: usize,
-    /// The connections that publish to a topic.
+    /// The connections that publish, to a topic or to all of them.
     pub(crate) publishers: usize,
+    /// Whether each topic has publishers of its own, even where one could publish to all.
+    pub(crate) publishers_have_topics: bool,
 }
 
 /// 1,000 subscribers of one topic.
-pub(crate) const ONE_TOPIC: Shape = Shape { subscribers: 1_000, topics: 1, topics_each: 1, publishers: 1 };
+pub(crate) const ONE_TOPIC: Shape =
+    Shape { subscribers: 1_000, topics: 1, topics_each: 1, publishers: 1, publishers_have_topics: false };
 /// 1,000 topics of 10 subscribers each.
-pub(crate) const MANY_TOPICS: Shape = Shape { subscribers: 10_000, topics: 1_000, ..ONE_TOPIC };
+pub(crate) const MANY_TOPICS: Shape =
+    Shape { subscribers: 10_000, topics: 1_000, publishers_have_topics: true, ..ONE_TOPIC };
 /// 20 topics, and 1,000 subscribers of all of them.
 pub(crate) const ALL_TOPICS: Shape = Shape { topics: 20, topics_each: 20, ..ONE_TOPIC };
 /// 200 publishers to one topic.

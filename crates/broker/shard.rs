@@ -47,7 +47,8 @@ const MAX_UNREAD_REPLY_BYTES: usize = 256 * 1024;
 /// - **Out to cores**: [`poll_requests`](Self::poll_requests) and [`poll_deliveries`](Self::poll_deliveries) give one
 ///   batch for each other core. A batch that the mailbox has no room for is given back at once.
 /// - **Out to sockets**: [`poll_flush`](Self::poll_flush) names a connection, [`output`](Self::output) is what to write,
-///   [`wrote`](Self::wrote) takes how much the socket took; no other call comes between the three.
+///   [`wrote`](Self::wrote) takes how much the socket took; no other call comes between the three. The events of a
+///   flush may wait until it ends: each is about a connection that is given nothing more.
 /// - **Backpressure**: before a socket is read, [`may_read`](Self::may_read) and
 ///   [`may_read_from`](Self::may_read_from) are asked; before a request or delivery is taken,
 ///   [`may_take_requests`](Self::may_take_requests) or [`may_take_deliveries`](Self::may_take_deliveries). Deliveries
@@ -238,7 +239,7 @@ impl Shard {
         stalls.chain(self.table.ages().then_some(self.sweep_at_ms)).min()
     }
 
-    /// What the server has to see to. Empty it after every call.
+    /// What the server has to see to. Empty it after every call, and after a flush.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }

@@ -208,7 +208,7 @@ impl Core {
 
     fn flush(&mut self, clients: &mut [Client], random: &mut Random) {
         for _ in 0..=random.below(30) {
-            let Some(id) = self.shard.poll_flush() else { return self.events(clients) };
+            let Some(id) = self.shard.poll_flush() else { break };
             let core = self.shard.core();
             let output = self.shard.output(id);
             assert!(!output.is_empty(), "{id:?} was named and has nothing to write");
@@ -217,8 +217,8 @@ impl Core {
                 _ => output.len(),
             };
             self.shard.wrote(id, taken);
-            self.events(clients);
         }
+        self.events(clients);
     }
 
     /// Does what events ask for, as the server does.

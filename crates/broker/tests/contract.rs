@@ -105,6 +105,29 @@ fn a_raw_subscriber_that_falls_out_of_history_gets_nothing_from_behind_the_hole(
 }
 
 #[test]
+fn who_was_given_something_first_is_flushed_first() {
+    let mut shard = shard(Interface::Raw, 100_000);
+    let ids = [10, 11, 12].map(|slot| ConnectionId { slot, generation: 0 });
+    for id in ids {
+        shard.connect(id);
+        shard.upgrade(id, Encoding { interface: Interface::Raw, deflate_window_bits: None });
+        shard.subscribe(id, Topic::parse("news").unwrap(), Start::Now);
+        assert!(matches!(shard.poll_event(), Some(Event::Subscribed { .. })));
+    }
+    let flush_one = |shard: &mut Shard| {
+        let id = shard.poll_flush()?;
+        let bytes = shard.output(id).len();
+        assert_eq!(shard.wrote(id, bytes), Flushed::Empty);
+        Some(id)
+    };
+    publish(&mut shard, "news", 1, 100);
+    assert_eq!(flush_one(&mut shard), Some(ids[0]));
+    publish(&mut shard, "news", 2, 100);
+    let rest: Vec<_> = std::iter::from_fn(|| flush_one(&mut shard)).collect();
+    assert_eq!(rest, [ids[1], ids[2], ids[0]]);
+}
+
+#[test]
 fn a_full_palette_is_work_until_it_is_emptied() {
     let mut shard = shard(Interface::Raw, 100_000);
     subscribe_raw(&mut shard, "news");

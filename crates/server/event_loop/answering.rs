@@ -12,7 +12,8 @@ use crate::metrics::DisconnectReason;
 
 impl EventLoop {
     /// Sees to everything that the shard has to say. Comes after every call of the shard that may have an effect on
-    /// connections, before the next one: a connection's 101 must be in front of its first message.
+    /// connections, before the next one: a connection's 101 must be in front of its first message. A flush counts as one
+    /// call.
     pub(super) fn handle_shard_events(&mut self) {
         while let Some(event) = self.shard.poll_event() {
             self.handle_shard_event(event);

@@ -7,7 +7,7 @@ use fanwire_broker::lanes::ConnectionId;
 use mio::net::TcpStream;
 
 use super::EventLoop;
-use crate::connection::Place;
+use crate::connection::{Phase, Place};
 use crate::metrics::DisconnectReason;
 
 /// What one turn writes at most, in bytes, before it looks at what has come in. The rest is flushed in the next
@@ -23,11 +23,11 @@ impl EventLoop {
     pub(super) fn flush(&mut self) {
         let mut budget = FLUSH_BYTES_PER_TURN;
         while budget > 0 {
-            let Some(id) = self.shard.poll_flush() else { return self.handle_shard_events() };
+            let Some(id) = self.shard.poll_flush() else { break };
             let written = self.write_once(id);
-            self.handle_shard_events();
             budget = budget.saturating_sub(written + WRITE_COST_BYTES);
         }
+        self.handle_shard_events();
     }
 
     /// Writes once to a connection. Returns the bytes that its socket took.
@@ -43,20 +43,13 @@ impl EventLoop {
         };
         self.metrics.add_bytes_out(written as u64);
         let flushed = self.shard.wrote(id, written);
-        self.after_write(id, flushed);
-        written
-    }
-
-    fn after_write(&mut self, id: ConnectionId, flushed: Flushed) {
-        if flushed == Flushed::Empty {
+        if connection.place == Place::Paused && self.shard.may_read_from(id) {
+            // What it was paused for was this: an answer, or room for more of them.
+            self.resume(id);
+        } else if flushed == Flushed::Empty && matches!(connection.phase, Phase::Closing(_)) {
             self.end_if_closing(id);
         }
-        // What it was paused for may have been this: an answer, or room for more of them.
-        let is_paused =
-            self.connections.get_mut(id).is_some_and(|connection| connection.place == Place::Paused);
-        if is_paused && self.shard.may_read_from(id) {
-            self.resume(id);
-        }
+        written
     }
 }
 

@@ -7,11 +7,9 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use futures_util::{FutureExt, SinkExt};
+use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::broadcast;
-use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
-use tokio_stream::{StreamExt, StreamMap};
+use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{StatusCode, Uri};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -27,7 +25,7 @@ const READ_BUFFER_BYTES: usize = 16 * 1024;
 
 /// What a handshake asked for.
 enum Role {
-    Subscriber(Vec<String>),
+    Subscriber(String),
     Publisher(String),
 }
 
@@ -60,29 +58,27 @@ async fn serve(stream: TcpStream, topics: &Topics) -> tungstenite::Result<()> {
     };
     let socket = accept_hdr_async_with_config(stream, decide, Some(config)).await?;
     match role {
-        Some(Role::Subscriber(names)) => subscribe(socket, topics, names).await,
+        Some(Role::Subscriber(name)) => subscribe(socket, topics.channel(name).subscribe()).await,
         Some(Role::Publisher(name)) => publish(socket, &topics.channel(name)).await,
         None => Ok(()),
     }
 }
 
-/// Sends what the topics bring: everything that is there at once goes out by one flush.
+/// Sends what the topic brings: everything that is there at once goes out by one flush.
 async fn subscribe(
     mut socket: WebSocketStream<TcpStream>,
-    topics: &Topics,
-    names: Vec<String>,
+    mut messages: broadcast::Receiver<Bytes>,
 ) -> tungstenite::Result<()> {
-    let mut messages: StreamMap<usize, BroadcastStream<Bytes>> = names
-        .into_iter()
-        .map(|name| BroadcastStream::new(topics.channel(name).subscribe()))
-        .enumerate()
-        .collect();
     loop {
         tokio::select! {
-            Some((_, message)) = messages.next() => {
-                socket.feed(frame(message)).await?;
-                while let Some(Some((_, message))) = messages.next().now_or_never() {
-                    socket.feed(frame(message)).await?;
+            first = messages.recv() => {
+                let mut next = first.map_err(|error| match error {
+                    RecvError::Closed => TryRecvError::Closed,
+                    RecvError::Lagged(missed) => TryRecvError::Lagged(missed),
+                });
+                while let Some(message) = heard(next) {
+                    socket.feed(Message::binary(message)).await?;
+                    next = messages.try_recv();
                 }
                 socket.flush().await?;
             }
@@ -108,14 +104,13 @@ async fn publish(
     Ok(())
 }
 
-/// A subscriber that missed messages would make every figure of this server wrong, so that is its end.
-fn frame(message: Result<Bytes, BroadcastStreamRecvError>) -> Message {
-    match message {
-        Ok(payload) => Message::binary(payload),
-        Err(BroadcastStreamRecvError::Lagged(missed)) => {
-            panic!("a subscriber missed {missed} messages: {CHANNEL_MESSAGES} in flight were not enough")
-        }
+/// The message, if there is one. A subscriber that missed some would make every figure of this server wrong, so that is
+/// its end.
+fn heard(received: Result<Bytes, TryRecvError>) -> Option<Bytes> {
+    if let Err(TryRecvError::Lagged(missed)) = received {
+        panic!("a subscriber missed {missed} messages: {CHANNEL_MESSAGES} in flight were not enough");
     }
+    received.ok()
 }
 
 fn not_found() -> ErrorResponse {
@@ -125,12 +120,12 @@ fn not_found() -> ErrorResponse {
 }
 
 impl Role {
-    /// `/topics/NAME[,NAME…]` subscribes, `/topics/NAME?echo=false` publishes.
+    /// `/topics/NAME` subscribes, `/topics/NAME?echo=false` publishes.
     fn of(uri: &Uri) -> Option<Self> {
-        let mut names = uri.path().strip_prefix("/topics/")?.split(',').map(str::to_owned);
+        let name = uri.path().strip_prefix("/topics/")?.to_owned();
         match uri.query() {
-            Some("echo=false") => names.next().map(Self::Publisher),
-            _ => Some(Self::Subscriber(names.collect())),
+            Some("echo=false") => Some(Self::Publisher(name)),
+            _ => Some(Self::Subscriber(name)),
         }
     }
 }
