@@ -86,8 +86,8 @@ pub(crate) const ONE_TOPIC_BURSTS: &[Burst] = &[
     burst("one topic, 64 in flight, 4 KiB", 64, 4096),
 ];
 
-/// Those that other encodings and settings are measured with.
-pub(crate) const MAIN_BURSTS: &[Burst] = &[ONE, SIXTEEN, SIXTY_FOUR];
+/// The size that other encodings and settings are measured with.
+pub(crate) const MAIN_PAYLOAD_BYTES: usize = 128;
 
 /// Messages at fixed times, whatever becomes of them: the latency of each delivery counts from when its message should
 /// have been published.
