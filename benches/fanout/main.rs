@@ -63,7 +63,7 @@ struct Arguments {
     #[arg(long, value_name = "TEXT,…", value_delimiter = ',')]
     targets: Vec<String>,
     /// Slices of a round; in each, targets take turns
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), default_value_t = if cfg!(debug_assertions) { 1 } else { 5 })]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), default_value_t = if cfg!(debug_assertions) { 1 } else { 3 })]
     slices: u16,
     /// The length of a target's turn
     #[arg(long, value_name = "MILLISECONDS", default_value_t = if cfg!(debug_assertions) { 20 } else { 100 })]
