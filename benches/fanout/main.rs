@@ -56,9 +56,9 @@ struct Arguments {
     /// Rounds; six at least for a verdict
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), default_value_t = if cfg!(debug_assertions) { 1 } else { 10 })]
     rounds: u16,
-    /// Measure the workloads whose name contains this
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    only: String,
+    /// Measure the workloads whose name contains this; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
     /// Measure the targets whose name contains one of these
     #[arg(long, value_name = "TEXT,…", value_delimiter = ',')]
     targets: Vec<String>,
@@ -132,15 +132,19 @@ impl Arguments {
     /// What is asked for of a group, and here.
     fn wanted(&self, mut group: Group, absent: &[rounds::Absent]) -> Group {
         for session in &mut group.sessions {
-            session.steps.retain(|step| step.name().contains(&self.only));
+            session.steps.retain(|step| is_wanted(&self.only, step.name()));
         }
         group.sessions.retain(|session| {
             let is_absent = absent.iter().any(|(target, _)| *target == session.target);
-            let is_named = self.targets.iter().any(|text| session.target.name.contains(text));
-            !is_absent && (is_named || self.targets.is_empty()) && !session.steps.is_empty()
+            !is_absent && is_wanted(&self.targets, session.target.name) && !session.steps.is_empty()
         });
         group
     }
+}
+
+/// Whether the name contains one of these, or nothing is wanted in particular.
+fn is_wanted(texts: &[String], name: &str) -> bool {
+    texts.is_empty() || texts.iter().any(|text| name.contains(text))
 }
 
 fn heading(arguments: &Arguments, absent: &[rounds::Absent]) -> String {

@@ -58,13 +58,14 @@ struct Run {
 
 impl Run {
     fn measure(&mut self, group: &Group, round: usize) {
+        // In an order that chance gives here too: who is opened when decides where its sockets are in memory.
+        let mut sessions = group.sessions.clone();
+        self.random.shuffle(&mut sessions);
         if group.takes_turns {
-            let open = self.open(&group.sessions, round);
+            let open = self.open(&sessions, round);
             self.take_turns(open, round);
             return;
         }
-        let mut sessions = group.sessions.clone();
-        self.random.shuffle(&mut sessions);
         for session in sessions {
             let open = self.open(&[session], round);
             self.take_turns(open, round);
