@@ -32,10 +32,7 @@ pub(crate) fn count(shape: Shape) {
 
 /// What callgrind says of [`BURSTS`] bursts.
 fn profile(shape: Shape, burst: Burst) -> String {
-    let folder = std::env::temp_dir().join(format!("fanout-instructions-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder for the profile");
-    let out = folder.join("profile");
-    let running = FANWIRE.start_under_callgrind(&out).unwrap_or_else(|error| panic!("valgrind: {error:?}"));
+    let running = FANWIRE.start_under_callgrind().unwrap_or_else(|error| panic!("valgrind: {error:?}"));
     let mut client = Client::connect(running.address, FANWIRE, shape);
     let publications = client.publications(burst);
     let mut publish = || (0..BURSTS).for_each(|_| client.publish(&publications[0]));
@@ -46,12 +43,10 @@ fn profile(shape: Shape, burst: Burst) -> String {
     // The dump is the second file: the one without a number is written when the program ends.
     let annotated = Command::new("callgrind_annotate")
         .args(["--threshold=100", "--auto=no"])
-        .arg(out.with_extension("1"))
+        .arg(running.folder.join("callgrind.1"))
         .output()
         .expect("callgrind_annotate comes with valgrind");
     assert!(annotated.status.success(), "{}", String::from_utf8_lossy(&annotated.stderr));
-    drop(running);
-    std::fs::remove_dir_all(&folder).expect("the folder is ours");
     String::from_utf8_lossy(&annotated.stdout).into_owned()
 }
 
@@ -59,7 +54,8 @@ fn control(running: &Running, what: &str) {
     // It takes commands between two of its time slices.
     std::thread::sleep(Duration::from_millis(200));
     let pid = running.pid().to_string();
-    let output = Command::new("callgrind_control").args([what, &pid]).output();
+    // They find each other in the folder for temporary files.
+    let output = Command::new("callgrind_control").args([what, &pid]).env("TMPDIR", &running.folder).output();
     let output = output.expect("callgrind_control comes with valgrind");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
@@ -76,6 +72,8 @@ fn by_file(annotated: &str) -> Vec<(String, f64)> {
     }
     let mut files: Vec<_> = files.into_iter().map(|(file, count)| (file.to_owned(), count)).collect();
     files.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    let named: f64 = files.iter().map(|(_, count)| count).sum();
+    assert!((named / total - 1.0).abs() < 0.01, "{named} of {total} instructions are some file's");
     files.insert(0, ("all".to_owned(), total));
     files
 }

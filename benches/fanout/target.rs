@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -82,11 +82,12 @@ impl Target {
         self.spawn(&self.command(port), port)
     }
 
-    /// Starts it under callgrind, which writes its profile to `out`.
-    pub(crate) fn start_under_callgrind(self, out: &Path) -> Result<Running, StartError> {
+    /// Starts it under callgrind, which writes profiles named `callgrind` to its folder.
+    pub(crate) fn start_under_callgrind(self) -> Result<Running, StartError> {
         let port = free_port();
         let program = self.command(port);
         let mut command = Command::new("valgrind");
+        let out = folder_of(port).join("callgrind");
         command.args(["--quiet", "--tool=callgrind", &format!("--callgrind-out-file={}", out.display())]);
         command.arg(program.get_program()).args(program.get_args());
         self.spawn(&command, port)
@@ -98,8 +99,7 @@ impl Target {
         let mut command = Command::new("taskset");
         command.args(["--cpu-list", self.cores(), "setpriv", "--pdeathsig", "KILL"]);
         command.arg(program.get_program()).args(program.get_args());
-        // nginx has files of its own, which nobody else would remove.
-        let folder = std::env::temp_dir().join(format!("fanout-target-{port}"));
+        let folder = folder_of(port);
         std::fs::create_dir_all(&folder).expect("a folder for temporary files");
         command.env("TMPDIR", &folder).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|error| StartError::Broken(format!("taskset: {error}")))?;
@@ -147,6 +147,11 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
+/// Where a target has its temporary files, which nobody else would remove.
+fn folder_of(port: u16) -> PathBuf {
+    std::env::temp_dir().join(format!("fanout-target-{port}"))
+}
+
 /// Why a target does not run.
 #[derive(Debug)]
 pub(crate) enum StartError {
@@ -168,7 +173,8 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     /// The CPU time of each thread when it was last looked at: one that has ended has still used it.
     cpu_ns_by_thread: HashMap<OsString, u64>,
-    folder: PathBuf,
+    /// Its temporary files.
+    pub(crate) folder: PathBuf,
 }
 
 impl Running {

@@ -351,3 +351,16 @@ fn at_the_shutdown_a_full_queue_loses_nothing_that_it_holds() {
     let written = flush(&mut shard, usize::MAX);
     assert_eq!(written.len(), 2 * 304 + 4, "1, 2 and the close frame");
 }
+
+#[test]
+fn publishes_of_one_turn_are_handed_over_as_one_batch() {
+    let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
+    let mut shard = Shard::new(0, 2, &identity, Arc::new(Settings::default()));
+    shard.connect(PUBLISHER);
+    shard.upgrade(PUBLISHER, Encoding { interface: Interface::Json, deflate_window_bits: None });
+    // Some of a hundred topics have their home on the other core.
+    (0..100).for_each(|n| publish(&mut shard, &format!("t{n}"), 0, 1));
+    let batch = shard.poll_requests(1).expect("requests for the other core");
+    assert!(batch.len() > 1, "{batch:?}");
+    assert!(shard.poll_requests(1).is_none(), "all of them in one");
+}
