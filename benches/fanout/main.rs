@@ -45,7 +45,7 @@ use workload::ONE_TOPIC;
 /// Measures Fanwire beside a program that does nothing but send, and beside other brokers.
 #[derive(Parser)]
 #[command(
-    name = "cargo bench --bench fanout --",
+    bin_name = "cargo bench --bench fanout --",
     after_help = "Examples:\n  \
         cargo bench --bench fanout                                        all of it, 10 rounds\n  \
         cargo bench --bench fanout -- --rounds 3 --only 'one topic, 64'   the workloads with this in their name\n  \

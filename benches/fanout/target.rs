@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -147,9 +147,9 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
-/// Where a target has its temporary files, which nobody else would remove.
+/// Where a target has its temporary files: with what cargo builds, should this process be killed before it removes them.
 fn folder_of(port: u16) -> PathBuf {
-    std::env::temp_dir().join(format!("fanout-target-{port}"))
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fanout-target-{port}"))
 }
 
 /// Why a target does not run.
