@@ -11,7 +11,7 @@ use fanwire_wire::error::ErrorCode;
 use fanwire_wire::topic::{Pattern, Topic};
 
 use crate::message::{Draft, Message};
-use crate::topic_table::{Chunk, Placement};
+use crate::topic_table::{Chunk, Placement, Polled};
 
 /// A connection of one core. A slot is used again, with another generation, so that what was meant for the
 /// connection before never reaches the next.
@@ -93,6 +93,15 @@ pub enum Request {
         /// Who asks.
         connection: ConnectionId,
     },
+    /// What the topic has from a start on, once.
+    Poll {
+        /// The topic.
+        topic: Topic,
+        /// Who asks.
+        connection: ConnectionId,
+        /// Where it is to begin.
+        start: Start,
+    },
     /// The asking core will send no more requests.
     Stop,
 }
@@ -161,6 +170,13 @@ pub enum Delivery {
         /// The message, where there is one.
         latest: Result<Option<Arc<Message>>, ErrorCode>,
     },
+    /// Answers [`Request::Poll`].
+    Polled {
+        /// Who asked.
+        connection: ConnectionId,
+        /// What the topic had, or why that is not told.
+        outcome: Result<Polled, ErrorCode>,
+    },
     /// The home will send no more deliveries.
     Stop,
 }
@@ -184,7 +200,10 @@ impl Bytes for Delivery {
     fn bytes(&self) -> usize {
         let messages = match self {
             Self::Message(message) => message.bytes(),
-            Self::Chunk { chunk, .. } => chunk.messages.iter().map(|message| message.bytes()).sum(),
+            Self::Chunk { chunk: Chunk { messages, .. }, .. }
+            | Self::Polled { outcome: Ok(Polled { messages, .. }), .. } => {
+                messages.iter().map(|message| message.bytes()).sum()
+            }
             _ => 0,
         };
         messages + size_of::<Self>()

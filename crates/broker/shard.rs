@@ -23,7 +23,7 @@ use crate::lanes::{ConnectionId, Delivery, Outbox, Request};
 use crate::message::Message;
 use crate::settings::Settings;
 use crate::subscriptions::Subscriptions;
-use crate::topic_table::{SWEEP_EVERY_MS, TopicTable};
+use crate::topic_table::{Polled, SWEEP_EVERY_MS, TopicTable};
 use crate::write_queue::ReplyKind;
 
 /// The most cores of a broker: a set of them is 64 bits.
@@ -123,6 +123,13 @@ pub enum Event {
         connection: ConnectionId,
         /// The message, where there is one.
         message: Option<Arc<Message>>,
+    },
+    /// What a topic had for a poll.
+    Polled {
+        /// The connection.
+        connection: ConnectionId,
+        /// What it had.
+        polled: Polled,
     },
     /// What a raw or HTTP connection asked for was not done.
     Refused {

@@ -85,6 +85,19 @@ pub struct Chunk {
     pub caught_up: bool,
 }
 
+/// What a poll is answered.
+#[derive(Debug)]
+pub struct Polled {
+    /// Whether everything after the position that was asked for follows; `None` when none was.
+    pub recovered: Option<bool>,
+    /// The first and the last of the offsets that follow that position and are no longer held.
+    pub gap: Option<(u64, u64)>,
+    /// What is held, in order, without a hole.
+    pub messages: Vec<Arc<Message>>,
+    /// The position that this comes to: the last offset that it has or names, or the one that was asked for.
+    pub offset: u64,
+}
+
 impl TopicTable {
     pub(crate) fn new(epoch: Arc<str>, settings: Arc<Settings>, cores: usize) -> Self {
         Self {
@@ -206,6 +219,22 @@ impl TopicTable {
         }
     }
 
+    /// What is held from `start` on, up to about `max_bytes`. A topic without a row is as one that has just got
+    /// one, and stays without.
+    pub(crate) fn poll(
+        &mut self,
+        topic: &Topic,
+        start: &Start,
+        max_bytes: usize,
+        now: Now,
+    ) -> Result<Polled, ErrorCode> {
+        let Some(&key) = self.index.get(topic) else {
+            return self.new_row(topic).poll(start, &self.epoch, max_bytes);
+        };
+        self.rows[key].let_go(now);
+        self.rows[key].poll(start, &self.epoch, max_bytes)
+    }
+
     /// The topic's latest message, where it is kept.
     pub(crate) fn latest(&self, topic: &Topic) -> Option<Arc<Message>> {
         self.index.get(topic).and_then(|&key| self.rows[key].last.clone())
@@ -242,10 +271,14 @@ impl TopicTable {
         if self.rows.len() >= self.max_rows {
             return Err(ErrorCode::TooManyTopics);
         }
-        let row = Row::new(topic.clone(), self.highest_forgotten, self.settings.of_topic(topic));
+        let row = self.new_row(topic);
         let key = self.rows.insert(Row { patterns_version: self.patterns_version.wrapping_sub(1), ..row });
         self.index.insert(topic.clone(), key);
         Ok(key)
+    }
+
+    fn new_row(&self, topic: &Topic) -> Row {
+        Row::new(topic.clone(), self.highest_forgotten, self.settings.of_topic(topic))
     }
 
     fn forget_if_idle(&mut self, key: usize) {
@@ -316,6 +349,12 @@ impl Row {
             gap: (offset + 1 < oldest && offset < self.offset).then_some((offset + 1, oldest - 1)),
             catch_up: (first <= self.offset).then_some((first, self.offset)),
         }
+    }
+
+    fn poll(&self, start: &Start, epoch: &str, max_bytes: usize) -> Result<Polled, ErrorCode> {
+        let Placement { offset, recovered, .. } = self.place(start, epoch)?;
+        let Chunk { gap, messages, next, .. } = self.read(offset + 1, max_bytes);
+        Ok(Polled { recovered, gap, messages, offset: next - 1 })
     }
 
     fn read(&self, from: u64, max_bytes: usize) -> Chunk {

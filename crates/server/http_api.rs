@@ -1,10 +1,11 @@
 //! What HTTP requests ask for, and what they are answered: a function from a request's head to a [`Call`], and
 //! one from each outcome to a [`Response`]. No I/O.
 
+mod poll;
+mod position;
 mod response;
 mod upgrade;
 
-use fanwire_broker::message::Message;
 use fanwire_wire::command::{PayloadKind, kind_of_content_type};
 use fanwire_wire::error::{ErrorCode, HandshakeError, PayloadError, RequestError};
 use fanwire_wire::handshake::{is_upgrade, write_rejection};
@@ -15,6 +16,8 @@ use fanwire_wire::topic::Topic;
 use crate::demo;
 use crate::site::Site;
 
+pub(crate) use poll::{Poll, latest, polled};
+pub(crate) use position::Known;
 use response::{HTML, TEXT};
 pub(crate) use response::{Reply, Response};
 pub(crate) use upgrade::PendingUpgrade;
@@ -29,8 +32,10 @@ pub(crate) enum Call {
     Answer(Response),
     /// The same, in octets, and the connection ends with it.
     Reject(Vec<u8>),
-    /// The latest message of a topic.
-    Latest(Topic),
+    /// The latest message of a topic, unless the client has it.
+    Latest(Topic, Known),
+    /// What a topic has since a position.
+    Poll(Box<Poll>),
     /// The body is to be published.
     Post(Post),
     /// The connection is to speak WebSocket.
@@ -131,7 +136,7 @@ fn topic(request: &Request<'_>, name: &str, site: &Site) -> Call {
         return upgrade::raw(request, topic, site);
     }
     match request.method() {
-        Method::Get | Method::Head => Call::Latest(topic),
+        Method::Get | Method::Head => poll::read(request, topic),
         Method::Post => Call::Post(post(request, topic)),
         Method::Options => options(Methods::Topic),
         Method::Other => method_not_allowed(Methods::Topic),
@@ -148,7 +153,7 @@ fn post(request: &Request<'_>, topic: Topic) -> Post {
 }
 
 fn options(methods: Methods) -> Call {
-    Response::new(Status::NoContent, TEXT, "").with("Allow", methods.allow()).into()
+    Response::without_content(Status::NoContent).with("Allow", methods.allow()).into()
 }
 
 fn method_not_allowed(methods: Methods) -> Call {
@@ -171,6 +176,11 @@ fn readiness(site: &Site) -> Response {
 
 fn metrics(site: &Site) -> Response {
     Response::new(Status::Ok, crate::metrics::CONTENT_TYPE, site.metrics.render())
+}
+
+/// A query parameter that makes no sense.
+fn bad_query(message: &str) -> Response {
+    Response::error(Status::BadRequest, "bad_query", message)
 }
 
 /// Input that is wrong in a way that commands can be wrong too.
@@ -204,23 +214,10 @@ pub(crate) fn published(epoch: &str, offset: u64) -> Response {
     Response::new(Status::Ok, response::JSON, format!("{{\"epoch\":\"{epoch}\",\"offset\":{offset}}}\n"))
 }
 
-/// The answer to a request for the latest message.
-pub(crate) fn latest(epoch: &str, message: Option<&Message>) -> Response {
-    let Some(message) = message else {
-        return Response::error(Status::NotFound, "not_found", "the topic has no message");
-    };
-    Response::new(Status::Ok, message.content_type().to_owned(), message.payload.clone())
-        .with("Fanwire-Epoch", epoch)
-        .with("Fanwire-Offset", message.offset.to_string())
-        .with("Cache-Control", "no-store")
-}
-
 /// The answer to a raw subscriber whose position history no longer holds: it could not be told of the gap.
 pub(crate) fn no_longer_held(epoch: &str, offset: u64) -> Response {
     let message = "history no longer holds everything since that position; connect with the position of this answer, or without since";
-    Response::error(Status::Gone, "gone", message)
-        .with("Fanwire-Epoch", epoch)
-        .with("Fanwire-Offset", offset.to_string())
+    Response::error(Status::Gone, "gone", message).at(epoch, offset)
 }
 
 /// The answer to what the shard did not do.

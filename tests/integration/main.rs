@@ -7,6 +7,7 @@ mod demo;
 mod files;
 mod http;
 mod json;
+mod polling;
 mod raw;
 mod shutdown;
 mod support;

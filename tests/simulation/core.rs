@@ -239,7 +239,9 @@ impl Core {
                 Event::Refused { connection, .. } => {
                     self.shard.close(connection, CloseCode::TRY_AGAIN_LATER, "", Backlog::Drop);
                 }
-                Event::Published { .. } | Event::Latest { .. } => panic!("{event:?}: nobody asked over HTTP"),
+                Event::Published { .. } | Event::Latest { .. } | Event::Polled { .. } => {
+                    panic!("{event:?}: nobody asked over HTTP")
+                }
             }
         }
     }

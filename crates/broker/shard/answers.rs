@@ -33,6 +33,10 @@ impl Shard {
                 Ok(message) => Event::Latest { connection, message },
                 Err(code) => Event::Refused { connection, code },
             }),
+            Delivery::Polled { connection, outcome } => self.events.push_back(match outcome {
+                Ok(polled) => Event::Polled { connection, polled },
+                Err(code) => Event::Refused { connection, code },
+            }),
             Delivery::Stop => self.stopping.deliveries_ended |= 1 << from,
         }
     }

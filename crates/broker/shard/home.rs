@@ -31,6 +31,10 @@ impl Shard {
                 let latest = Ok(self.table.latest(&topic));
                 self.deliver_to(from, Delivery::Latest { connection, latest });
             }
+            Request::Poll { topic, connection, start } => {
+                let outcome = self.table.poll(&topic, &start, self.settings.chunk_bytes, self.now);
+                self.deliver_to(from, Delivery::Polled { connection, outcome });
+            }
             Request::Stop => self.requests_ended(from),
         }
     }

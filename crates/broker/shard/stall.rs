@@ -81,6 +81,9 @@ fn refuse(requests: Vec<Request>, refusals: &mut Vec<Delivery>) -> Vec<Request> 
             Request::Latest { connection, .. } => {
                 refusals.push(Delivery::Latest { connection, latest: Err(CODE) });
             }
+            Request::Poll { connection, .. } => {
+                refusals.push(Delivery::Polled { connection, outcome: Err(CODE) });
+            }
             other => kept.push(other),
         }
     }

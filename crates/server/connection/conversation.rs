@@ -12,7 +12,7 @@ use std::mem;
 use fanwire_wire::error::RequestError;
 use fanwire_wire::http::{BodyDecoder, BodyLength, Request, parse_request};
 
-use crate::http_api::{Call, PendingUpgrade, Reply};
+use crate::http_api::{Call, Known, PendingUpgrade, Poll, Reply};
 
 /// The requests of one connection.
 #[derive(Debug, Default)]
@@ -55,7 +55,9 @@ pub(crate) enum Awaited {
     /// The offset of a message that was published.
     Published,
     /// The latest message of a topic.
-    Latest,
+    Latest(Known),
+    /// What a topic has since a position.
+    Polled(Box<Poll>),
     /// The subscription that a raw connection begins with.
     Subscribed(Box<PendingUpgrade>),
 }
@@ -278,7 +280,7 @@ mod tests {
         let Step::Answer(exchange) = conversation.next_step(call_of, MAX_BODY).unwrap() else {
             panic!("the request is whole")
         };
-        conversation.await_answer(Awaited::Latest, exchange.reply);
+        conversation.await_answer(Awaited::Published, exchange.reply);
         assert!(matches!(conversation.next_step(call_of, MAX_BODY), Ok(Step::Wait)));
         assert!(conversation.take_awaited().is_some());
         conversation.finish();

@@ -1,13 +1,15 @@
 //! What the shard answers to raw and HTTP connections, by its events.
 
 use fanwire_broker::lanes::ConnectionId;
+use fanwire_broker::message::Message;
 use fanwire_broker::shard::{Backlog, Event};
+use fanwire_broker::topic_table::Polled;
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::error::ErrorCode;
 
 use super::EventLoop;
 use crate::connection::{Awaited, Connection};
-use crate::http_api::{self, PendingUpgrade, Reply, Response};
+use crate::http_api::{self, PendingUpgrade, Reply};
 use crate::metrics::DisconnectReason;
 
 impl EventLoop {
@@ -26,13 +28,10 @@ impl EventLoop {
                 self.answer_subscribed(connection, offset, recovered);
             }
             Event::Published { connection, offset } => {
-                let response = http_api::published(&self.site.epoch, offset);
-                self.answer(connection, &response);
+                self.answer_published(connection, offset);
             }
-            Event::Latest { connection, message } => {
-                let response = http_api::latest(&self.site.epoch, message.as_deref());
-                self.answer(connection, &response);
-            }
+            Event::Latest { connection, message } => self.answer_latest(connection, message.as_deref()),
+            Event::Polled { connection, polled } => self.answer_polled(connection, &polled),
             Event::Refused { connection, code } => self.refuse(connection, code),
             Event::SlowConsumer { connection, reason } => {
                 let code = CloseCode::TRY_AGAIN_LATER;
@@ -41,10 +40,19 @@ impl EventLoop {
         }
     }
 
-    fn answer(&mut self, id: ConnectionId, response: &Response) {
-        if let Some((_, reply)) = self.take_awaited(id) {
-            self.respond(id, response, reply);
-        }
+    fn answer_published(&mut self, id: ConnectionId, offset: u64) {
+        let Some((Awaited::Published, reply)) = self.take_awaited(id) else { return };
+        self.respond(id, &http_api::published(&self.site.epoch, offset), reply);
+    }
+
+    fn answer_latest(&mut self, id: ConnectionId, message: Option<&Message>) {
+        let Some((Awaited::Latest(known), reply)) = self.take_awaited(id) else { return };
+        self.respond(id, &http_api::latest(&self.site.epoch, message, &known), reply);
+    }
+
+    fn answer_polled(&mut self, id: ConnectionId, polled: &Polled) {
+        let Some((Awaited::Polled(poll), reply)) = self.take_awaited(id) else { return };
+        self.respond(id, &http_api::polled(&self.site.epoch, &poll, polled), reply);
     }
 
     fn take_awaited(&mut self, id: ConnectionId) -> Option<(Awaited, Reply)> {

@@ -14,7 +14,7 @@ use fanwire_wire::notification::Notification;
 
 use super::EventLoop;
 use crate::connection::{Awaited, Connection, Endpoint, Exchange, Phase, Step, WebSocket};
-use crate::http_api::{self, Call, PendingUpgrade, Post, Reply, Response};
+use crate::http_api::{self, Call, PendingUpgrade, Poll, Post, Reply, Response};
 use crate::metrics::DisconnectReason;
 
 impl EventLoop {
@@ -43,10 +43,11 @@ impl EventLoop {
         let Exchange { call, body, reply } = exchange;
         match call {
             Call::Answer(response) => self.respond(id, &response, reply),
-            Call::Latest(topic) => {
-                self.await_answer(id, Awaited::Latest, reply);
+            Call::Latest(topic, known) => {
+                self.await_answer(id, Awaited::Latest(known), reply);
                 self.shard.latest(id, topic);
             }
+            Call::Poll(poll) => self.poll(id, poll, reply),
             Call::Post(post) => self.publish(id, post, body, reply),
             Call::Upgrade(upgrade) => self.upgrade(id, upgrade, reply),
             Call::Reject(octets) => {
@@ -77,6 +78,12 @@ impl EventLoop {
         if let Some(conversation) = self.connections.get_mut(id).and_then(Connection::conversation) {
             conversation.await_answer(awaited, reply);
         }
+    }
+
+    fn poll(&mut self, id: ConnectionId, poll: Box<Poll>, reply: Reply) {
+        let (topic, start) = (poll.topic.clone(), poll.start.clone());
+        self.await_answer(id, Awaited::Polled(poll), reply);
+        self.shard.poll(id, topic, start);
     }
 
     fn publish(&mut self, id: ConnectionId, post: Post, body: Vec<u8>, reply: Reply) {

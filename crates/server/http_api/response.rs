@@ -58,6 +58,12 @@ impl Response {
         Self { status, content_type: content_type.into(), headers: Vec::new(), body: body.into() }
     }
 
+    /// A response that has no content by its status.
+    pub(crate) fn without_content(status: Status) -> Self {
+        debug_assert!(!status.has_content());
+        Self::new(status, "", Bytes::new())
+    }
+
     /// An error, as JSON: `code` for programs, `message` for people.
     pub(crate) fn error(status: Status, code: &str, message: &str) -> Self {
         let mut body = br#"{"error":{"code":"#.to_vec();
@@ -74,6 +80,11 @@ impl Response {
         self
     }
 
+    /// The same with a position in the topic.
+    pub(crate) fn at(self, epoch: &str, offset: u64) -> Self {
+        self.with("Fanwire-Epoch", epoch).with("Fanwire-Offset", offset.to_string())
+    }
+
     /// Whether it says that the request was wrong or cannot be carried out.
     pub(crate) fn is_error(&self) -> bool {
         self.status.code() >= 400
@@ -86,7 +97,7 @@ impl Response {
         for (name, value) in &self.headers {
             head = head.header(name, value);
         }
-        if self.status != Status::NoContent {
+        if self.status.has_content() {
             head = head.header("Content-Type", self.content_type.as_bytes()).content_length(self.body.len());
         }
         head.keep_alive(reply.keep_alive).end();

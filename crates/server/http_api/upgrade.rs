@@ -1,14 +1,13 @@
 //! Requests that open a WebSocket: who will take its messages, and where its subscription starts.
 
 use fanwire_broker::lanes::Start;
-use fanwire_wire::command::{Since, parse_since};
 use fanwire_wire::deflate::DeflateParams;
-use fanwire_wire::error::{CommandError, ErrorCode};
 use fanwire_wire::handshake::Upgrade;
 use fanwire_wire::http::{Request, Status, query_parameter};
 use fanwire_wire::topic::Topic;
 
-use super::{Call, Response, bad_input, bad_request};
+use super::position::start_in_query;
+use super::{Call, Response, bad_query, bad_request};
 use crate::connection::Endpoint;
 use crate::site::Site;
 
@@ -106,34 +105,10 @@ pub(super) fn hello(request: &Request<'_>, site: &Site) -> Call {
 
 /// Whether a raw publisher gets its own messages, and where the subscription starts.
 fn raw_options(query: &str) -> Result<(bool, Start), Response> {
-    let parameter = |name| query_parameter(query, name).map_err(|error| bad_request(&error));
-    let echo = match parameter("echo")?.as_deref() {
+    let echo = match query_parameter(query, "echo").map_err(|error| bad_request(&error))?.as_deref() {
         None | Some("true") => true,
         Some("false") => false,
         Some(_) => return Err(bad_query("echo must be true or false")),
     };
-    let start = match (parameter("since")?, parameter("last")?) {
-        (None, None) => Start::Now,
-        (Some(since), None) => start_since(parse_since(&since).map_err(|error| bad_since(&error))?),
-        (None, Some(last)) => {
-            Start::Last(last.parse().map_err(|_| bad_query("last must be a number of messages"))?)
-        }
-        (Some(_), Some(_)) => return Err(bad_query("since and last both say where to start; use one")),
-    };
-    Ok((echo, start))
-}
-
-fn start_since(since: Since) -> Start {
-    match since {
-        Since::Earliest => Start::Earliest,
-        Since::Position(position) => Start::After(position),
-    }
-}
-
-fn bad_query(message: &str) -> Response {
-    Response::error(Status::BadRequest, "bad_query", message)
-}
-
-fn bad_since(error: &CommandError) -> Response {
-    bad_input(ErrorCode::BadSince, &error.to_string())
+    Ok((echo, start_in_query(query)?.unwrap_or(Start::Now)))
 }

@@ -15,6 +15,8 @@ pub enum Status {
     Ok = 200,
     /// 204: there is no message.
     NoContent = 204,
+    /// 304: the client has what there is.
+    NotModified = 304,
     /// 400: the request cannot be understood.
     BadRequest = 400,
     /// 401: say who you are.
@@ -57,6 +59,11 @@ impl Status {
         self as u16
     }
 
+    /// Whether a response with it has content, be it empty (RFC 9110 §15).
+    pub const fn has_content(self) -> bool {
+        !matches!(self, Self::Continue | Self::SwitchingProtocols | Self::NoContent | Self::NotModified)
+    }
+
     /// The reason phrase.
     pub const fn reason(self) -> &'static str {
         match self {
@@ -64,6 +71,7 @@ impl Status {
             Self::SwitchingProtocols => "Switching Protocols",
             Self::Ok => "OK",
             Self::NoContent => "No Content",
+            Self::NotModified => "Not Modified",
             Self::BadRequest => "Bad Request",
             Self::Unauthorized => "Unauthorized",
             Self::Forbidden => "Forbidden",

@@ -1,0 +1,79 @@
+//! Reading a topic over HTTP: its latest message, or a poll for what follows a position.
+
+use fanwire_broker::lanes::Start;
+use fanwire_broker::message::Message;
+use fanwire_broker::topic_table::Polled;
+use fanwire_wire::http::{Request, Status};
+use fanwire_wire::notification::Notification;
+use fanwire_wire::topic::Topic;
+
+use super::position::{Known, entity_tag, start_in_query};
+use super::response::JSON;
+use super::{Call, Response};
+
+/// A poll that was not answered yet.
+#[derive(Debug)]
+pub(crate) struct Poll {
+    pub(crate) topic: Topic,
+    pub(crate) start: Start,
+    known: Known,
+}
+
+/// Asks for what the query says, or for the latest message. A client that has a position already goes on from there,
+/// whatever its query says: so one URL serves for all polls.
+pub(super) fn read(request: &Request<'_>, topic: Topic) -> Call {
+    let known = Known::of(request);
+    match start_in_query(request.query().unwrap_or_default()) {
+        Err(response) => response.into(),
+        Ok(None) => Call::Latest(topic, known),
+        Ok(Some(start)) => {
+            let start = known.position().map_or(start, Start::After);
+            Call::Poll(Box::new(Poll { topic, start, known }))
+        }
+    }
+}
+
+/// The answer to a request for the latest message.
+pub(crate) fn latest(epoch: &str, message: Option<&Message>, known: &Known) -> Response {
+    let Some(message) = message else {
+        return Response::error(Status::NotFound, "not_found", "the topic has no message");
+    };
+    let tag = entity_tag(epoch, message.offset);
+    let response = if known.has(&tag) {
+        Response::without_content(Status::NotModified)
+    } else {
+        Response::new(Status::Ok, message.content_type().to_owned(), message.payload.clone())
+    };
+    // A cache may keep it, and asks each time whether it still is the latest.
+    response.at(epoch, message.offset).with("ETag", tag).with("Cache-Control", "no-cache")
+}
+
+/// The answer to a poll.
+pub(crate) fn polled(epoch: &str, poll: &Poll, polled: &Polled) -> Response {
+    let tag = entity_tag(epoch, polled.offset);
+    let response = if poll.known.has(&tag) {
+        Response::without_content(Status::NotModified)
+    } else if polled.gap.is_none() && polled.messages.is_empty() {
+        Response::without_content(Status::NoContent)
+    } else {
+        Response::new(Status::Ok, JSON, array(&poll.topic, polled))
+    };
+    let response = response.at(epoch, polled.offset).with("ETag", tag).with("Cache-Control", "no-store");
+    match polled.recovered {
+        Some(recovered) => response.with("Fanwire-Recovered", recovered.to_string()),
+        None => response,
+    }
+}
+
+/// What was found as the notifications of the JSON interface, one on a line.
+fn array(topic: &Topic, polled: &Polled) -> Vec<u8> {
+    let gap = polled.gap.map(|(from, to)| Notification::Gap { topic, from, to, count: to - from + 1 });
+    let messages = polled.messages.iter().map(|message| Notification::Message(message.fields()));
+    let mut out = b"[".to_vec();
+    for (index, notification) in gap.into_iter().chain(messages).enumerate() {
+        out.extend_from_slice(if index == 0 { b"" } else { b",\n" });
+        notification.write_json(&mut out);
+    }
+    out.extend_from_slice(b"]\n");
+    out
+}
