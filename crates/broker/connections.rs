@@ -5,6 +5,7 @@
 //! everything, or that reads from history, is *behind*: it has a write queue.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use fanwire_wire::notification::Notification;
 use smallvec::SmallVec;
@@ -40,6 +41,8 @@ pub(crate) struct Connections {
     /// Vectors for pieces that are not in use, so that no idle connection holds one.
     spare_pieces: Vec<Vec<Piece>>,
     backlog_bytes: usize,
+    /// How many of the connections are event streams.
+    event_streams: usize,
 }
 
 /// A range of the log of the connection's encoding.
@@ -87,7 +90,7 @@ pub(crate) enum State {
     Open,
     /// It does not read fast enough: it is given nothing more until it is closed.
     Doomed,
-    /// Its close frame is queued; nothing may follow it.
+    /// Its close frame, or the end of its stream, is queued; nothing may follow it.
     Closing,
 }
 
@@ -125,7 +128,8 @@ pub enum Flushed {
 }
 
 impl Connections {
-    pub(crate) fn new() -> Self {
+    /// Nobody, in a run of this epoch.
+    pub(crate) fn new(epoch: Arc<str>) -> Self {
         Self {
             slots: Vec::new(),
             spans: Vec::new(),
@@ -133,10 +137,11 @@ impl Connections {
             touched: Vec::new(),
             flushing: Vec::new(),
             ready: VecDeque::new(),
-            palette: Palette::default(),
+            palette: Palette::new(epoch),
             written: Written::default(),
             spare_pieces: Vec::new(),
             backlog_bytes: 0,
+            event_streams: 0,
         }
     }
 
@@ -155,12 +160,14 @@ impl Connections {
     /// Forgets the connection; its subscriptions must have ended.
     pub(crate) fn disconnect(&mut self, slot: u32) {
         self.drop_backlog(slot);
+        self.event_streams -= usize::from(self.interface(slot) == Some(Interface::Sse));
         self.slots[slot as usize] = Connection::default();
         self.spans[slot as usize] = Span::default();
     }
 
     pub(crate) fn upgrade(&mut self, slot: u32, encoding: Encoding) {
         self.slots[slot as usize].encoding = Some(self.palette.id_of(encoding));
+        self.event_streams += usize::from(encoding.interface == Interface::Sse);
     }
 
     /// Whether the connection is there and may be written to.
@@ -205,6 +212,11 @@ impl Connections {
 
     pub(crate) fn backlog_bytes(&self) -> usize {
         self.backlog_bytes
+    }
+
+    /// How many of the connections are event streams.
+    pub(crate) fn event_streams(&self) -> usize {
+        self.event_streams
     }
 
     /// The replies that wait to be written to the connection, in bytes.
@@ -279,7 +291,7 @@ impl Connections {
         if self.state(slot) != State::Open {
             return;
         }
-        if let Some(encoding) = self.encoding(slot).filter(|encoding| encoding.interface == Interface::Json) {
+        if let Some(encoding) = self.encoding(slot).filter(|encoding| encoding.interface != Interface::Raw) {
             let kind = match notification {
                 Notification::Subscribed { .. } | Notification::Unsubscribed { .. } => ReplyKind::Boundary,
                 _ => ReplyKind::Plain,

@@ -1,20 +1,25 @@
-//! A message as the octets of a frame, in each way that a subscriber can want it.
+//! A message as the octets of a frame or event, in each way that a subscriber can want it.
+
+use std::sync::Arc;
 
 use fanwire_wire::command::PayloadKind;
 use fanwire_wire::deflate::Deflater;
+use fanwire_wire::event_stream::write_event;
 use fanwire_wire::frame::{OpCode, write_frame};
 use fanwire_wire::limits::MIN_DEFLATE_PAYLOAD_BYTES;
 use fanwire_wire::notification::Notification;
 
 use crate::message::Message;
 
-/// How a WebSocket connection speaks with the broker.
+/// How a subscriber's connection speaks with the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Interface {
     /// One topic: each message is a frame.
     Raw,
     /// Commands and notifications in JSON.
     Json,
+    /// An event stream of one topic: each notification is an event. Nothing comes from the client.
+    Sse,
 }
 
 /// What decides the octets of a message on a connection: connections with the same encoding get the same octets.
@@ -26,10 +31,11 @@ pub struct Encoding {
     pub deflate_window_bits: Option<u8>,
 }
 
-/// Turns messages and notifications into frames. Holds what that needs between calls: a compressor for each window
-/// in use, and scratch.
-#[derive(Default)]
+/// Turns messages and notifications into frames and events. Holds what that needs between calls: a compressor for each
+/// window in use, and scratch.
 pub(crate) struct Encoder {
+    /// The positions of events are in this epoch.
+    epoch: Arc<str>,
     /// Without context takeover: what one compresses, every connection with the window can read.
     deflaters: Vec<(u8, Deflater)>,
     text: Vec<u8>,
@@ -46,10 +52,16 @@ impl std::fmt::Debug for Encoder {
 const SCRATCH_KEPT_BYTES: usize = 256 * 1024;
 
 impl Encoder {
-    /// Appends the message's frame to `out`.
+    pub(crate) fn new(epoch: Arc<str>) -> Self {
+        Self { epoch, deflaters: Vec::new(), text: Vec::new(), compressed: Vec::new() }
+    }
+
+    /// Appends the message's frame or event to `out`.
     pub(crate) fn message(&mut self, encoding: Encoding, message: &Message, out: &mut Vec<u8>) {
         match encoding.interface {
-            Interface::Json => self.notification(encoding, &Notification::Message(message.fields()), out),
+            Interface::Json | Interface::Sse => {
+                self.notification(encoding, &Notification::Message(message.fields()), out);
+            }
             Interface::Raw => {
                 let opcode = match message.kind {
                     PayloadKind::Text | PayloadKind::Json => OpCode::Text,
@@ -60,7 +72,7 @@ impl Encoder {
         }
     }
 
-    /// Appends the notification's frame to `out`.
+    /// Appends the notification's frame or event to `out`.
     pub(crate) fn notification(
         &mut self,
         encoding: Encoding,
@@ -70,7 +82,13 @@ impl Encoder {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
         notification.write_json(&mut text);
-        self.frame(encoding, OpCode::Text, &text, out);
+        match encoding.interface {
+            Interface::Sse => {
+                let position = notification.reaches().map(|offset| (&*self.epoch, offset));
+                write_event(out, position, &text);
+            }
+            Interface::Json | Interface::Raw => self.frame(encoding, OpCode::Text, &text, out),
+        }
         text.shrink_to(SCRATCH_KEPT_BYTES);
         self.text = text;
     }

@@ -22,7 +22,7 @@ pub(crate) const FULL_BYTES: usize = 1024 * 1024;
 pub(crate) type EncodingId = u8;
 
 /// The logs of one core.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Palette {
     logs: Vec<Log>,
     replies: Vec<u8>,
@@ -44,13 +44,19 @@ pub(crate) struct Frame {
 }
 
 impl Palette {
+    /// Without logs, in a run of this epoch.
+    pub(crate) fn new(epoch: Arc<str>) -> Self {
+        Self { logs: Vec::new(), replies: Vec::new(), encoder: Encoder::new(epoch) }
+    }
+
     /// The number of `encoding`, which gets one when it is new.
     pub(crate) fn id_of(&mut self, encoding: Encoding) -> EncodingId {
         let id = self.logs.iter().position(|log| log.encoding == encoding).unwrap_or_else(|| {
             self.logs.push(Log { encoding, bytes: Vec::new(), frames: Vec::new() });
             self.logs.len() - 1
         });
-        EncodingId::try_from(id).expect("two interfaces with eight compressions each are sixteen encodings")
+        EncodingId::try_from(id)
+            .expect("two interfaces with eight compressions each, and one without, are seventeen encodings")
     }
 
     pub(crate) fn encoding(&self, id: EncodingId) -> Encoding {

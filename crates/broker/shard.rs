@@ -13,12 +13,13 @@ use std::sync::Arc;
 use ahash::RandomState;
 use fanwire_wire::close::{CloseCode, write_close};
 use fanwire_wire::error::ErrorCode;
+use fanwire_wire::event_stream::write_comment;
 use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 use self::fan_out::Run;
 use crate::connections::Connections;
-use crate::encoder::Encoding;
+use crate::encoder::{Encoding, Interface};
 use crate::lanes::{ConnectionId, Delivery, Outbox, Request};
 use crate::message::Message;
 use crate::settings::Settings;
@@ -100,8 +101,9 @@ pub struct Identity {
 /// Something that the server has to see to.
 #[derive(Debug)]
 pub enum Event {
-    /// A raw connection's subscription begins. With `recovered == Some(false)` it has not begun: what was asked for
-    /// is no longer held, and a raw subscriber cannot be told of a gap.
+    /// The subscription of a raw connection or event stream begins. With `recovered == Some(false)` a raw one has not
+    /// begun: what was asked for is no longer held, and a raw subscriber cannot be told of a gap. An event stream is told
+    /// by what follows the server's answer to this.
     Subscribed {
         /// The connection.
         connection: ConnectionId,
@@ -169,6 +171,8 @@ pub struct Counters {
     pub topics: u64,
     /// Subscriptions of connections here.
     pub subscriptions: u64,
+    /// Connections here that are event streams.
+    pub event_streams: u64,
 }
 
 /// How far the ordered shutdown has come.
@@ -195,7 +199,7 @@ impl Shard {
             settings,
             sweep_at_ms: 0,
             subscriptions: Subscriptions::default(),
-            connections: Connections::new(),
+            connections: Connections::new(identity.epoch.clone()),
             run: None,
             runs: 0,
             requests: std::iter::repeat_with(Outbox::default).take(cores).collect(),
@@ -259,6 +263,7 @@ impl Shard {
             backlog_bytes: self.connections.backlog_bytes() as u64,
             topics: self.table.len() as u64,
             subscriptions: self.subscriptions.len() as u64,
+            event_streams: self.connections.event_streams() as u64,
         }
     }
 }
@@ -270,7 +275,7 @@ impl Shard {
         self.connections.connect(id);
     }
 
-    /// The connection speaks WebSocket from here on.
+    /// The connection speaks WebSocket, or is an event stream, from here on.
     pub fn upgrade(&mut self, id: ConnectionId, encoding: Encoding) {
         if self.connections.is_open(id) {
             self.connections.upgrade(id.slot, encoding);
@@ -286,7 +291,8 @@ impl Shard {
         }
     }
 
-    /// Ends the connection's subscriptions and queues a close frame, behind which nothing follows.
+    /// Ends the connection's subscriptions and queues a close frame, behind which nothing follows. An event stream has
+    /// no such frame: it ends with a comment, for people.
     pub fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str, backlog: Backlog) {
         if !self.connections.may_close(id) {
             return;
@@ -296,7 +302,11 @@ impl Shard {
         if backlog == Backlog::Drop {
             self.connections.drop_backlog(id.slot);
         }
-        self.connections.reply(id.slot, ReplyKind::Close, |_, out| write_close(out, code, reason));
+        let interface = self.connections.interface(id.slot);
+        self.connections.reply(id.slot, ReplyKind::Close, |_, out| match interface {
+            Some(Interface::Sse) => write_comment(out, reason),
+            Some(Interface::Raw | Interface::Json) | None => write_close(out, code, reason),
+        });
         self.connections.seal(id.slot);
     }
 

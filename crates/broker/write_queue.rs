@@ -35,7 +35,7 @@ pub(crate) enum ReplyKind {
     Plain,
     /// A subscription begins or ends here: what is in front of it must stay there.
     Boundary,
-    /// A close frame: it comes even where what is in front of it does not fit.
+    /// A close frame, or the end of an event stream: it comes even where what is in front of it does not fit.
     Close,
 }
 
@@ -307,6 +307,10 @@ mod tests {
 
     const JSON: Encoding = Encoding { interface: Interface::Json, deflate_window_bits: None };
 
+    fn encoder() -> Encoder {
+        Encoder::new("epoch".into())
+    }
+
     fn topic(name: &str) -> Topic {
         Topic::parse(name).expect("tests use good topics")
     }
@@ -326,7 +330,7 @@ mod tests {
 
     /// Everything that a socket gets that has room for `room[n % len]` bytes at the `n`th write.
     fn drain(queue: &mut WriteQueue, room: &[usize], max_bytes: usize) -> Vec<u8> {
-        let (mut encoder, mut written, mut sent) = (Encoder::default(), Written::default(), Vec::new());
+        let (mut encoder, mut written, mut sent) = (encoder(), Written::default(), Vec::new());
         for room in room.iter().cycle() {
             if queue.is_empty() {
                 break;
@@ -413,7 +417,7 @@ mod tests {
     #[test]
     fn a_frame_that_was_begun_is_finished_whatever_is_let_go() {
         let mut queue = filled([1, 2]);
-        let (mut encoder, mut written) = (Encoder::default(), Written::default());
+        let (mut encoder, mut written) = (encoder(), Written::default());
         queue.write(&mut encoder, Some(JSON), usize::MAX, &mut written);
         let first_frame = written.ends[0];
         let all = written.bytes.clone();

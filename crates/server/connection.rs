@@ -39,6 +39,8 @@ pub(crate) enum Phase {
     Http(Box<Conversation>),
     /// WebSocket.
     WebSocket(WebSocket),
+    /// An event stream: what the client still sends is thrown away.
+    EventStream(Liveness),
     /// Nothing more: our last bytes are queued or sent, and what the peer still sends is thrown away.
     Closing(Closing),
     /// Its socket is of no more use; the slot is free at the end of the turn.
@@ -62,6 +64,13 @@ pub(crate) enum Place {
 pub(crate) struct WebSocket {
     pub(crate) reader: MessageReader,
     pub(crate) endpoint: Endpoint,
+    pub(crate) liveness: Liveness,
+}
+
+/// What is known of the life of a peer that may have nothing to say.
+#[derive(Debug, Default)]
+pub(crate) struct Liveness {
+    /// Pings or heartbeats since the last sign of life.
     pub(crate) unanswered_pings: u32,
     /// Acknowledged bytes above this many are a sign of life.
     pub(crate) acknowledged_bytes: u64,
@@ -110,12 +119,12 @@ impl Connection {
     }
 
     /// When its patience ends: with a request that does not become whole, with an idle HTTP client, with a
-    /// silent WebSocket peer, or with one that does not close.
+    /// silent subscriber, or with one that does not close.
     pub(crate) fn deadline_ms(&self, timeouts: &Timeouts) -> u64 {
         let patience_ms = match &self.phase {
             Phase::Http(conversation) if conversation.is_in_request() => timeouts.handshake_ms,
             Phase::Http(_) => timeouts.idle_http_ms,
-            Phase::WebSocket(_) => timeouts.ping_ms,
+            Phase::WebSocket(_) | Phase::EventStream(_) => timeouts.ping_ms,
             Phase::Closing(_) | Phase::Gone => timeouts.close_ms,
         };
         let deadline_ms = self.since_ms.saturating_add(patience_ms);
@@ -142,10 +151,11 @@ impl Connection {
                 }
             }
             Phase::WebSocket(web_socket) => {
-                web_socket.unanswered_pings = 0;
+                web_socket.liveness.unanswered_pings = 0;
                 self.since_ms = now_ms;
             }
-            Phase::Closing(_) | Phase::Gone => {}
+            // That its client talks does not say that it reads.
+            Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => {}
         }
     }
 
@@ -162,6 +172,15 @@ impl Connection {
         match &mut self.phase {
             Phase::WebSocket(web_socket) => Some(web_socket),
             _ => None,
+        }
+    }
+
+    /// What is known of its peer's life, if it is one that may be silent.
+    pub(crate) fn liveness(&mut self) -> Option<&mut Liveness> {
+        match &mut self.phase {
+            Phase::WebSocket(web_socket) => Some(&mut web_socket.liveness),
+            Phase::EventStream(liveness) => Some(liveness),
+            Phase::Http(_) | Phase::Closing(_) | Phase::Gone => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 mod poll;
 mod position;
 mod response;
+mod stream;
 mod upgrade;
 
 use fanwire_wire::command::{PayloadKind, kind_of_content_type};
@@ -20,6 +21,7 @@ pub(crate) use poll::{Poll, latest, polled};
 pub(crate) use position::Known;
 use response::{HTML, TEXT};
 pub(crate) use response::{Reply, Response};
+pub(crate) use stream::{PendingStream, stream_head};
 pub(crate) use upgrade::PendingUpgrade;
 
 /// Has a client send the body that it holds back (RFC 9110 §15.2.1).
@@ -36,6 +38,8 @@ pub(crate) enum Call {
     Latest(Topic, Known),
     /// What a topic has since a position.
     Poll(Box<Poll>),
+    /// A topic as an event stream.
+    Stream(Box<PendingStream>),
     /// The body is to be published.
     Post(Post),
     /// The connection is to speak WebSocket.
@@ -136,6 +140,7 @@ fn topic(request: &Request<'_>, name: &str, site: &Site) -> Call {
         return upgrade::raw(request, topic, site);
     }
     match request.method() {
+        Method::Get | Method::Head if stream::is_wanted(request) => stream::open(request, topic),
         Method::Get | Method::Head => poll::read(request, topic),
         Method::Post => Call::Post(post(request, topic)),
         Method::Options => options(Methods::Topic),

@@ -66,6 +66,7 @@ pub struct CoreMetrics {
     backlog_bytes: Figure,
     topics: Figure,
     subscriptions: Figure,
+    event_streams: Figure,
 }
 
 impl CoreMetrics {
@@ -117,6 +118,7 @@ impl CoreMetrics {
         self.backlog_bytes.set(counters.backlog_bytes);
         self.topics.set(counters.topics);
         self.subscriptions.set(counters.subscriptions);
+        self.event_streams.set(counters.event_streams);
     }
 }
 
@@ -246,8 +248,14 @@ static COUNTERS: [Family; 7] = [
     },
 ];
 
-static GAUGES: [Family; 4] = [
+static GAUGES: [Family; 5] = [
     Family { name: "connections", unit: None, help: "Open connections", figure: |core| &core.connections },
+    Family {
+        name: "event_streams",
+        unit: None,
+        help: "Open connections that are event streams",
+        figure: |core| &core.event_streams,
+    },
     Family {
         name: "backlog",
         unit: Some(Unit::Bytes),
@@ -405,6 +413,7 @@ mod tests {
             backlog_bytes: 11,
             topics: 12,
             subscriptions: 13,
+            event_streams: 14,
         });
         let expected = [
             ("fanwire_handshakes_total{core=\"1\"}", 1),
@@ -420,6 +429,7 @@ mod tests {
             ("fanwire_backlog_bytes{core=\"1\"}", 11),
             ("fanwire_topics{core=\"1\"}", 12),
             ("fanwire_subscriptions{core=\"1\"}", 13),
+            ("fanwire_event_streams{core=\"1\"}", 14),
         ];
         let samples = samples(&metrics.render());
         for (sample, value) in expected {

@@ -10,6 +10,7 @@
 //! | one frame (RFC 6455 §5) and its mask | [`frame`], [`mask`] |
 //! | one message: fragments joined, inflated, checked | [`message`], [`deflate`], [`utf8`] |
 //! | the closing handshake's codes (RFC 6455 §7.4) | [`close`] |
+//! | Server-Sent Events | [`event_stream`] |
 //! | what a message says to the broker, and what the broker says | [`topic`], [`command`], [`notification`] |
 //! | what can be wrong, and who is to blame | [`error`] |
 //! | every bound | [`limits`] |
@@ -19,6 +20,7 @@ pub mod close;
 pub mod command;
 pub mod deflate;
 pub mod error;
+pub mod event_stream;
 pub mod frame;
 pub mod handshake;
 pub mod http;

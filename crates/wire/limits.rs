@@ -48,8 +48,8 @@ pub const MAX_EPOCH_BYTES: usize = 64;
 /// The default bound on one message, in octets.
 pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
-/// The most that an operator may allow for one message, in octets: palette offsets are 32 bits, and JSON
-/// may take six octets for one.
+/// The most that an operator may allow for one message, in octets: palette offsets are 32 bits, JSON may take six
+/// octets for one, and an event stream seven, for a line break.
 pub const MAX_MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// A chunk-size line of a chunked body, extensions included (RFC 9112 §7.1).
@@ -82,6 +82,6 @@ pub const fn max_compressed_bytes(max_message: usize) -> usize {
 const _: () = assert!(MAX_CLOSE_REASON_BYTES == 123);
 const _: () = assert!(MAX_TOPIC_BYTES <= u8::MAX as usize);
 const _: () = assert!(DEFAULT_MAX_MESSAGE_BYTES <= MAX_MAX_MESSAGE_BYTES);
-const _: () = assert!(MAX_MAX_MESSAGE_BYTES * 6 + MAX_HEAD_BYTES < u32::MAX as usize);
+const _: () = assert!(MAX_MAX_MESSAGE_BYTES * 7 + MAX_HEAD_BYTES < u32::MAX as usize);
 const _: () = assert!(MAX_CHUNK_LINE_BYTES < MAX_BODY_FRAMING_BYTES);
 const _: () = assert!(MIN_WINDOW_BITS < MAX_WINDOW_BITS);

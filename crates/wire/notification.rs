@@ -110,6 +110,21 @@ pub struct MessageFields<'a> {
 }
 
 impl Notification<'_> {
+    /// The offset that a subscriber has come to with it, in the topic that it is about.
+    pub const fn reaches(&self) -> Option<u64> {
+        match self {
+            Self::Subscribed { offset, .. } => *offset,
+            Self::Message(message) => Some(message.offset),
+            Self::Gap { to, .. } => Some(*to),
+            Self::Welcome { .. }
+            | Self::Unsubscribed { .. }
+            | Self::Published { .. }
+            | Self::Pong { .. }
+            | Self::Hello { .. }
+            | Self::Error { .. } => None,
+        }
+    }
+
     /// Appends the notification to `out`, as one JSON object without a line break of its own.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match *self {

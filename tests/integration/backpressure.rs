@@ -71,7 +71,7 @@ fn a_client_that_does_not_read_its_replies_is_not_read_and_then_gets_them_all() 
 }
 
 /// Publishes so much that a subscriber that does not read falls behind whatever the kernel takes.
-fn flood(broker: &TestBroker, topic: &str) -> u64 {
+pub(crate) fn flood(broker: &TestBroker, topic: &str) -> u64 {
     let mut publisher = broker.web_socket(&format!("/topics/{topic}?echo=false"));
     let text = "x".repeat(100_000);
     for _ in 0..400 {

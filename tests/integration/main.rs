@@ -4,6 +4,7 @@ mod backpressure;
 mod bad_input;
 mod config;
 mod demo;
+mod event_stream;
 mod files;
 mod http;
 mod json;

@@ -87,15 +87,7 @@ fn a_poll_makes_no_topic() {
     for n in 0..20 {
         assert_eq!(client.get(&format!("/topics/no.n{n}?since=earliest")).status, 204);
     }
-    let topics: u64 = figure(&mut client, "fanwire_topics");
-    assert_eq!(topics, 0);
-}
-
-/// What the cores have of a figure, together.
-pub(crate) fn figure(client: &mut HttpClient, name: &str) -> u64 {
-    let page = client.get("/metrics");
-    let samples = page.text().lines().filter(|line| line.starts_with(&format!("{name}{{")));
-    samples.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+    assert_eq!(broker.figure("fanwire_topics{"), 0);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fanwire::broker::Broker;
 use fanwire::config::Config;
@@ -73,6 +73,21 @@ impl TestBroker {
         }
         let (socket, response) = tungstenite::client(request, stream).expect("the WebSocket opens");
         Client { socket, response }
+    }
+
+    /// What the cores have of the figures that begin like this, together.
+    pub(crate) fn figure(&self, name: &str) -> u64 {
+        let page = self.http().get("/metrics");
+        let samples = page.text().lines().filter(|line| line.starts_with(name));
+        samples.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+    }
+
+    /// Waits until the cores have this of the figures that begin like this.
+    pub(crate) fn wait_for_figure(&self, name: &str, value: u64) {
+        let began = Instant::now();
+        while self.figure(name) != value {
+            assert!(began.elapsed() < PATIENCE, "{name} stays at {}, not {value}", self.figure(name));
+        }
     }
 
     /// Publishes text over HTTP; gives the offset.

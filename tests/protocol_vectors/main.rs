@@ -2,6 +2,7 @@
 //! of error codes and limits are complete.
 
 mod commands;
+mod events;
 mod frames;
 mod handshakes;
 mod notifications;

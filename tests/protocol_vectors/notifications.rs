@@ -16,7 +16,7 @@ use crate::page::lines;
 /// A notification's fields, as the page has them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     r#type: &'a str,
     #[serde(borrow)]
     id: Option<&'a RawValue>,
@@ -80,8 +80,8 @@ fn payload(fields: &Fields<'_>) -> Option<(PayloadKind, Vec<u8>)> {
     })
 }
 
-/// The notification with these fields, written by the wire crate. None if one is missing.
-fn rewrite(fields: &Fields<'_>) -> Option<String> {
+/// What `read` makes of the notification with these fields. None if one is missing.
+pub(crate) fn notified<R>(fields: &Fields<'_>, read: impl FnOnce(&Notification<'_>) -> R) -> Option<R> {
     let id = fields.id.map(|id| CommandId::parse(id.get()).expect("an id"));
     let id = id.as_ref();
     let topic = fields.topic;
@@ -125,7 +125,7 @@ fn rewrite(fields: &Fields<'_>) -> Option<String> {
         _ => return None,
     };
     assert_eq!(type_of(&notification), fields.r#type);
-    Some(json_of(&notification))
+    Some(read(&notification))
 }
 
 pub(crate) fn json_of(notification: &Notification<'_>) -> String {
@@ -140,7 +140,8 @@ fn every_notification_is_written_byte_for_byte_as_the_page_has_it() {
     for text in lines("json notification") {
         let fields: Fields<'_> = serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         types.insert(fields.r#type);
-        let written = rewrite(&fields).unwrap_or_else(|| panic!("a field is missing or unknown: {text}"));
+        let written =
+            notified(&fields, json_of).unwrap_or_else(|| panic!("a field is missing or unknown: {text}"));
         assert_eq!(written, text);
         if let (Some(from), Some(to)) = (fields.from, fields.to) {
             assert_eq!(fields.count, Some(to - from + 1), "{text}");

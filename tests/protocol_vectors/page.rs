@@ -4,12 +4,13 @@
 const PROTOCOL: &str = include_str!("../../docs/PROTOCOL.md");
 
 /// What the info strings of blocks that are vectors say.
-const VECTORS: [&str; 8] = [
+const VECTORS: [&str; 9] = [
     "json command",
     "json notification",
     "json refused",
     "http request",
     "http response",
+    "text event",
     "text frame",
     "text accept",
     "text matches",

@@ -54,16 +54,17 @@ impl Shard {
                 self.forget_subscription(subscription);
                 self.refuse(connection, id.as_ref(), "subscribe", &topic, code);
             }
-            Ok(placement) if self.connections.interface(connection.slot) == Some(Interface::Raw) => {
-                self.raw_subscribed(home, &topic, subscription, placement);
-            }
-            Ok(placement) => {
-                if rewinds {
-                    self.forget_what_is_queued(connection.slot, &topic);
+            Ok(placement) => match self.connections.interface(connection.slot) {
+                Some(Interface::Raw) => self.raw_subscribed(home, &topic, subscription, placement),
+                Some(Interface::Sse) => self.stream_subscribed(home, &topic, subscription, placement),
+                Some(Interface::Json) | None => {
+                    if rewinds {
+                        self.forget_what_is_queued(connection.slot, &topic);
+                    }
+                    self.tell_placement(connection.slot, id.as_ref(), &topic, placement);
+                    self.go_live(home, &topic, subscription, placement);
                 }
-                self.tell_placement(connection.slot, id.as_ref(), &topic, placement);
-                self.go_live(home, &topic, subscription, placement);
-            }
+            },
         }
     }
 
@@ -112,6 +113,25 @@ impl Shard {
         } else {
             self.go_live(home, topic, subscription, placement);
         }
+    }
+
+    /// An event stream begins with its head, which is the server's answer to this. What is no longer held is left to
+    /// the first piece of history to tell, which comes behind that.
+    fn stream_subscribed(
+        &mut self,
+        home: usize,
+        topic: &Topic,
+        subscription: SubscriptionId,
+        placement: Placement,
+    ) {
+        let connection = self.connections.id(self.subscriptions.subscription(subscription).slot);
+        let Placement { offset, recovered, gap, catch_up } = placement;
+        self.events.push_back(Event::Subscribed { connection, offset, recovered });
+        let catch_up = match (gap, catch_up) {
+            (Some((from, to)), held) => Some((from, held.map_or(to, |(_, last)| last))),
+            (None, held) => held,
+        };
+        self.go_live(home, topic, subscription, Placement { catch_up, ..placement });
     }
 
     fn go_live(&mut self, home: usize, topic: &Topic, subscription: SubscriptionId, placement: Placement) {
@@ -257,7 +277,7 @@ impl Shard {
     /// queue, where a rewind finds the gap with the messages in front of it.
     fn tell_gap(&mut self, slot: u32, topic: &Topic, (from, to): (u64, u64)) {
         match self.connections.interface(slot) {
-            Some(Interface::Json) => self.queue_gap(slot, topic, (from, to)),
+            Some(Interface::Json | Interface::Sse) => self.queue_gap(slot, topic, (from, to)),
             Some(Interface::Raw) => self.too_slow(slot, topic),
             None => {}
         }

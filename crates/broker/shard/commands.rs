@@ -48,7 +48,7 @@ impl Shard {
         }
     }
 
-    /// A raw connection subscribes; an event answers.
+    /// A raw connection or event stream subscribes; an event answers.
     pub fn subscribe(&mut self, id: ConnectionId, topic: Topic, start: Start) {
         if !self.connections.is_open(id) {
             return;

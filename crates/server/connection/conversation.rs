@@ -12,7 +12,7 @@ use std::mem;
 use fanwire_wire::error::RequestError;
 use fanwire_wire::http::{BodyDecoder, BodyLength, Request, parse_request};
 
-use crate::http_api::{Call, Known, PendingUpgrade, Poll, Reply};
+use crate::http_api::{Call, Known, PendingStream, PendingUpgrade, Poll, Reply};
 
 /// The requests of one connection.
 #[derive(Debug, Default)]
@@ -60,6 +60,8 @@ pub(crate) enum Awaited {
     Polled(Box<Poll>),
     /// The subscription that a raw connection begins with.
     Subscribed(Box<PendingUpgrade>),
+    /// The subscription that an event stream begins with.
+    Streamed(Box<PendingStream>),
 }
 
 /// A whole request.

@@ -1,4 +1,4 @@
-//! What the shard answers to raw and HTTP connections, by its events.
+//! What the shard answers to raw and HTTP connections and event streams, by its events.
 
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_broker::message::Message;
@@ -6,9 +6,11 @@ use fanwire_broker::shard::{Backlog, Event};
 use fanwire_broker::topic_table::Polled;
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::error::ErrorCode;
+use fanwire_wire::notification::Notification;
+use fanwire_wire::topic::Topic;
 
 use super::EventLoop;
-use crate::connection::{Awaited, Connection};
+use crate::connection::{Awaited, Connection, Liveness, Phase};
 use crate::http_api::{self, PendingUpgrade, Reply};
 use crate::metrics::DisconnectReason;
 
@@ -60,11 +62,16 @@ impl EventLoop {
     }
 
     fn answer_subscribed(&mut self, id: ConnectionId, offset: u64, recovered: Option<bool>) {
-        let Some((Awaited::Subscribed(upgrade), reply)) = self.take_awaited(id) else { return };
-        if recovered == Some(false) {
-            return self.respond(id, &http_api::no_longer_held(&self.site.epoch, offset), reply);
+        match self.take_awaited(id) {
+            Some((Awaited::Subscribed(_), reply)) if recovered == Some(false) => {
+                self.respond(id, &http_api::no_longer_held(&self.site.epoch, offset), reply);
+            }
+            Some((Awaited::Subscribed(upgrade), _)) => self.begin_raw(id, *upgrade, offset),
+            Some((Awaited::Streamed(stream), reply)) => {
+                self.begin_stream(id, &stream.topic, reply, offset, recovered);
+            }
+            _ => {}
         }
-        self.begin_raw(id, *upgrade, offset);
     }
 
     fn begin_raw(&mut self, id: ConnectionId, upgrade: PendingUpgrade, offset: u64) {
@@ -74,6 +81,27 @@ impl EventLoop {
             upgrade,
             &[("Fanwire-Epoch", &epoch), ("Fanwire-Offset", &offset.to_string())],
         );
+    }
+
+    /// Sends what an event stream begins with. Its first event is the receipt.
+    fn begin_stream(
+        &mut self,
+        id: ConnectionId,
+        topic: &Topic,
+        reply: Reply,
+        offset: u64,
+        recovered: Option<bool>,
+    ) {
+        let epoch = self.site.epoch.clone();
+        self.shard.reply(id, &http_api::stream_head(&epoch, offset).to_octets(reply));
+        let offset = Some(offset);
+        let subscribed = Notification::Subscribed { id: None, topic, epoch: &epoch, offset, recovered };
+        self.shard.notify(id, &subscribed);
+        let now_ms = self.now.monotonic_ms;
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.phase = Phase::EventStream(Liveness::default());
+        connection.since_ms = now_ms;
+        self.arm_deadline(id);
     }
 
     /// Tells a connection that what it asked for was not done: by a status, or by closing, since a raw publisher can be told

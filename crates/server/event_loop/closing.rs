@@ -19,7 +19,7 @@ use crate::connection::{Closing, Phase};
 use crate::metrics::DisconnectReason;
 
 impl EventLoop {
-    /// Closes a WebSocket connection with a close frame.
+    /// Closes a WebSocket connection with a close frame, or ends an event stream.
     pub(super) fn close(
         &mut self,
         id: ConnectionId,
@@ -63,6 +63,8 @@ impl EventLoop {
         match &connection.phase {
             Phase::Http(_) => self.begin_closing(id, DisconnectReason::ClientClosed),
             Phase::WebSocket(_) => return self.drop_connection(id, DisconnectReason::Reset),
+            // It has no other way to say goodbye.
+            Phase::EventStream(_) => return self.drop_connection(id, DisconnectReason::ClientClosed),
             Phase::Closing(_) | Phase::Gone => {}
         }
         self.note_peer_end(id);

@@ -3,6 +3,7 @@
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_broker::shard::Backlog;
 use fanwire_wire::close::CloseCode;
+use fanwire_wire::event_stream::HEARTBEAT;
 
 use super::EventLoop;
 use crate::connection::{Connection, Phase, Place};
@@ -50,6 +51,7 @@ impl EventLoop {
         match &connection.phase {
             Phase::Http(_) => self.expire_http(id),
             Phase::WebSocket(_) => self.expire_web_socket(id),
+            Phase::EventStream(_) => self.look_for_life(id),
             Phase::Closing(closing) => {
                 let reason = closing.reason;
                 self.drop_connection(id, reason);
@@ -83,6 +85,11 @@ impl EventLoop {
                 DisconnectReason::ServerClosed,
             );
         }
+        self.look_for_life(id);
+    }
+
+    /// Asks a subscriber that seems silent whether it lives.
+    fn look_for_life(&mut self, id: ConnectionId) {
         if !self.has_acknowledged(id) {
             self.ping_or_give_up(id);
         }
@@ -95,12 +102,12 @@ impl EventLoop {
         let now_ms = self.now.monotonic_ms;
         let Some(connection) = self.connections.get_mut(id) else { return false };
         let Ok(progress) = listener::acknowledged(&connection.stream) else { return false };
-        let Some(web_socket) = connection.web_socket() else { return false };
-        if progress.bytes <= web_socket.acknowledged_bytes {
+        let Some(liveness) = connection.liveness() else { return false };
+        if progress.bytes <= liveness.acknowledged_bytes {
             return false;
         }
-        web_socket.acknowledged_bytes = progress.bytes;
-        web_socket.unanswered_pings = 0;
+        liveness.acknowledged_bytes = progress.bytes;
+        liveness.unanswered_pings = 0;
         connection.since_ms = now_ms.saturating_sub(progress.ms_ago).max(connection.since_ms);
         true
     }
@@ -108,13 +115,18 @@ impl EventLoop {
     fn ping_or_give_up(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.since_ms = self.now.monotonic_ms;
-        let Some(web_socket) = connection.web_socket() else { return };
-        if web_socket.unanswered_pings >= self.site.timeouts.unanswered_pings {
+        // A WebSocket peer answers for itself: that its kernel acknowledges the ping says nothing. An event stream's has
+        // no answer but that.
+        let (ping, acknowledged_anyway) = match connection.phase {
+            Phase::EventStream(_) => (HEARTBEAT, 0),
+            _ => (&PING[..], PING.len() as u64),
+        };
+        let Some(liveness) = connection.liveness() else { return };
+        if liveness.unanswered_pings >= self.site.timeouts.unanswered_pings {
             return self.drop_connection(id, DisconnectReason::PingTimeout);
         }
-        web_socket.unanswered_pings += 1;
-        // That the peer's kernel acknowledges the ping does not say that the peer lives.
-        web_socket.acknowledged_bytes += PING.len() as u64;
-        self.shard.reply(id, &PING);
+        liveness.unanswered_pings += 1;
+        liveness.acknowledged_bytes += acknowledged_anyway;
+        self.shard.reply(id, ping);
     }
 }

@@ -160,7 +160,7 @@ impl EventLoop {
                 self.answer_requests(id);
             }
             Phase::WebSocket(_) => self.read_messages(id, input, inflater),
-            Phase::Closing(_) | Phase::Gone => {}
+            Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => {}
         }
     }
 
@@ -171,7 +171,7 @@ impl EventLoop {
         match &connection.phase {
             Phase::Http(conversation) => conversation.is_awaiting() || !self.shard.may_read_from(id),
             Phase::WebSocket(_) => !self.shard.may_read_from(id),
-            Phase::Closing(_) | Phase::Gone => false,
+            Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => false,
         }
     }
 

@@ -13,8 +13,8 @@ use fanwire_wire::message::MessageReader;
 use fanwire_wire::notification::Notification;
 
 use super::EventLoop;
-use crate::connection::{Awaited, Connection, Endpoint, Exchange, Phase, Step, WebSocket};
-use crate::http_api::{self, Call, PendingUpgrade, Poll, Post, Reply, Response};
+use crate::connection::{Awaited, Connection, Endpoint, Exchange, Liveness, Phase, Step, WebSocket};
+use crate::http_api::{self, Call, PendingStream, PendingUpgrade, Poll, Post, Reply, Response};
 use crate::metrics::DisconnectReason;
 
 impl EventLoop {
@@ -48,6 +48,7 @@ impl EventLoop {
                 self.shard.latest(id, topic);
             }
             Call::Poll(poll) => self.poll(id, poll, reply),
+            Call::Stream(stream) => self.stream(id, stream, reply),
             Call::Post(post) => self.publish(id, post, body, reply),
             Call::Upgrade(upgrade) => self.upgrade(id, upgrade, reply),
             Call::Reject(octets) => {
@@ -117,6 +118,14 @@ impl EventLoop {
         }
     }
 
+    /// Begins an event stream when its subscription has begun.
+    fn stream(&mut self, id: ConnectionId, stream: Box<PendingStream>, reply: Reply) {
+        self.shard.upgrade(id, Encoding { interface: Interface::Sse, deflate_window_bits: None });
+        let (topic, start) = (stream.topic.clone(), stream.start.clone());
+        self.await_answer(id, Awaited::Streamed(stream), reply.last());
+        self.shard.subscribe(id, topic, start);
+    }
+
     fn welcome(&mut self, id: ConnectionId) {
         let notification = Notification::Welcome {
             epoch: &self.site.epoch,
@@ -139,8 +148,7 @@ impl EventLoop {
         let web_socket = WebSocket {
             reader: MessageReader::new(Role::Server, upgrade.is_compressed()),
             endpoint: upgrade.endpoint,
-            unanswered_pings: 0,
-            acknowledged_bytes: 0,
+            liveness: Liveness::default(),
         };
         let last_phase = mem::replace(&mut connection.phase, Phase::WebSocket(web_socket));
         connection.since_ms = now_ms;

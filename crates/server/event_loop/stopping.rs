@@ -93,7 +93,7 @@ impl EventLoop {
         let Some(connection) = self.connections.get_mut(id) else { return };
         match connection.phase {
             Phase::Http(_) => self.begin_closing(id, DisconnectReason::Shutdown),
-            Phase::WebSocket(_) => {
+            Phase::WebSocket(_) | Phase::EventStream(_) => {
                 self.close(
                     id,
                     CloseCode::GOING_AWAY,

@@ -44,8 +44,9 @@ pub(crate) fn latest(epoch: &str, message: Option<&Message>, known: &Known) -> R
     } else {
         Response::new(Status::Ok, message.content_type().to_owned(), message.payload.clone())
     };
-    // A cache may keep it, and asks each time whether it still is the latest.
-    response.at(epoch, message.offset).with("ETag", tag).with("Cache-Control", "no-cache")
+    // A cache may keep it, asks each time whether it still is the latest, and does not take it for an event stream.
+    let response = response.at(epoch, message.offset).with("ETag", tag);
+    response.with("Cache-Control", "no-cache").with("Vary", "Accept")
 }
 
 /// The answer to a poll.

@@ -39,9 +39,19 @@ impl Reply {
 #[derive(Debug)]
 pub(crate) struct Response {
     status: Status,
-    content_type: Cow<'static, str>,
     headers: Vec<(&'static str, String)>,
-    body: Bytes,
+    content: Content,
+}
+
+/// What follows the head.
+#[derive(Debug)]
+enum Content {
+    /// Nothing, by the status.
+    None,
+    /// This body, of this type.
+    Whole(Cow<'static, str>, Bytes),
+    /// Something of this type that ends with the connection.
+    Endless(&'static str),
 }
 
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
@@ -55,13 +65,21 @@ impl Response {
         content_type: impl Into<Cow<'static, str>>,
         body: impl Into<Bytes>,
     ) -> Self {
-        Self { status, content_type: content_type.into(), headers: Vec::new(), body: body.into() }
+        Self::with_content(status, Content::Whole(content_type.into(), body.into()))
     }
 
     /// A response that has no content by its status.
     pub(crate) fn without_content(status: Status) -> Self {
-        debug_assert!(!status.has_content());
-        Self::new(status, "", Bytes::new())
+        Self::with_content(status, Content::None)
+    }
+
+    /// The head of a response that ends with the connection.
+    pub(crate) fn endless(status: Status, content_type: &'static str) -> Self {
+        Self::with_content(status, Content::Endless(content_type))
+    }
+
+    fn with_content(status: Status, content: Content) -> Self {
+        Self { status, headers: Vec::new(), content }
     }
 
     /// An error, as JSON: `code` for programs, `message` for people.
@@ -92,17 +110,22 @@ impl Response {
 
     /// The octets that answer a request.
     pub(crate) fn to_octets(&self, reply: Reply) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256 + self.body.len());
+        let body = if let Content::Whole(_, body) = &self.content { body.as_ref() } else { &[] };
+        let mut out = Vec::with_capacity(256 + body.len());
         let mut head = ResponseHead::begin(&mut out, self.status);
         for (name, value) in &self.headers {
             head = head.header(name, value);
         }
-        if self.status.has_content() {
-            head = head.header("Content-Type", self.content_type.as_bytes()).content_length(self.body.len());
-        }
+        head = match &self.content {
+            Content::None => head,
+            Content::Whole(content_type, body) => {
+                head.header("Content-Type", content_type.as_bytes()).content_length(body.len())
+            }
+            Content::Endless(content_type) => head.header("Content-Type", content_type),
+        };
         head.keep_alive(reply.keep_alive).end();
         if !reply.head_only {
-            out.extend_from_slice(&self.body);
+            out.extend_from_slice(body);
         }
         out
     }

@@ -34,8 +34,71 @@ impl<'a> Headers<'a> {
             .filter(|element| !element.is_empty())
     }
 
+    /// Whether `Accept` names this media type, and ranks no other above it (RFC 9110 §12.5.1).
+    pub fn prefers(&self, media_type: &str) -> bool {
+        let (mut its, mut best) = (0, 0);
+        for range in self.elements("Accept") {
+            let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let quality = quality(parameters);
+            best = best.max(quality);
+            if name.trim_ascii().eq_ignore_ascii_case(media_type) {
+                its = its.max(quality);
+            }
+        }
+        its > 0 && its == best
+    }
+
     /// Whether the list of this name has `token`, in any case.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.elements(name).any(|element| element.eq_ignore_ascii_case(token))
+    }
+}
+
+/// The weight among the parameters of a media range, in thousandths: of `q=0.5`, 500 (RFC 9110 §12.4.2). One that cannot
+/// be read counts as none, which is 1.
+fn quality(parameters: &str) -> u16 {
+    const WHOLE: u16 = 1000;
+    let mut pairs = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
+    let weight = pairs.find(|(name, _)| name.trim_ascii().eq_ignore_ascii_case("q"));
+    weight.and_then(|(_, value)| thousandths(value.trim_ascii())).unwrap_or(WHOLE)
+}
+
+/// A number from 0 to 1 with up to three decimals.
+fn thousandths(number: &str) -> Option<u16> {
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    format!("{whole}{decimals:0<3}").parse().ok().filter(|thousandths| *thousandths <= 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefers(accept: &[&'static str]) -> bool {
+        let field = |value: &&'static str| Header { name: "accept", value: value.as_bytes() };
+        let fields: Vec<_> = accept.iter().map(field).collect();
+        Headers::new(&fields).prefers("text/event-stream")
+    }
+
+    #[test]
+    fn a_media_type_is_preferred_where_it_is_named_and_nothing_ranks_higher() {
+        for accept in [
+            &["text/event-stream"][..],
+            &["Text/Event-Stream; charset=utf-8"],
+            &["text/event-stream, */*;q=0.1"],
+            &["application/json;q=0.9", "text/event-stream; q=0.9"],
+            &["text/event-stream;q=much"],
+        ] {
+            assert!(prefers(accept), "{accept:?}");
+        }
+        for accept in [
+            &[][..],
+            &["*/*"],
+            &["text/*"],
+            &["text/event-stream;q=0"],
+            &["text/event-stream;q=0.5, application/json"],
+            &["text/event-stream-of-another-kind"],
+        ] {
+            assert!(!prefers(accept), "{accept:?}");
+        }
     }
 }

@@ -59,11 +59,6 @@ impl Status {
         self as u16
     }
 
-    /// Whether a response with it has content, be it empty (RFC 9110 §15).
-    pub const fn has_content(self) -> bool {
-        !matches!(self, Self::Continue | Self::SwitchingProtocols | Self::NoContent | Self::NotModified)
-    }
-
     /// The reason phrase.
     pub const fn reason(self) -> &'static str {
         match self {
