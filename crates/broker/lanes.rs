@@ -30,7 +30,22 @@ pub struct Ticket {
     pub(crate) serial: u32,
 }
 
-/// Where a subscription starts.
+/// Names one poll, so that the answer to an earlier one of its connection is not taken for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PollTicket {
+    pub(crate) connection: ConnectionId,
+    pub(crate) serial: u32,
+}
+
+/// A poll that waits for the next message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiter {
+    pub(crate) ticket: PollTicket,
+    /// What its answer says of the position that it asked for.
+    pub(crate) recovered: Option<bool>,
+}
+
+/// Where a subscription or poll starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
     /// With the next message.
@@ -97,10 +112,19 @@ pub enum Request {
     Poll {
         /// The topic.
         topic: Topic,
-        /// Who asks.
-        connection: ConnectionId,
+        /// Names the poll in its answer.
+        ticket: PollTicket,
         /// Where it is to begin.
         start: Start,
+        /// Whether it waits for the next message where there is nothing.
+        waits: bool,
+    },
+    /// The poll is to be answered now, if it still waits.
+    EndPoll {
+        /// The topic.
+        topic: Topic,
+        /// The poll.
+        ticket: PollTicket,
     },
     /// The asking core will send no more requests.
     Stop,
@@ -170,12 +194,19 @@ pub enum Delivery {
         /// The message, where there is one.
         latest: Result<Option<Arc<Message>>, ErrorCode>,
     },
-    /// Answers [`Request::Poll`].
+    /// Answers [`Request::Poll`], at once or for [`Request::EndPoll`].
     Polled {
-        /// Who asked.
-        connection: ConnectionId,
+        /// The poll.
+        ticket: PollTicket,
         /// What the topic had, or why that is not told.
         outcome: Result<Polled, ErrorCode>,
+    },
+    /// Answers polls of the core that waited for this message.
+    Awaited {
+        /// The message.
+        message: Arc<Message>,
+        /// The polls.
+        waiters: Vec<Waiter>,
     },
     /// The home will send no more deliveries.
     Stop,
@@ -204,6 +235,7 @@ impl Bytes for Delivery {
             | Self::Polled { outcome: Ok(Polled { messages, .. }), .. } => {
                 messages.iter().map(|message| message.bytes()).sum()
             }
+            Self::Awaited { message, waiters } => message.bytes() + size_of_val(waiters.as_slice()),
             _ => 0,
         };
         messages + size_of::<Self>()

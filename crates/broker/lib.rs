@@ -14,7 +14,7 @@
 //! |---|---|
 //! | one core's state, and the contract | [`shard`] |
 //! | what crosses between cores | [`lanes`] |
-//! | the topics of a home | [`topic_table`], [`history`], [`patterns`] |
+//! | the topics of a home | [`topic_table`], [`history`], [`patterns`], `waiters` |
 //! | who on a core listens | `subscriptions`, `catch_up` |
 //! | one message, and its octets | [`message`], [`encoder`], `palette` |
 //! | what a connection has to write | `connections`, `write_queue`, [`overflow`] |
@@ -34,6 +34,7 @@ pub mod settings;
 pub mod shard;
 mod subscriptions;
 pub mod topic_table;
+mod waiters;
 mod write_queue;
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ mod commands;
 mod fan_out;
 mod flush;
 mod home;
+mod polling;
 mod stall;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ahash::RandomState;
+use ahash::{HashMap, RandomState};
 use fanwire_wire::close::{CloseCode, write_close};
 use fanwire_wire::error::ErrorCode;
 use fanwire_wire::event_stream::write_comment;
@@ -18,9 +19,10 @@ use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 use self::fan_out::Run;
+use self::polling::Poll;
 use crate::connections::Connections;
 use crate::encoder::{Encoding, Interface};
-use crate::lanes::{ConnectionId, Delivery, Outbox, Request};
+use crate::lanes::{ConnectionId, Delivery, Outbox, Request, Waiter};
 use crate::message::Message;
 use crate::settings::Settings;
 use crate::subscriptions::Subscriptions;
@@ -44,7 +46,8 @@ const MAX_UNREAD_REPLY_BYTES: usize = 256 * 1024;
 ///   send by [`handle_request`](Self::handle_request) and [`handle_delivery`](Self::handle_delivery), in the order in
 ///   which it was sent. A slot may be used again, with another generation, in the turn after its `disconnect`.
 /// - **Events**: after each of these calls [`poll_event`](Self::poll_event) is called until it returns `None`, before
-///   the next of them. What answers an event comes before anything that the connection is sent later.
+///   the next of them. What answers an event comes before anything that the connection is sent later. Where one message
+///   answers more polls than there is room for, the rest come after a flush.
 /// - **Out to cores**: [`poll_requests`](Self::poll_requests) and [`poll_deliveries`](Self::poll_deliveries) give one
 ///   batch for each other core. A batch that the mailbox has no room for is given back at once.
 /// - **Out to sockets**: [`poll_flush`](Self::poll_flush) names a connection, [`output`](Self::output) is what to write,
@@ -75,6 +78,10 @@ pub struct Shard {
     requests: Vec<Outbox<Request>>,
     deliveries: Vec<Outbox<Delivery>>,
     events: VecDeque<Event>,
+    /// The polls of connections that were not answered yet, by slot.
+    polls: HashMap<u32, Poll>,
+    /// Those that have an answer, which is to become an event.
+    answered: VecDeque<(Waiter, Arc<Message>)>,
     stopping: Stopping,
     deliveries_made: u64,
     messages_published: u64,
@@ -173,6 +180,8 @@ pub struct Counters {
     pub subscriptions: u64,
     /// Connections here that are event streams.
     pub event_streams: u64,
+    /// Polls of connections here that wait for their answer.
+    pub polls: u64,
 }
 
 /// How far the ordered shutdown has come.
@@ -205,6 +214,8 @@ impl Shard {
             requests: std::iter::repeat_with(Outbox::default).take(cores).collect(),
             deliveries: std::iter::repeat_with(Outbox::default).take(cores).collect(),
             events: VecDeque::new(),
+            polls: HashMap::default(),
+            answered: VecDeque::new(),
             stopping: Stopping::default(),
             deliveries_made: 0,
             messages_published: 0,
@@ -252,7 +263,7 @@ impl Shard {
 
     /// What the server has to see to. Empty it after every call, and after a flush.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| self.next_answered())
     }
 
     /// What was counted since the start, and what is held now.
@@ -264,6 +275,7 @@ impl Shard {
             topics: self.table.len() as u64,
             subscriptions: self.subscriptions.len() as u64,
             event_streams: self.connections.event_streams() as u64,
+            polls: self.polls.len() as u64,
         }
     }
 }
@@ -287,6 +299,7 @@ impl Shard {
         if self.connections.is_connected(id) {
             self.fan_out();
             self.end_subscriptions(id.slot);
+            self.forget_poll(id.slot);
             self.connections.disconnect(id.slot);
         }
     }
@@ -427,9 +440,10 @@ impl Shard {
         }
     }
 
-    /// Whether everything that was published has come to this core's write queues: the connections can be closed.
+    /// Whether everything that was published has come to this core's write queues, and to the polls that waited for it:
+    /// the connections can be closed.
     pub fn is_stopped(&self) -> bool {
-        self.stopping.deliveries_ended == self.every_core()
+        self.stopping.deliveries_ended == self.every_core() && self.answered.is_empty()
     }
 
     fn requests_ended(&mut self, from: usize) {

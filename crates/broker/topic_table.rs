@@ -12,11 +12,12 @@ use fanwire_wire::topic::{Pattern, Topic};
 use slab::Slab;
 
 use crate::history::History;
-use crate::lanes::Start;
+use crate::lanes::{PollTicket, Start, Waiter};
 use crate::message::{Draft, Message, Origin};
 use crate::patterns::PatternIndex;
 use crate::settings::{Settings, TopicSettings};
 use crate::shard::Now;
+use crate::waiters::Waiters;
 
 /// How often rows are looked at for messages that are too old, in milliseconds.
 pub(crate) const SWEEP_EVERY_MS: u64 = 1_000;
@@ -57,6 +58,18 @@ struct Row {
     history: Option<History>,
     keeps_last: bool,
     last: Option<Arc<Message>>,
+    /// The polls that wait for the next message.
+    waiters: Waiters,
+}
+
+/// A message that has its offset, and whom it is for.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) message: Arc<Message>,
+    /// The cores that have subscribers, as bits.
+    pub(crate) cores: u64,
+    /// The polls that waited for it.
+    pub(crate) waiters: Waiters,
 }
 
 /// Where a subscription begins.
@@ -98,6 +111,13 @@ pub struct Polled {
     pub offset: u64,
 }
 
+impl Polled {
+    /// Whether there is anything to tell the client, so that it does not wait.
+    pub(crate) fn is_news(&self) -> bool {
+        self.recovered == Some(false) || self.gap.is_some() || !self.messages.is_empty()
+    }
+}
+
 impl TopicTable {
     pub(crate) fn new(epoch: Arc<str>, settings: Arc<Settings>, cores: usize) -> Self {
         Self {
@@ -118,14 +138,8 @@ impl TopicTable {
         self.rows.len()
     }
 
-    /// Gives the message its offset and keeps it as the topic's settings say. Returns it with the cores that it
-    /// goes to, as bits.
-    pub(crate) fn publish(
-        &mut self,
-        draft: Draft,
-        origin: Origin,
-        now: Now,
-    ) -> Result<(Arc<Message>, u64), ErrorCode> {
+    /// Gives the message its offset and keeps it as the topic's settings say.
+    pub(crate) fn publish(&mut self, draft: Draft, origin: Origin, now: Now) -> Result<Published, ErrorCode> {
         let key = self.row_or_insert(&draft.topic)?;
         let cores = self.cores(key);
         let row = &mut self.rows[key];
@@ -146,8 +160,9 @@ impl TopicTable {
         if row.keeps_last {
             row.last = Some(message.clone());
         }
+        let waiters = std::mem::take(&mut row.waiters);
         self.forget_if_idle(key);
-        Ok((message, cores))
+        Ok(Published { message, cores, waiters })
     }
 
     /// The cores that a message of the row goes to, as bits.
@@ -235,6 +250,23 @@ impl TopicTable {
         self.rows[key].poll(start, &self.epoch, max_bytes)
     }
 
+    /// Has a poll of `core` wait for the topic's next message. Until then the topic is not forgotten.
+    pub(crate) fn wait(&mut self, topic: &Topic, core: usize, waiter: Waiter) -> Result<(), ErrorCode> {
+        let key = self.row_or_insert(topic)?;
+        self.rows[key].waiters.insert(core, waiter);
+        Ok(())
+    }
+
+    /// Lets a poll go that has waited in vain; its answer, if it still waited.
+    pub(crate) fn end_wait(&mut self, topic: &Topic, core: usize, ticket: PollTicket) -> Option<Polled> {
+        let &key = self.index.get(topic)?;
+        let row = &mut self.rows[key];
+        let Waiter { recovered, .. } = row.waiters.remove(core, ticket)?;
+        let polled = Polled { recovered, gap: None, messages: Vec::new(), offset: row.offset };
+        self.forget_if_idle(key);
+        Some(polled)
+    }
+
     /// The topic's latest message, where it is kept.
     pub(crate) fn latest(&self, topic: &Topic) -> Option<Arc<Message>> {
         self.index.get(topic).and_then(|&key| self.rows[key].last.clone())
@@ -302,11 +334,15 @@ impl Row {
             history: settings.history.map(History::new),
             keeps_last: settings.last_value,
             last: None,
+            waiters: Waiters::default(),
         }
     }
 
     fn is_idle(&self) -> bool {
-        self.cores == 0 && self.last.is_none() && self.history.as_ref().is_none_or(History::is_empty)
+        self.cores == 0
+            && self.waiters.is_empty()
+            && self.last.is_none()
+            && self.history.as_ref().is_none_or(History::is_empty)
     }
 
     /// Lets go of what is too old by now: the sweep may not have come by yet.

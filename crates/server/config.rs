@@ -31,7 +31,8 @@ pub use units::BadValue;
 use crate::mailbox::MAX_CORES;
 use file::Source;
 use flags::{Action, CommandLine};
-use units::{Overflow, Period, Size};
+pub(crate) use units::Period;
+use units::{Overflow, Size};
 
 /// A configuration that holds: every value is in its range, and no two contradict each other.
 ///

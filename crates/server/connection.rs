@@ -118,7 +118,7 @@ impl Connection {
         Self { id, stream, phase, place: Place::Resting, readable: false, ending: false, since_ms: now_ms }
     }
 
-    /// When its patience ends: with a request that does not become whole, with an idle HTTP client, with a
+    /// When it is looked at again. Its patience ends then with a request that does not become whole, with an idle HTTP client, with a
     /// silent subscriber, or with one that does not close.
     pub(crate) fn deadline_ms(&self, timeouts: &Timeouts) -> u64 {
         let patience_ms = match &self.phase {
@@ -128,9 +128,15 @@ impl Connection {
             Phase::Closing(_) | Phase::Gone => timeouts.close_ms,
         };
         let deadline_ms = self.since_ms.saturating_add(patience_ms);
-        match self.leaves_at_ms() {
-            Some(leaves_at_ms) => deadline_ms.min(leaves_at_ms),
-            None => deadline_ms,
+        let appointment_ms = self.poll_ends_at_ms().or(self.leaves_at_ms());
+        appointment_ms.map_or(deadline_ms, |appointment_ms| deadline_ms.min(appointment_ms))
+    }
+
+    /// When a poll that waits has waited long enough.
+    fn poll_ends_at_ms(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Http(conversation) => conversation.poll_ends_at_ms(),
+            _ => None,
         }
     }
 

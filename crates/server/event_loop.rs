@@ -203,7 +203,12 @@ impl EventLoop {
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             connection.readable = true;
             connection.ending |= event.is_read_closed() || event.is_error();
+            let is_ending = connection.ending;
             self.list_unless_paused(id);
+            if is_ending {
+                self.end_poll(id);
+                self.handle_shard_events();
+            }
         }
         if event.is_writable() {
             self.shard.handle_writable(id);

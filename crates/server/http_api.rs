@@ -174,9 +174,14 @@ fn not_found() -> Response {
 
 fn readiness(site: &Site) -> Response {
     if site.control.is_stopping() {
-        return Response::error(Status::ServiceUnavailable, "unavailable", "the broker is stopping");
+        return stopping();
     }
     Response::new(Status::Ok, TEXT, "ready\n")
+}
+
+/// The answer to a request that the broker's end finds without one.
+pub(crate) fn stopping() -> Response {
+    Response::error(Status::ServiceUnavailable, ErrorCode::Unavailable.as_str(), "the broker is stopping")
 }
 
 fn metrics(site: &Site) -> Response {

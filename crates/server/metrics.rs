@@ -67,6 +67,7 @@ pub struct CoreMetrics {
     topics: Figure,
     subscriptions: Figure,
     event_streams: Figure,
+    polls: Figure,
 }
 
 impl CoreMetrics {
@@ -119,6 +120,7 @@ impl CoreMetrics {
         self.topics.set(counters.topics);
         self.subscriptions.set(counters.subscriptions);
         self.event_streams.set(counters.event_streams);
+        self.polls.set(counters.polls);
     }
 }
 
@@ -248,13 +250,19 @@ static COUNTERS: [Family; 7] = [
     },
 ];
 
-static GAUGES: [Family; 5] = [
+static GAUGES: [Family; 6] = [
     Family { name: "connections", unit: None, help: "Open connections", figure: |core| &core.connections },
     Family {
         name: "event_streams",
         unit: None,
         help: "Open connections that are event streams",
         figure: |core| &core.event_streams,
+    },
+    Family {
+        name: "polls",
+        unit: None,
+        help: "Polls that wait for their answer",
+        figure: |core| &core.polls,
     },
     Family {
         name: "backlog",
@@ -414,6 +422,7 @@ mod tests {
             topics: 12,
             subscriptions: 13,
             event_streams: 14,
+            polls: 15,
         });
         let expected = [
             ("fanwire_handshakes_total{core=\"1\"}", 1),
@@ -430,6 +439,7 @@ mod tests {
             ("fanwire_topics{core=\"1\"}", 12),
             ("fanwire_subscriptions{core=\"1\"}", 13),
             ("fanwire_event_streams{core=\"1\"}", 14),
+            ("fanwire_polls{core=\"1\"}", 15),
         ];
         let samples = samples(&metrics.render());
         for (sample, value) in expected {

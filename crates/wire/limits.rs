@@ -45,6 +45,9 @@ pub const MAX_OFFSET: u64 = 1 << 53;
 /// An epoch, in characters: 64 random bits as hexadecimal digits are 16; a client may send back anything.
 pub const MAX_EPOCH_BYTES: usize = 64;
 
+/// How long a poll may wait for a message, in milliseconds. Proxies give up on an answer after this long, or later.
+pub const MAX_POLL_WAIT_MS: u64 = 60_000;
+
 /// The default bound on one message, in octets.
 pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 

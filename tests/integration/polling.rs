@@ -1,5 +1,6 @@
 //! Polls: what a topic has since a position, by plain HTTP.
 
+use fanwire::config::Config;
 use serde_json::Value;
 
 use crate::raw::with_history;
@@ -243,9 +244,171 @@ fn a_poll_that_makes_no_sense_is_refused_with_what_to_do() {
         ("last=some", "bad_query", "last"),
         ("last=1&since=earliest", "bad_query", "use one"),
         ("since=%", "bad_request", "hexadecimal"),
+        ("wait=30", "bad_query", "500ms"),
+        ("since=earliest&wait=61s", "bad_query", "up to 1m"),
     ] {
         let answer = client.get(&format!("/topics/a.b?{query}"));
         assert_eq!((answer.status, answer.code().as_str()), (400, code), "{query}");
         assert!(answer.text().contains(says), "{query}: {}", answer.text());
     }
+}
+
+fn request(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+/// Clients that have sent this, when all of their polls wait.
+fn waiting(broker: &TestBroker, path: &str, count: u64) -> Vec<HttpClient> {
+    let clients: Vec<_> = (0..count)
+        .map(|_| {
+            let mut client = broker.http();
+            client.send(request(path));
+            client
+        })
+        .collect();
+    broker.wait_for_figure("fanwire_polls{", count);
+    clients
+}
+
+/// Keeps nothing, so that a topic that nobody waits at is forgotten.
+fn keep_nothing(config: &mut Config) {
+    with_history(config);
+    let settings = &mut config.settings.topics[0].settings;
+    (settings.history, settings.last_value) = (None, false);
+}
+
+#[test]
+fn a_poll_that_waits_is_answered_by_the_next_message() {
+    for configure in [with_history, keep_nothing] {
+        let broker = TestBroker::start_with(configure);
+        let mut clients = waiting(&broker, "/topics/a.b?wait=60s", 20);
+        let offset = broker.post("a.b", "news").to_string();
+        for client in &mut clients {
+            let answer = client.response();
+            assert_eq!((answer.status, told(&answer)), (200, messages(&["news"])));
+            assert_eq!(answer.headers["fanwire-offset"], offset);
+            assert!(!answer.headers.contains_key("fanwire-recovered"), "no position was asked for");
+        }
+        broker.wait_for_figure("fanwire_polls{", 0);
+    }
+}
+
+#[test]
+fn a_poll_does_not_wait_where_there_is_something_to_tell() {
+    let broker = keeping(1, 64 << 10);
+    let mut client = broker.http();
+    let answer = client.get("/topics/a.b?since=another:3&wait=60s");
+    assert_eq!((answer.status, &*answer.headers["fanwire-recovered"]), (204, "false"));
+    broker.post("a.b", "one");
+    assert_eq!(told(&client.get("/topics/a.b?last=1&wait=60s")), messages(&["one"]));
+    assert_eq!(client.get(&format!("/topics/a.b?since={}:1&wait=0s", broker.epoch())).status, 204);
+}
+
+#[test]
+fn a_poll_that_waits_in_vain_is_told_where_it_is() {
+    let broker = keeping(10, 64 << 10);
+    let mut client = broker.http();
+    broker.post("a.b", "one");
+    let answer = client.get("/topics/a.b?wait=200ms");
+    assert_eq!((answer.status, position(&answer)), (204, format!("{}:1", broker.epoch())));
+    let again = client.get(&format!("/topics/a.b?since={}&wait=200ms", position(&answer)));
+    assert_eq!((again.status, &*again.headers["fanwire-recovered"]), (204, "true"));
+    assert_eq!(conditional(&mut client, "/topics/a.b?wait=200ms", &answer.headers["etag"]).status, 304);
+    assert_eq!(broker.figure("fanwire_polls{"), 0);
+}
+
+#[test]
+fn one_url_and_the_tag_of_the_last_answer_bring_each_message_once() {
+    let broker = TestBroker::start_with(with_history);
+    let publisher = std::thread::spawn({
+        let mut client = broker.http();
+        move || {
+            for n in 0..300 {
+                let (text, length) = (n.to_string(), n.to_string().len());
+                let head = format!(
+                    "POST /topics/a.b HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
+                );
+                assert_eq!(client.request(head + &text).status, 200);
+            }
+        }
+    });
+    let mut clients: Vec<_> =
+        (0..3).map(|_| (broker.http(), format!("\"{}:0\"", broker.epoch()), Vec::new())).collect();
+    while clients.iter().any(|(.., heard)| heard.len() < 300) {
+        for (client, tag, heard) in clients.iter_mut().filter(|(.., heard)| heard.len() < 300) {
+            let answer = conditional(client, "/topics/a.b?wait=60s", tag);
+            answer.headers["etag"].clone_into(tag);
+            heard.extend(told(&answer));
+        }
+    }
+    let texts: Vec<_> = (0..300).map(|n: u32| n.to_string()).collect();
+    let expected = messages(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(clients.into_iter().all(|(.., heard)| heard == expected));
+    publisher.join().unwrap();
+}
+
+#[test]
+fn clients_that_leave_while_they_wait_leave_nothing_behind() {
+    let broker = TestBroker::start_with(keep_nothing);
+    let clients = waiting(&broker, "/topics/a.b?wait=60s", 20);
+    assert_eq!(broker.figure("fanwire_topics{"), 1);
+    drop(clients);
+    broker.wait_for_figure("fanwire_polls{", 0);
+    broker.wait_for_figure("fanwire_topics{", 0);
+}
+
+#[test]
+fn a_client_that_ends_its_side_is_not_waited_with() {
+    let broker = TestBroker::start();
+    let mut clients = waiting(&broker, "/topics/a.b?wait=60s", 1);
+    clients[0].half_close();
+    assert_eq!(clients[0].response().status, 204);
+    assert!(clients[0].rest().is_empty());
+
+    let mut client = broker.http();
+    client.send(request("/topics/a.b?wait=60s").repeat(3));
+    client.half_close();
+    (0..3).for_each(|_| assert_eq!(client.response().status, 204));
+    assert!(client.rest().is_empty());
+}
+
+#[test]
+fn requests_behind_a_poll_that_waits_are_answered_behind_it() {
+    let broker = TestBroker::start();
+    let mut client = broker.http();
+    client.send(request("/healthz") + &request("/topics/a.b?wait=60s") + &request("/healthz").repeat(100));
+    assert_eq!(client.response().text(), "ok\n");
+    broker.wait_for_figure("fanwire_polls{", 1);
+    broker.post("a.b", "news");
+    assert_eq!(told(&client.response()), messages(&["news"]));
+    (0..100).for_each(|_| assert_eq!(client.response().text(), "ok\n"));
+}
+
+#[test]
+fn a_poll_may_wait_longer_than_a_request_may_take() {
+    let broker = TestBroker::start_with(|config| {
+        (config.timeouts.handshake_ms, config.timeouts.idle_http_ms) = (100, 100);
+    });
+    assert_eq!(broker.http().get("/topics/a.b?wait=1s").status, 204);
+}
+
+#[test]
+fn polls_that_wait_are_answered_when_the_broker_stops() {
+    let broker = TestBroker::start();
+    let mut answered = waiting(&broker, "/topics/a.b?wait=60s", 5);
+    broker.post("a.b", "news");
+    broker.wait_for_figure("fanwire_polls{", 0);
+    let mut waiting = waiting(&broker, "/topics/a.b?wait=60s", 5);
+    broker.begin_stop();
+    for client in &mut answered {
+        assert_eq!(told(&client.response()), messages(&["news"]));
+    }
+    for client in &mut waiting {
+        let answer = client.response();
+        assert_eq!((answer.status, answer.code().as_str()), (503, "unavailable"));
+        assert_eq!(answer.headers["connection"], "close");
+        assert!(client.rest().is_empty());
+    }
+    drop((answered, waiting));
+    broker.join();
 }

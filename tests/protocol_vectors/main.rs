@@ -35,6 +35,7 @@ fn the_table_of_limits_has_the_values_that_hold() {
         ("chunk-size line", limits::MAX_CHUNK_LINE_BYTES),
         ("payload of a control frame", limits::MAX_CONTROL_PAYLOAD_BYTES),
         ("reason of a close", limits::MAX_CLOSE_REASON_BYTES),
+        ("`wait` of a poll", limits::MAX_POLL_WAIT_MS as usize),
         ("one message, by default", limits::DEFAULT_MAX_MESSAGE_BYTES),
         ("one message, at the operator's most", limits::MAX_MAX_MESSAGE_BYTES),
     ];

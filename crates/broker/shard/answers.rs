@@ -33,10 +33,8 @@ impl Shard {
                 Ok(message) => Event::Latest { connection, message },
                 Err(code) => Event::Refused { connection, code },
             }),
-            Delivery::Polled { connection, outcome } => self.events.push_back(match outcome {
-                Ok(polled) => Event::Polled { connection, polled },
-                Err(code) => Event::Refused { connection, code },
-            }),
+            Delivery::Polled { ticket, outcome } => self.polled(ticket, outcome),
+            Delivery::Awaited { message, waiters } => self.awaited(&message, waiters),
             Delivery::Stop => self.stopping.deliveries_ended |= 1 << from,
         }
     }

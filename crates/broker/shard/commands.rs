@@ -74,14 +74,6 @@ impl Shard {
         self.request(self.home_of(&topic), Request::Latest { topic, connection: id });
     }
 
-    /// An HTTP connection wants what a topic has from a start on, as much as a chunk takes; an event answers.
-    pub fn poll(&mut self, id: ConnectionId, topic: Topic, start: Start) {
-        if !self.connections.is_open(id) {
-            return;
-        }
-        self.request(self.home_of(&topic), Request::Poll { topic, connection: id, start });
-    }
-
     fn publish_draft(&mut self, connection: ConnectionId, draft: Draft, receipt: Receipt) {
         self.request(self.home_of(&draft.topic), Request::Publish { draft, connection, receipt });
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Shard;
 use crate::lanes::{ConnectionId, Delivery, Receipt, Request};
 use crate::message::{Draft, Message, Origin};
+use crate::topic_table::Published;
 
 impl Shard {
     /// Something came through the request lane from core `from`.
@@ -31,10 +32,10 @@ impl Shard {
                 let latest = Ok(self.table.latest(&topic));
                 self.deliver_to(from, Delivery::Latest { connection, latest });
             }
-            Request::Poll { topic, connection, start } => {
-                let outcome = self.table.poll(&topic, &start, self.settings.chunk_bytes, self.now);
-                self.deliver_to(from, Delivery::Polled { connection, outcome });
+            Request::Poll { topic, ticket, start, waits } => {
+                self.home_poll(from, &topic, ticket, &start, waits);
             }
+            Request::EndPoll { topic, ticket } => self.home_end_poll(from, &topic, ticket),
             Request::Stop => self.requests_ended(from),
         }
     }
@@ -43,13 +44,14 @@ impl Shard {
     fn home_publish(&mut self, from: usize, draft: Draft, connection: ConnectionId, receipt: Receipt) {
         let topic = draft.topic.clone();
         match self.table.publish(draft, Origin { core: from, connection }, self.now) {
-            Ok((message, cores)) => {
+            Ok(Published { message, cores, waiters }) => {
                 self.messages_published += 1;
                 if receipt != Receipt::Unwanted {
                     let outcome = Ok(message.offset);
                     self.deliver_to(from, Delivery::Published { topic, connection, receipt, outcome });
                 }
                 self.route(&message, cores);
+                self.answer_waiters(&message, waiters);
             }
             Err(code) => {
                 let outcome = Err(code);

@@ -60,8 +60,9 @@ fn lost(message: &Arc<Message>) -> (Topic, (u64, u64)) {
     (message.topic.clone(), (message.offset, message.offset))
 }
 
-/// Takes out what clients wait for an answer to, and answers it. What keeps the cores' books (who listens to what) stays;
-/// nothing new is asked of a core that was given up, so there is no more of it than there are subscriptions.
+/// Takes out what clients wait for an answer to, and answers it. What keeps the cores' books (who listens to what, and who
+/// waits no longer) stays; nothing new is asked of a core that was given up, so there is no more of it than there are
+/// subscriptions and polls.
 fn refuse(requests: Vec<Request>, refusals: &mut Vec<Delivery>) -> Vec<Request> {
     const CODE: ErrorCode = ErrorCode::Unavailable;
     let mut kept = Vec::new();
@@ -81,8 +82,12 @@ fn refuse(requests: Vec<Request>, refusals: &mut Vec<Delivery>) -> Vec<Request> 
             Request::Latest { connection, .. } => {
                 refusals.push(Delivery::Latest { connection, latest: Err(CODE) });
             }
-            Request::Poll { connection, .. } => {
-                refusals.push(Delivery::Polled { connection, outcome: Err(CODE) });
+            Request::Poll { ticket, .. } => {
+                refusals.push(Delivery::Polled { ticket, outcome: Err(CODE) });
+            }
+            Request::EndPoll { topic, ticket } => {
+                refusals.push(Delivery::Polled { ticket, outcome: Err(CODE) });
+                kept.push(Request::EndPoll { topic, ticket });
             }
             other => kept.push(other),
         }

@@ -11,7 +11,7 @@ use fanwire_broker::{
     Backlog, ConnectionId, Delivery, Draft, Encoding, Flushed, Identity, Interface, Settings, Shard, Start,
 };
 use fanwire_wire::close::CloseCode;
-use fanwire_wire::command::{self, PayloadKind};
+use fanwire_wire::command::{self, PayloadKind, Position};
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 const PUBLISHER: ConnectionId = ConnectionId { slot: 0, generation: 0 };
@@ -34,7 +34,7 @@ fn shard(interface: Interface, backlog_bytes: usize) -> Shard {
     shard
 }
 
-fn subscribe_raw(shard: &mut Shard, topic: &str) {
+fn subscribe(shard: &mut Shard, topic: &str) {
     shard.subscribe(SUBSCRIBER, Topic::parse(topic).unwrap(), Start::Now);
     assert!(matches!(shard.poll_event(), Some(Event::Subscribed { .. })));
 }
@@ -77,7 +77,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn a_close_that_keeps_the_backlog_sends_all_of_it_first() {
     let mut shard = shard(Interface::Raw, 100_000);
-    subscribe_raw(&mut shard, "news");
+    subscribe(&mut shard, "news");
     (1..=5).for_each(|n| publish(&mut shard, "news", n, 100));
     shard.close(SUBSCRIBER, CloseCode::GOING_AWAY, "", Backlog::Keep);
     let written = flush(&mut shard, 150);
@@ -88,7 +88,7 @@ fn a_close_that_keeps_the_backlog_sends_all_of_it_first() {
 #[test]
 fn a_raw_subscriber_that_falls_out_of_history_gets_nothing_from_behind_the_hole() {
     let mut shard = shard(Interface::Raw, 500);
-    subscribe_raw(&mut shard, "kept.a");
+    subscribe(&mut shard, "kept.a");
     publish(&mut shard, "kept.a", 1, 400);
     block(&mut shard);
     (2..=9).for_each(|n| publish(&mut shard, "kept.a", n, 400));
@@ -130,7 +130,7 @@ fn who_was_given_something_first_is_flushed_first() {
 #[test]
 fn a_full_palette_is_work_until_it_is_emptied() {
     let mut shard = shard(Interface::Raw, 100_000);
-    subscribe_raw(&mut shard, "news");
+    subscribe(&mut shard, "news");
     publish(&mut shard, "news", 1, 1024 * 1024);
     assert!(!shard.may_read());
     let id = shard.poll_flush().unwrap();
@@ -228,7 +228,7 @@ fn a_gap_told_on_the_way_is_forgotten_with_what_was_in_front_of_it() {
 #[test]
 fn a_close_that_keeps_what_fits_keeps_nothing_from_behind_what_does_not() {
     let mut shard = shard(Interface::Raw, 800);
-    subscribe_raw(&mut shard, "news");
+    subscribe(&mut shard, "news");
     (1..=4).for_each(|n| publish(&mut shard, "news", n, 400));
     publish(&mut shard, "news", 5, 1);
     shard.close(SUBSCRIBER, CloseCode::GOING_AWAY, "", Backlog::Keep);
@@ -339,7 +339,7 @@ fn a_recover_forgets_nothing_of_the_subscription_before() {
 #[test]
 fn at_the_shutdown_a_full_queue_loses_nothing_that_it_holds() {
     let mut shard = shard(Interface::Raw, 1_000);
-    subscribe_raw(&mut shard, "kept.a");
+    subscribe(&mut shard, "kept.a");
     publish(&mut shard, "kept.a", 1, 300);
     block(&mut shard);
     publish(&mut shard, "kept.a", 2, 300);
@@ -363,4 +363,36 @@ fn publishes_of_one_turn_are_handed_over_as_one_batch() {
     let batch = shard.poll_requests(1).expect("requests for the other core");
     assert!(batch.len() > 1, "{batch:?}");
     assert!(shard.poll_requests(1).is_none(), "all of them in one");
+}
+
+#[test]
+fn what_is_no_longer_held_follows_the_head_of_an_event_stream() {
+    let mut shard = shard(Interface::Sse, 100_000);
+    (b'1'..=b'5').for_each(|n| publish(&mut shard, "kept.a", n, 1));
+    let since = Position { epoch: "epoch".into(), offset: 1 };
+    shard.subscribe(SUBSCRIBER, Topic::parse("kept.a").unwrap(), Start::After(since));
+    let begun = shard.poll_event();
+    assert!(matches!(begun, Some(Event::Subscribed { offset: 1, recovered: Some(false), .. })), "{begun:?}");
+    shard.reply(SUBSCRIBER, b"head\n");
+    publish(&mut shard, "kept.a", b'6', 1);
+    let heard = text(&flush(&mut shard, 7));
+    let events: Vec<_> = heard.lines().filter(|line| !line.starts_with("data") && !line.is_empty()).collect();
+    let expected = ["head", "id: epoch:3", "id: epoch:4", "id: epoch:5", "id: epoch:6"];
+    assert_eq!(events, expected, "6 let go of 3 before it was read: {heard}");
+    assert!(heard.contains(r#"data: {"type":"gap","topic":"kept.a","from":2,"to":3,"count":2}"#), "{heard}");
+}
+
+#[test]
+fn an_event_stream_ends_behind_what_it_was_given_with_the_reason() {
+    let mut shard = shard(Interface::Sse, 100_000);
+    subscribe(&mut shard, "news");
+    publish(&mut shard, "news", b'1', 1);
+    shard.close(SUBSCRIBER, CloseCode::GOING_AWAY, "the broker is stopping", Backlog::Keep);
+    publish(&mut shard, "news", b'2', 1);
+    let heard = text(&flush(&mut shard, 7));
+    assert!(
+        heard.starts_with("id: epoch:1\n") && heard.ends_with("}\n\n: the broker is stopping\n\n"),
+        "{heard}"
+    );
+    assert_eq!(heard.matches("data").count(), 2, "the field, and the name within: {heard}");
 }

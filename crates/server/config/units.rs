@@ -59,7 +59,7 @@ impl fmt::Display for Size {
 
 /// A length of time in milliseconds: `500ms`, `10s`, `10m`, `12h`, `7d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Period(pub(super) u64);
+pub(crate) struct Period(pub(crate) u64);
 
 const PERIOD_UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];

@@ -57,7 +57,11 @@ pub(crate) enum Awaited {
     /// The latest message of a topic.
     Latest(Known),
     /// What a topic has since a position.
-    Polled(Box<Poll>),
+    Polled {
+        poll: Box<Poll>,
+        /// When it has waited long enough, on the monotonic clock, if it waits.
+        ends_at_ms: Option<u64>,
+    },
     /// The subscription that a raw connection begins with.
     Subscribed(Box<PendingUpgrade>),
     /// The subscription that an event stream begins with.
@@ -112,6 +116,22 @@ impl Conversation {
     /// Whether the current request waits for the shard's answer.
     pub(crate) fn is_awaiting(&self) -> bool {
         matches!(self.progress, Progress::Awaiting(..))
+    }
+
+    /// When the current request, a poll that waits, has waited long enough.
+    pub(crate) fn poll_ends_at_ms(&self) -> Option<u64> {
+        match &self.progress {
+            Progress::Awaiting(Awaited::Polled { ends_at_ms, .. }, _) => *ends_at_ms,
+            _ => None,
+        }
+    }
+
+    /// The current request waits for nothing but its answer from here on. `true` if it was a poll that waited.
+    pub(crate) fn end_poll(&mut self) -> bool {
+        match &mut self.progress {
+            Progress::Awaiting(Awaited::Polled { ends_at_ms, .. }, _) => ends_at_ms.take().is_some(),
+            _ => false,
+        }
     }
 
     /// Goes on with the current request, or the next. `call_of` says what a head asks for; a body has at most

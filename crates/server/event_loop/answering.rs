@@ -53,11 +53,12 @@ impl EventLoop {
     }
 
     fn answer_polled(&mut self, id: ConnectionId, polled: &Polled) {
-        let Some((Awaited::Polled(poll), reply)) = self.take_awaited(id) else { return };
+        let Some((Awaited::Polled { poll, .. }, reply)) = self.take_awaited(id) else { return };
         self.respond(id, &http_api::polled(&self.site.epoch, &poll, polled), reply);
     }
 
-    fn take_awaited(&mut self, id: ConnectionId) -> Option<(Awaited, Reply)> {
+    /// What the current request of a connection waits for, which it does no longer.
+    pub(super) fn take_awaited(&mut self, id: ConnectionId) -> Option<(Awaited, Reply)> {
         self.connections.get_mut(id).and_then(Connection::conversation)?.take_awaited()
     }
 

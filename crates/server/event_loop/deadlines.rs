@@ -1,4 +1,4 @@
-//! What time ends: requests that do not become whole, silent peers, closes without an answer.
+//! What time ends: requests that do not become whole, polls that wait, silent peers, closes without an answer.
 
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_broker::shard::Backlog;
@@ -49,6 +49,10 @@ impl EventLoop {
             return self.arm_deadline(id);
         }
         match &connection.phase {
+            Phase::Http(conversation) if conversation.is_awaiting() => {
+                self.end_poll(id);
+                self.arm_deadline(id);
+            }
             Phase::Http(_) => self.expire_http(id),
             Phase::WebSocket(_) => self.expire_web_socket(id),
             Phase::EventStream(_) => self.look_for_life(id),

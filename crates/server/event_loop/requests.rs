@@ -13,7 +13,9 @@ use fanwire_wire::message::MessageReader;
 use fanwire_wire::notification::Notification;
 
 use super::EventLoop;
-use crate::connection::{Awaited, Connection, Endpoint, Exchange, Liveness, Phase, Step, WebSocket};
+use crate::connection::{
+    Awaited, Connection, Conversation, Endpoint, Exchange, Liveness, Phase, Step, WebSocket,
+};
 use crate::http_api::{self, Call, PendingStream, PendingUpgrade, Poll, Post, Reply, Response};
 use crate::metrics::DisconnectReason;
 
@@ -83,8 +85,25 @@ impl EventLoop {
 
     fn poll(&mut self, id: ConnectionId, poll: Box<Poll>, reply: Reply) {
         let (topic, start) = (poll.topic.clone(), poll.start.clone());
-        self.await_answer(id, Awaited::Polled(poll), reply);
-        self.shard.poll(id, topic, start);
+        let ends_at_ms = self.end_of_wait_ms(id, &poll);
+        self.await_answer(id, Awaited::Polled { poll, ends_at_ms }, reply);
+        self.shard.poll(id, topic, start, ends_at_ms.is_some());
+        self.arm_deadline(id);
+    }
+
+    /// When a poll will have waited long enough. Who has ended its side is not waited with: it may have left.
+    fn end_of_wait_ms(&mut self, id: ConnectionId, poll: &Poll) -> Option<u64> {
+        let has_left = self.connections.get_mut(id)?.ending;
+        let wait_ms = poll.wait_ms.filter(|wait_ms| *wait_ms > 0 && !has_left)?;
+        Some(self.now.monotonic_ms + wait_ms)
+    }
+
+    /// Has a poll that waits answered now.
+    pub(super) fn end_poll(&mut self, id: ConnectionId) {
+        let conversation = self.connections.get_mut(id).and_then(Connection::conversation);
+        if conversation.is_some_and(Conversation::end_poll) {
+            self.shard.end_poll(id);
+        }
     }
 
     fn publish(&mut self, id: ConnectionId, post: Post, body: Vec<u8>, reply: Reply) {

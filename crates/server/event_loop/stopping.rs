@@ -16,6 +16,7 @@ use fanwire_wire::close::CloseCode;
 
 use super::EventLoop;
 use crate::connection::Phase;
+use crate::http_api;
 use crate::metrics::DisconnectReason;
 
 /// How far a core has come with stopping. Deadlines are on the monotonic clock.
@@ -89,10 +90,18 @@ impl EventLoop {
         }
     }
 
+    /// Tells a client that waits for an answer that none will come, and closes.
+    fn turn_away(&mut self, id: ConnectionId) {
+        if let Some((_, reply)) = self.take_awaited(id) {
+            self.shard.reply(id, &http_api::stopping().to_octets(reply.last()));
+        }
+        self.begin_closing(id, DisconnectReason::Shutdown);
+    }
+
     fn say_goodbye(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         match connection.phase {
-            Phase::Http(_) => self.begin_closing(id, DisconnectReason::Shutdown),
+            Phase::Http(_) => self.turn_away(id),
             Phase::WebSocket(_) | Phase::EventStream(_) => {
                 self.close(
                     id,

@@ -3,19 +3,23 @@
 use fanwire_broker::lanes::Start;
 use fanwire_broker::message::Message;
 use fanwire_broker::topic_table::Polled;
-use fanwire_wire::http::{Request, Status};
+use fanwire_wire::http::{Request, Status, query_parameter};
+use fanwire_wire::limits::MAX_POLL_WAIT_MS;
 use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::Topic;
 
 use super::position::{Known, entity_tag, start_in_query};
 use super::response::JSON;
-use super::{Call, Response};
+use super::{Call, Response, bad_query, bad_request};
+use crate::config::Period;
 
 /// A poll that was not answered yet.
 #[derive(Debug)]
 pub(crate) struct Poll {
     pub(crate) topic: Topic,
     pub(crate) start: Start,
+    /// How long to wait for something, in milliseconds, where there is nothing.
+    pub(crate) wait_ms: Option<u64>,
     known: Known,
 }
 
@@ -23,13 +27,27 @@ pub(crate) struct Poll {
 /// whatever its query says: so one URL serves for all polls.
 pub(super) fn read(request: &Request<'_>, topic: Topic) -> Call {
     let known = Known::of(request);
-    match start_in_query(request.query().unwrap_or_default()) {
+    match options(request.query().unwrap_or_default()) {
         Err(response) => response.into(),
-        Ok(None) => Call::Latest(topic, known),
-        Ok(Some(start)) => {
-            let start = known.position().map_or(start, Start::After);
-            Call::Poll(Box::new(Poll { topic, start, known }))
+        Ok((None, None)) => Call::Latest(topic, known),
+        Ok((start, wait_ms)) => {
+            let start = known.position().map(Start::After).or(start).unwrap_or(Start::Now);
+            Call::Poll(Box::new(Poll { topic, start, wait_ms, known }))
         }
+    }
+}
+
+/// Where a poll starts, and how long it waits, if the query says so.
+fn options(query: &str) -> Result<(Option<Start>, Option<u64>), Response> {
+    let start = start_in_query(query)?;
+    let Some(wait) = query_parameter(query, "wait").map_err(|error| bad_request(&error))? else {
+        return Ok((start, None));
+    };
+    let most = Period(MAX_POLL_WAIT_MS);
+    match wait.parse() {
+        Ok(wait @ Period(wait_ms)) if wait <= most => Ok((start, Some(wait_ms))),
+        Ok(wait) => Err(bad_query(&format!("wait is {wait}, and may be up to {most}"))),
+        Err(error) => Err(bad_query(&format!("wait: {error}"))),
     }
 }
 

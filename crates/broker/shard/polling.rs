@@ -1,0 +1,136 @@
+//! Polls of HTTP connections: what a core asks, what a home answers, and the waiting in between.
+//!
+//! ```text
+//!   core                        home
+//!    │── Poll{ticket} ──────────►│  there is news: Polled at once
+//!    │                           │  there is none, and it waits: it stands in the topic's row
+//!    │◄── Awaited{message} ──────│  the next message answers all who wait, with one delivery for each core
+//!    │── EndPoll{ticket} ───────►│  time is up, or the client has left: Polled with nothing, if it still waits
+//! ```
+//!
+//! So each poll is answered once, by whichever of these comes first at the home.
+
+use std::sync::Arc;
+
+use fanwire_wire::error::ErrorCode;
+use fanwire_wire::topic::Topic;
+
+use super::{Event, Shard};
+use crate::lanes::{ConnectionId, Delivery, PollTicket, Request, Start, Waiter};
+use crate::message::Message;
+use crate::topic_table::Polled;
+use crate::waiters::Waiters;
+
+/// A poll that was not answered yet.
+#[derive(Debug)]
+pub(super) struct Poll {
+    ticket: PollTicket,
+    topic: Topic,
+}
+
+/// What connections ask for.
+impl Shard {
+    /// An HTTP connection wants what a topic has from a start on, as much as a chunk takes. If that is nothing and it
+    /// `waits`, it wants the next message, or to be told when [the time is up](Self::end_poll). An event answers.
+    ///
+    /// A connection has one poll at a time.
+    pub fn poll(&mut self, id: ConnectionId, topic: Topic, start: Start, waits: bool) {
+        if !self.connections.is_open(id) {
+            return;
+        }
+        let ticket = PollTicket { connection: id, serial: self.subscriptions.next_serial() };
+        self.polls.insert(id.slot, Poll { ticket, topic: topic.clone() });
+        self.request(self.home_of(&topic), Request::Poll { topic, ticket, start, waits });
+    }
+
+    /// The connection's poll has waited long enough; an event answers it with what there is by now.
+    pub fn end_poll(&mut self, id: ConnectionId) {
+        if self.connections.is_connected(id)
+            && let Some(Poll { ticket, topic }) = self.polls.get(&id.slot)
+        {
+            let (ticket, topic) = (*ticket, topic.clone());
+            self.request(self.home_of(&topic), Request::EndPoll { topic, ticket });
+        }
+    }
+
+    /// The connection is gone, and what it asked for is not for the next one.
+    pub(super) fn forget_poll(&mut self, slot: u32) {
+        if let Some(Poll { ticket, topic }) = self.polls.remove(&slot) {
+            self.request(self.home_of(&topic), Request::EndPoll { topic, ticket });
+        }
+    }
+}
+
+/// What a home does.
+impl Shard {
+    pub(super) fn home_poll(
+        &mut self,
+        from: usize,
+        topic: &Topic,
+        ticket: PollTicket,
+        start: &Start,
+        waits: bool,
+    ) {
+        let mut outcome = self.table.poll(topic, start, self.settings.chunk_bytes, self.now);
+        if let Ok(polled) = &outcome
+            && waits
+            && !polled.is_news()
+        {
+            match self.table.wait(topic, from, Waiter { ticket, recovered: polled.recovered }) {
+                Ok(()) => return,
+                Err(code) => outcome = Err(code),
+            }
+        }
+        self.deliver_to(from, Delivery::Polled { ticket, outcome });
+    }
+
+    pub(super) fn home_end_poll(&mut self, from: usize, topic: &Topic, ticket: PollTicket) {
+        if let Some(polled) = self.table.end_wait(topic, from, ticket) {
+            self.deliver_to(from, Delivery::Polled { ticket, outcome: Ok(polled) });
+        }
+    }
+
+    /// Answers everyone who waits for the message.
+    pub(super) fn answer_waiters(&mut self, message: &Arc<Message>, waiters: Waiters) {
+        for (core, waiters) in waiters.by_core() {
+            self.deliver_to(core, Delivery::Awaited { message: message.clone(), waiters });
+        }
+    }
+}
+
+/// What a core does with the answers.
+impl Shard {
+    pub(super) fn polled(&mut self, ticket: PollTicket, outcome: Result<Polled, ErrorCode>) {
+        if self.redeem_poll(ticket) {
+            let connection = ticket.connection;
+            self.events.push_back(match outcome {
+                Ok(polled) => Event::Polled { connection, polled },
+                Err(code) => Event::Refused { connection, code },
+            });
+        }
+    }
+
+    /// A message has come for polls here. Their answers become events as the palette has room for what they say.
+    pub(super) fn awaited(&mut self, message: &Arc<Message>, waiters: Vec<Waiter>) {
+        self.answered.extend(waiters.into_iter().map(|waiter| (waiter, message.clone())));
+    }
+
+    pub(super) fn next_answered(&mut self) -> Option<Event> {
+        while !self.answered.is_empty() && self.may_take_deliveries() {
+            let (Waiter { ticket, recovered }, message) = self.answered.pop_front()?;
+            if self.redeem_poll(ticket) {
+                let offset = message.offset;
+                let polled = Polled { recovered, gap: None, messages: vec![message], offset };
+                return Some(Event::Polled { connection: ticket.connection, polled });
+            }
+        }
+        None
+    }
+
+    /// Whether the poll with this ticket was still to be answered. It has its answer now.
+    fn redeem_poll(&mut self, ticket: PollTicket) -> bool {
+        let slot = ticket.connection.slot;
+        let is_due = self.polls.get(&slot).is_some_and(|poll| poll.ticket == ticket);
+        is_due && self.polls.remove(&slot).is_some()
+    }
+}
