@@ -7,6 +7,7 @@ use fanwire_broker::ConnectionId;
 use fanwire_wire::topic::Pattern;
 use serde_json::Value;
 
+use crate::follower::{Poller, Stream};
 use crate::truth::{Payload, Truth};
 
 /// What a client is for.
@@ -18,6 +19,8 @@ pub(crate) enum Speaks {
         begins_after: Option<u64>,
         payloads: Vec<Payload>,
     },
+    Stream(Stream),
+    Poller(Poller),
 }
 
 pub(crate) struct Client {
@@ -175,6 +178,13 @@ impl Socket {
         self.received.first().is_some_and(|octet| *octet >= 0x80)
     }
 
+    /// What stands up to the next empty line, without that.
+    fn next_event(&mut self) -> Option<String> {
+        let end = self.received.windows(2).position(|octets| octets == b"\n\n")?;
+        let event: Vec<u8> = self.received.drain(..end + 2).take(end).collect();
+        Some(String::from_utf8(event).expect("text"))
+    }
+
     fn next_line(&mut self) -> Option<String> {
         let end =
             self.received.iter().take_while(|octet| **octet < 0x80).position(|octet| *octet == b'\n')?;
@@ -285,9 +295,34 @@ impl Client {
         self.patterns.iter().filter(move |(pattern, _)| matches(pattern)).map(|(_, state)| state)
     }
 
+    /// Polls, as one line of what its connection brings.
+    pub(crate) fn poll(&mut self, waits: bool) {
+        if let Speaks::Poller(poller) = &mut self.speaks
+            && !std::mem::replace(&mut poller.has_asked, true)
+        {
+            self.outgoing.push_back(if waits { Poller::WAITS } else { Poller::ONCE }.to_owned());
+        }
+    }
+
     /// Reads up to so many bytes and checks what they say.
     pub(crate) fn read(&mut self, at_most: usize, truth: &mut Truth) {
         self.socket.read(at_most);
+        match &mut self.speaks {
+            Speaks::Json | Speaks::Raw { .. } => self.read_frames(truth),
+            Speaks::Stream(stream) => {
+                while let Some(event) = self.socket.next_event() {
+                    self.socket.open &= stream.hear(&event, truth);
+                }
+            }
+            Speaks::Poller(poller) => {
+                while let Some(line) = self.socket.next_line() {
+                    self.socket.open &= poller.hear(&line, truth);
+                }
+            }
+        }
+    }
+
+    fn read_frames(&mut self, truth: &mut Truth) {
         if let Speaks::Raw { begins_after: begins_after @ None, .. } = &mut self.speaks {
             if let Some(line) = self.socket.next_line() {
                 *begins_after = Some(line.trim().parse().expect("an offset"));
@@ -305,6 +340,7 @@ impl Client {
                     payloads.push(text.parse().unwrap_or_else(|_| panic!("no payload: {text}")));
                 }
                 Speaks::Json => self.hear(&serde_json::from_str(&text).expect("JSON"), truth),
+                Speaks::Stream(_) | Speaks::Poller(_) => unreachable!("they are not sent frames"),
             }
         }
     }
@@ -464,6 +500,8 @@ impl Client {
     pub(crate) fn assert_complete(&mut self, truth: &mut Truth) {
         match &self.speaks {
             Speaks::Raw { .. } => self.assert_raw_complete(truth),
+            Speaks::Stream(stream) => stream.assert_complete(truth),
+            Speaks::Poller(poller) => poller.assert_complete(truth),
             Speaks::Json => {
                 assert!(self.publishes.is_empty(), "receipts that never came: {:?}", self.publishes);
                 assert!(self.unanswered.is_empty(), "answers that never came: {:?}", self.unanswered);

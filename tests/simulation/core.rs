@@ -9,10 +9,13 @@ use fanwire::mailbox::{Mailbox, Wake};
 use fanwire_broker::{Backlog, ConnectionId, Delivery, Draft, Event, Now, Request, Shard};
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, PayloadKind};
+use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::Topic;
 
 use crate::client::{Client, Speaks};
+use crate::follower::Poller;
 use crate::random::Random;
+use crate::world::EPOCH;
 
 /// A wake that sticks until the core looks.
 #[derive(Default)]
@@ -28,6 +31,8 @@ impl Wake for Alarm {
 pub(crate) enum Readiness {
     Readable(usize),
     Writable(usize),
+    /// A poll has waited long enough.
+    TimeUp(usize),
     Gone(ConnectionId),
     /// The broker was told to stop, or goes on with it.
     Stopping,
@@ -109,6 +114,7 @@ impl Core {
             match readiness {
                 Readiness::Readable(client) => self.readable.push_back(client),
                 Readiness::Writable(client) => self.shard.handle_writable(clients[client].connection),
+                Readiness::TimeUp(client) => self.shard.end_poll(clients[client].connection),
                 Readiness::Stopping => {}
                 Readiness::Gone(connection) => {
                     self.shard.disconnect(connection);
@@ -159,6 +165,11 @@ impl Core {
                 };
                 self.shard.publish(client.connection, draft, false);
             }
+            Speaks::Poller(poller) => {
+                let topic = Topic::parse(&poller.followed.topic).expect("a topic");
+                self.shard.poll(client.connection, topic, poller.start(), text == Poller::WAITS);
+            }
+            Speaks::Stream(_) => unreachable!("it has nothing to say"),
         }
     }
 
@@ -226,20 +237,37 @@ impl Core {
         while let Some(event) = self.shard.poll_event() {
             match event {
                 Event::Subscribed { connection, offset, recovered } => {
-                    assert_ne!(recovered, Some(false), "raw clients begin with the next message");
-                    assert!(
-                        owner(clients, connection, self.shard.core()).is_some(),
-                        "an answer to a stranger"
-                    );
-                    self.shard.reply(connection, format!("{offset}\n").as_bytes());
+                    let client =
+                        owner(clients, connection, self.shard.core()).expect("an answer to a stranger");
+                    if let Speaks::Stream(stream) = &client.speaks {
+                        let (topic, epoch, offset) = (&*stream.followed.topic, EPOCH, Some(offset));
+                        let subscribed =
+                            Notification::Subscribed { id: None, topic, epoch, offset, recovered };
+                        self.shard.notify(connection, &subscribed);
+                    } else {
+                        assert_ne!(recovered, Some(false), "raw clients begin with the next message");
+                        self.shard.reply(connection, format!("{offset}\n").as_bytes());
+                    }
+                }
+                Event::Polled { connection, polled } => {
+                    let client =
+                        owner(clients, connection, self.shard.core()).expect("an answer to a stranger");
+                    let Speaks::Poller(poller) = &client.speaks else { panic!("it does not poll") };
+                    self.shard.reply(connection, &poller.answer(&polled));
                 }
                 Event::SlowConsumer { connection, reason } => {
                     self.shard.close(connection, CloseCode::TRY_AGAIN_LATER, &reason, Backlog::Drop);
                 }
                 Event::Refused { connection, .. } => {
-                    self.shard.close(connection, CloseCode::TRY_AGAIN_LATER, "", Backlog::Drop);
+                    let client =
+                        owner(clients, connection, self.shard.core()).expect("an answer to a stranger");
+                    if let Speaks::Poller(_) = &client.speaks {
+                        self.shard.reply(connection, format!("{}\n", Poller::REFUSED).as_bytes());
+                    } else {
+                        self.shard.close(connection, CloseCode::TRY_AGAIN_LATER, "", Backlog::Drop);
+                    }
                 }
-                Event::Published { .. } | Event::Latest { .. } | Event::Polled { .. } => {
+                Event::Published { .. } | Event::Latest { .. } => {
                     panic!("{event:?}: nobody asked over HTTP")
                 }
             }

@@ -5,6 +5,7 @@
 
 mod client;
 mod core;
+mod follower;
 mod random;
 mod truth;
 mod world;

@@ -6,12 +6,14 @@ use fanwire::mailbox::mailboxes;
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
-use fanwire_broker::{Backlog, Encoding, Identity, Interface, Message, Now, Settings, Shard};
+use fanwire_broker::{self as broker, Backlog, Encoding, Identity, Interface, Message, Now, Settings, Shard};
 use fanwire_wire::close::CloseCode;
+use fanwire_wire::command::Position;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 use crate::client::{Client, Speaks, Start};
 use crate::core::{Alarm, Core, Readiness};
+use crate::follower::{Followed, Poller, Stream};
 use crate::random::Random;
 use crate::truth::Truth;
 
@@ -24,7 +26,7 @@ const CHUNK_BYTES: usize = 700;
 const MAX_PAYLOAD_BYTES: usize = 8;
 const OUTBOX_BYTES: usize = 3_000;
 const HISTORY_MESSAGES: usize = 12;
-const EPOCH: &str = "5eed5eed5eed5eed";
+pub(crate) const EPOCH: &str = "5eed5eed5eed5eed";
 
 /// `history`, `ageing` and `left` keep messages; `none` keeps nothing and is forgotten; `last` keeps one.
 pub(crate) const TOPICS: [&str; 8] =
@@ -69,6 +71,8 @@ impl World {
         self.settle();
         self.publish_on(&TOPICS);
         self.settle();
+        self.poll_all(false);
+        self.settle();
         self.truth.assert_publishers_order();
         for client in self.clients.iter_mut().filter(|client| client.socket.open) {
             client.assert_complete(&mut self.truth);
@@ -107,23 +111,60 @@ impl World {
         }
         let core = self.random.below(self.cores.len());
         let window = 100 + self.random.below(3) * 2_000;
-        let raw = self.random.one_in(4).then(|| (*self.random.pick(&TOPICS)).to_owned());
-        self.connect_to(core, window, raw);
+        let speaks = match self.random.below(8) {
+            0 | 1 => {
+                let topic = (*self.random.pick(&TOPICS)).to_owned();
+                Speaks::Raw { topic, begins_after: None, payloads: Vec::new() }
+            }
+            2 => Speaks::Stream(Stream::new(self.followed())),
+            3 => Speaks::Poller(Poller::new(self.followed())),
+            _ => Speaks::Json,
+        };
+        self.connect_to(core, window, speaks);
     }
 
-    fn connect_to(&mut self, core: usize, window: usize, raw: Option<String>) {
+    /// What somebody has who comes to follow a topic, or comes back with what a follower had.
+    fn followed(&mut self) -> Followed {
+        let followed = |client: &Client| match &client.speaks {
+            Speaks::Stream(Stream { followed, .. }) | Speaks::Poller(Poller { followed, .. }) => {
+                Some(followed.clone())
+            }
+            Speaks::Json | Speaks::Raw { .. } => None,
+        };
+        let before: Vec<Followed> = self.clients.iter().filter_map(followed).collect();
+        if !before.is_empty() && self.random.one_in(2) {
+            return self.random.pick(&before).clone();
+        }
+        let topic = (*self.random.pick(&TOPICS)).to_owned();
+        let offset = self.truth.last_offset(&topic).saturating_sub(self.random.below(16) as u64);
+        let (next, start) = match self.random.below(5) {
+            0 => (None, broker::Start::Now),
+            1 => (None, broker::Start::Earliest),
+            2 => (None, broker::Start::Last(3)),
+            3 => (None, broker::Start::After(Position { epoch: "another".into(), offset })),
+            _ => (Some(offset + 1), broker::Start::Now),
+        };
+        Followed { topic, next, start }
+    }
+
+    fn connect_to(&mut self, core: usize, window: usize, speaks: Speaks) {
         let Core { shard, slots, .. } = &mut self.cores[core];
         let id = slots.take();
         shard.connect(id);
-        let interface = if raw.is_some() { Interface::Raw } else { Interface::Json };
-        shard.upgrade(id, Encoding { interface, deflate_window_bits: None });
-        let speaks = match raw {
-            None => Speaks::Json,
-            Some(topic) => {
-                shard.subscribe(id, Topic::parse(&topic).expect("a topic"), fanwire_broker::Start::Now);
-                Speaks::Raw { topic, begins_after: None, payloads: Vec::new() }
+        let encoding = |interface| Encoding { interface, deflate_window_bits: None };
+        match &speaks {
+            Speaks::Json => shard.upgrade(id, encoding(Interface::Json)),
+            Speaks::Raw { topic, .. } => {
+                shard.upgrade(id, encoding(Interface::Raw));
+                shard.subscribe(id, Topic::parse(topic).expect("a topic"), broker::Start::Now);
             }
-        };
+            Speaks::Stream(stream) => {
+                shard.upgrade(id, encoding(Interface::Sse));
+                let topic = Topic::parse(&stream.followed.topic).expect("a topic");
+                shard.subscribe(id, topic, stream.start());
+            }
+            Speaks::Poller(_) => {}
+        }
         let number = self.clients.len();
         self.clients.push(Client::new(number, core, id, speaks, window));
         // What the shard answers at once is seen to in the core's next turn, before anything else.
@@ -146,17 +187,21 @@ impl World {
         let topic = *self.random.pick(&TOPICS);
         let (choice, (start, since)) = (self.random.below(16), self.since(topic));
         let client = &mut self.clients[number];
-        let raw_topic = match &client.speaks {
-            Speaks::Raw { topic, .. } => Some(topic.clone()),
-            Speaks::Json => None,
-        };
-        match (raw_topic, choice) {
-            (Some(topic), _) => client.publish(&topic, true, &mut self.truth),
-            (None, 0) => client.subscribe_pattern(PATTERNS[self.random.below(PATTERNS.len())]),
-            (None, 1..=2) => client.unsubscribe(self.random.below(8)),
-            (None, 3..=5) => client.subscribe(topic, Start::Now, ""),
-            (None, 6..=8) => client.subscribe(topic, start, &since),
-            (None, _) => {
+        match (&client.speaks, choice) {
+            (Speaks::Raw { topic, .. }, _) => {
+                let topic = topic.clone();
+                client.publish(&topic, true, &mut self.truth);
+            }
+            (Speaks::Stream(_), _) => return,
+            (Speaks::Poller(Poller { has_asked: true, .. }), 0..=7) => {
+                return self.cores[client.core].readiness.push_back(Readiness::TimeUp(number));
+            }
+            (Speaks::Poller(_), _) => client.poll(choice.is_multiple_of(2)),
+            (Speaks::Json, 0) => client.subscribe_pattern(PATTERNS[self.random.below(PATTERNS.len())]),
+            (Speaks::Json, 1..=2) => client.unsubscribe(self.random.below(8)),
+            (Speaks::Json, 3..=5) => client.subscribe(topic, Start::Now, ""),
+            (Speaks::Json, 6..=8) => client.subscribe(topic, start, &since),
+            (Speaks::Json, _) => {
                 for _ in 0..=self.random.below(10) {
                     let echo = !self.random.one_in(4);
                     client.publish(topic, echo, &mut self.truth);
@@ -233,12 +278,36 @@ impl World {
                     quiet = false;
                 }
             }
-            quiet &= !self.turn_all();
+            quiet &= !self.turn_all() && !self.poll_on();
             if quiet {
                 return;
             }
         }
         panic!("it never comes to rest");
+    }
+
+    /// Those who had news, or none because they were refused, ask again. Returns whether there was one.
+    fn poll_on(&mut self) -> bool {
+        let restless = |client: &Client| {
+            client.socket.open
+                && matches!(&client.speaks, Speaks::Poller(poller) if poller.is_restless && !poller.has_asked)
+        };
+        let restless: Vec<usize> = (0..self.clients.len()).filter(|&n| restless(&self.clients[n])).collect();
+        for &number in &restless {
+            self.poll(number, false);
+        }
+        !restless.is_empty()
+    }
+
+    /// Everybody who polls and has no answer to wait for asks.
+    fn poll_all(&mut self, waits: bool) {
+        (0..self.clients.len()).for_each(|number| self.poll(number, waits));
+    }
+
+    fn poll(&mut self, number: usize, waits: bool) {
+        let client = &mut self.clients[number];
+        client.poll(waits);
+        self.cores[client.core].readiness.push_back(Readiness::Readable(number));
     }
 
     /// A turn for every core that is awake. Returns whether there was one.
@@ -252,7 +321,7 @@ impl World {
 
     /// One last message on each topic, so that whoever missed the end of one shows.
     fn publish_on(&mut self, topics: &[&str]) {
-        self.connect_to(0, usize::MAX, None);
+        self.connect_to(0, usize::MAX, Speaks::Json);
         let number = self.clients.len() - 1;
         for topic in topics {
             self.clients[number].publish(topic, true, &mut self.truth);
@@ -261,8 +330,10 @@ impl World {
     }
 
     /// The ordered shutdown, with as many messages on their way as a backlog holds: everybody gets them in front of
-    /// the close frame.
+    /// the close frame, and every poll that waits for one is answered by it.
     fn stop(&mut self) {
+        self.poll_all(true);
+        self.settle();
         let most = self.backlog_bytes / (Message::OVERHEAD_BYTES + MAX_PAYLOAD_BYTES);
         self.publish_on(&TOPICS[..most.min(TOPICS.len())]);
         while self.clients.last().is_some_and(|publisher| !publisher.outgoing.is_empty()) {
@@ -277,9 +348,13 @@ impl World {
         assert!(self.cores.iter().all(|core| core.shard.is_stopped()), "the shutdown never ends");
         let open: Vec<usize> = (0..self.clients.len()).filter(|&n| self.clients[n].socket.open).collect();
         for &number in &open {
-            let Client { core, connection, .. } = self.clients[number];
-            let core = &mut self.cores[core];
-            core.shard.close(connection, CloseCode::GOING_AWAY, "", Backlog::Keep);
+            let Client { core, connection, speaks, .. } = &self.clients[number];
+            let core = &mut self.cores[*core];
+            if let Speaks::Poller(_) = speaks {
+                core.shard.reply(*connection, format!("{}\n", Poller::STOPPING).as_bytes());
+            } else {
+                core.shard.close(*connection, CloseCode::GOING_AWAY, "", Backlog::Keep);
+            }
             core.readiness.push_back(Readiness::Stopping);
         }
         self.settle();
