@@ -242,6 +242,7 @@ pub(crate) fn refused(code: ErrorCode) -> Response {
         | ErrorCode::BadTopic
         | ErrorCode::BadPayload
         | ErrorCode::BinaryUnsupported
+        | ErrorCode::TextUnsupported
         | ErrorCode::Overlap
         | ErrorCode::AlreadySubscribed
         | ErrorCode::NotSubscribed

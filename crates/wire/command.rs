@@ -1,4 +1,4 @@
-//! What a client says to the broker, as JSON.
+//! What a client says to the broker, and how it says it in JSON. In octets: [`binary`](crate::binary).
 //!
 //! [`parse`] turns the text of one message into an [`Envelope`] that borrows from it: a publish without escapes or
 //! base64 copies nothing but its `id`. What is wrong comes back as a [`Rejection`] that still knows the `id`, so the
@@ -41,12 +41,23 @@ impl CommandId {
         &self.0
     }
 
+    /// The number, if it is a whole one that is written as such and fits.
+    pub fn as_integer(&self) -> Option<u64> {
+        self.0.parse().ok()
+    }
+
     fn from_valid_json(json: &str) -> Result<Self, CommandError> {
         let is_string_or_number = json.starts_with(|first: char| matches!(first, '"' | '-' | '0'..='9'));
         if !is_string_or_number || json.len() > MAX_COMMAND_ID_BYTES {
             return Err(CommandError::BadId);
         }
         Ok(Self(json.into()))
+    }
+}
+
+impl From<u64> for CommandId {
+    fn from(integer: u64) -> Self {
+        Self(integer.to_string().into())
     }
 }
 
@@ -135,7 +146,7 @@ pub struct Envelope<'a> {
     pub command: Command<'a>,
 }
 
-/// Why a text is not a command, with all that could be read of it.
+/// Why a message is not a command, with all that could be read of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// The `id`, if it could be read.
@@ -225,7 +236,7 @@ fn parse_publish<'a>(fields: &Fields<'a>) -> Result<Command<'a>, CommandError> {
     let topic = TopicRef::parse(fields.string(Field::Topic)?)?;
     let key = fields.optional_string(Field::Key)?;
     if let Some(key) = &key {
-        check_length(Field::Key, key, MAX_KEY_BYTES)?;
+        check_length(Field::Key.name(), key, MAX_KEY_BYTES)?;
     }
     let (kind, payload) = payload_fields(fields)?;
     let echo = fields.optional_boolean(Field::Echo)?.unwrap_or(true);
@@ -234,13 +245,14 @@ fn parse_publish<'a>(fields: &Fields<'a>) -> Result<Command<'a>, CommandError> {
 
 fn parse_hello<'a>(fields: &Fields<'a>) -> Result<Command<'a>, CommandError> {
     let name = fields.string(Field::Name)?;
-    check_length(Field::Name, &name, MAX_HELLO_NAME_BYTES)?;
+    check_length(Field::Name.name(), &name, MAX_HELLO_NAME_BYTES)?;
     Ok(Command::Hello { name })
 }
 
-fn check_length(field: Field, text: &str, limit: usize) -> Result<(), CommandError> {
+/// Checks that a string is there and within its limit, in octets.
+pub(crate) fn check_length(field: &'static str, text: &str, limit: usize) -> Result<(), CommandError> {
     if text.is_empty() || text.len() > limit {
-        return Err(CommandError::BadLength { field: field.name(), limit });
+        return Err(CommandError::BadLength { field, limit });
     }
     Ok(())
 }
@@ -289,7 +301,8 @@ fn since_field(fields: &Fields<'_>) -> Result<Option<Since>, CommandError> {
     position(&epoch, offset).map(Some)
 }
 
-fn position(epoch: &str, offset: u64) -> Result<Since, CommandError> {
+/// The position, if it can be one.
+pub(crate) fn position(epoch: &str, offset: u64) -> Result<Since, CommandError> {
     if epoch.is_empty() || epoch.len() > MAX_EPOCH_BYTES || offset >= MAX_OFFSET {
         return Err(CommandError::BadSince);
     }

@@ -5,8 +5,10 @@
 
 mod command;
 mod http;
+mod layout;
 mod protocol;
 
 pub use command::{CommandError, ErrorCode, PayloadError, TopicError};
 pub use http::{HandshakeError, RequestError, ResponseError};
+pub use layout::LayoutError;
 pub use protocol::ProtocolError;

@@ -12,10 +12,12 @@
 //! | the closing handshake's codes (RFC 6455 §7.4) | [`close`] |
 //! | Server-Sent Events | [`event_stream`] |
 //! | what a message says to the broker, and what the broker says | [`topic`], [`command`], [`notification`] |
+//! | the same in octets | [`binary`] |
 //! | what can be wrong, and who is to blame | [`error`] |
 //! | every bound | [`limits`] |
 #![forbid(unsafe_code)]
 
+pub mod binary;
 pub mod close;
 pub mod command;
 pub mod deflate;

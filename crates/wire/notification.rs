@@ -1,4 +1,4 @@
-//! What the broker says to a client, as JSON.
+//! What the broker says to a client, and how it says it in JSON. In octets: [`binary`](crate::binary).
 //!
 //! A [`Notification`] borrows everything and writes itself behind what the buffer already holds. The order of fields
 //! is part of the protocol: `type` first, then what the client needs to find the right handler, the payload last.
@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::command::{CommandId, PayloadKind};
 use crate::error::ErrorCode;
+use crate::topic::TopicNumber;
 
 /// One notification, ready to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum Notification<'a> {
         epoch: &'a str,
         /// The offset that the subscription follows; none for a pattern.
         offset: Option<u64>,
+        /// What the binary interface calls the topic in deliveries; none for a pattern, and where nobody needs it.
+        number: Option<TopicNumber>,
         /// Whether everything since the asked position follows; none when no position was asked for.
         recovered: Option<bool>,
     },
@@ -109,7 +112,22 @@ pub struct MessageFields<'a> {
     pub payload: &'a [u8],
 }
 
-impl Notification<'_> {
+impl<'a> Notification<'a> {
+    /// The same with another `id`. What answers no command has none, and stays without.
+    #[must_use]
+    pub const fn with_id(mut self, new: Option<&'a CommandId>) -> Self {
+        match &mut self {
+            Self::Subscribed { id, .. }
+            | Self::Unsubscribed { id, .. }
+            | Self::Published { id, .. }
+            | Self::Pong { id }
+            | Self::Hello { id, .. }
+            | Self::Error { id, .. } => *id = new,
+            Self::Welcome { .. } | Self::Message(_) | Self::Gap { .. } => {}
+        }
+        self
+    }
+
     /// The offset that a subscriber has come to with it, in the topic that it is about.
     pub const fn reaches(&self) -> Option<u64> {
         match self {
@@ -138,7 +156,7 @@ impl Notification<'_> {
                 object.out.push(b'}');
                 object.end();
             }
-            Self::Subscribed { id, topic, epoch, offset, recovered } => {
+            Self::Subscribed { id, topic, epoch, offset, recovered, number: _ } => {
                 let mut object = ObjectWriter::begin(out, "subscribed");
                 object.id(id);
                 object.string("topic", topic);
@@ -412,6 +430,7 @@ mod tests {
                     topic,
                     epoch: EPOCH,
                     offset: Some(41),
+                    number: TopicNumber::new(7),
                     recovered: Some(true),
                 },
                 r#"{"type":"subscribed","id":1,"topic":"prices.EURUSD","epoch":"9f3c01d27ab45e88","offset":41,"recovered":true}"#,
@@ -422,6 +441,7 @@ mod tests {
                     topic: "prices.>",
                     epoch: EPOCH,
                     offset: None,
+                    number: None,
                     recovered: None,
                 },
                 r#"{"type":"subscribed","topic":"prices.>","epoch":"9f3c01d27ab45e88"}"#,

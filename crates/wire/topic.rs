@@ -7,6 +7,7 @@
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
+use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -49,6 +50,10 @@ impl fmt::Display for Topic {
         f.write_str(&self.0)
     }
 }
+
+/// What stands for a topic where its name would be too long: a number that no other topic of the broker has at the same
+/// time. A topic that was forgotten and comes back may get another.
+pub type TopicNumber = NonZeroU32;
 
 /// A topic that borrows the text it came in, wherever that text needed no decoding: a publish to a known topic
 /// allocates nothing for it.

@@ -19,6 +19,7 @@ fn the_table_of_error_codes_has_every_code_and_no_other() {
     let listed: Vec<_> = table("### Error codes").into_iter().map(|row| row[0].trim_matches('`')).collect();
     let codes: Vec<_> = notifications::error_codes().map(ErrorCode::as_str).collect();
     assert_eq!(listed, codes);
+    assert_eq!(codes, ErrorCode::ALL.map(ErrorCode::as_str));
 }
 
 #[test]

@@ -93,7 +93,7 @@ pub(crate) fn notified<R>(fields: &Fields<'_>, read: impl FnOnce(&Notification<'
         }
         "subscribed" => {
             let Fields { epoch, offset, recovered, .. } = *fields;
-            Notification::Subscribed { id, topic: topic?, epoch: epoch?, offset, recovered }
+            Notification::Subscribed { id, topic: topic?, epoch: epoch?, offset, number: None, recovered }
         }
         "unsubscribed" => Notification::Unsubscribed { id, topic: topic? },
         "published" => {
@@ -161,7 +161,8 @@ pub(crate) fn error_codes() -> impl Iterator<Item = ErrorCode> {
             Code::BadTopic => Code::BadSince,
             Code::BadSince => Code::BadPayload,
             Code::BadPayload => Code::BinaryUnsupported,
-            Code::BinaryUnsupported => Code::MessageTooBig,
+            Code::BinaryUnsupported => Code::TextUnsupported,
+            Code::TextUnsupported => Code::MessageTooBig,
             Code::MessageTooBig => Code::Forbidden,
             Code::Forbidden => Code::Overlap,
             Code::Overlap => Code::AlreadySubscribed,

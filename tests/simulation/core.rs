@@ -241,8 +241,14 @@ impl Core {
                         owner(clients, connection, self.shard.core()).expect("an answer to a stranger");
                     if let Speaks::Stream(stream) = &client.speaks {
                         let (topic, epoch, offset) = (&*stream.followed.topic, EPOCH, Some(offset));
-                        let subscribed =
-                            Notification::Subscribed { id: None, topic, epoch, offset, recovered };
+                        let subscribed = Notification::Subscribed {
+                            id: None,
+                            topic,
+                            epoch,
+                            offset,
+                            number: None,
+                            recovered,
+                        };
                         self.shard.notify(connection, &subscribed);
                     } else {
                         assert_ne!(recovered, Some(false), "raw clients begin with the next message");

@@ -85,7 +85,8 @@ impl Shard {
     fn tell_placement(&mut self, slot: u32, id: Option<&CommandId>, topic: &Topic, placement: Placement) {
         let Placement { offset, recovered, gap, .. } = placement;
         let epoch = &*self.epoch.clone();
-        let subscribed = Notification::Subscribed { id, topic, epoch, offset: Some(offset), recovered };
+        let subscribed =
+            Notification::Subscribed { id, topic, epoch, offset: Some(offset), number: None, recovered };
         self.connections.notify(slot, &subscribed);
         if let Some((from, to)) = gap {
             let gap = Notification::Gap { topic, from, to, count: to - from + 1 };
@@ -160,7 +161,8 @@ impl Shard {
             let (name, epoch) = (self.name_of(subscription), &*self.epoch.clone());
             let (topic, id) = (name.as_str(), self.subscriptions.take_receipt(subscription));
             let id = id.as_ref();
-            let subscribed = Notification::Subscribed { id, topic, epoch, offset: None, recovered: None };
+            let subscribed =
+                Notification::Subscribed { id, topic, epoch, offset: None, number: None, recovered: None };
             self.connections.notify(slot, &subscribed);
         }
     }

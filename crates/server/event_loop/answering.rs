@@ -95,8 +95,8 @@ impl EventLoop {
     ) {
         let epoch = self.site.epoch.clone();
         self.shard.reply(id, &http_api::stream_head(&epoch, offset).to_octets(reply));
-        let offset = Some(offset);
-        let subscribed = Notification::Subscribed { id: None, topic, epoch: &epoch, offset, recovered };
+        let (epoch, offset) = (&*epoch, Some(offset));
+        let subscribed = Notification::Subscribed { id: None, topic, epoch, offset, number: None, recovered };
         self.shard.notify(id, &subscribed);
         let now_ms = self.now.monotonic_ms;
         let Some(connection) = self.connections.get_mut(id) else { return };
@@ -121,7 +121,7 @@ impl EventLoop {
 fn close_code_of(code: ErrorCode) -> CloseCode {
     match code {
         ErrorCode::MessageTooBig => CloseCode::TOO_BIG,
-        ErrorCode::BinaryUnsupported => CloseCode::UNSUPPORTED,
+        ErrorCode::BinaryUnsupported | ErrorCode::TextUnsupported => CloseCode::UNSUPPORTED,
         ErrorCode::BadPayload => CloseCode::INVALID_PAYLOAD,
         ErrorCode::Unavailable | ErrorCode::TooManyTopics => CloseCode::TRY_AGAIN_LATER,
         ErrorCode::BadJson

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use super::layout::LayoutError;
 use crate::limits::{MAX_COMMAND_ID_BYTES, MAX_PATTERN_TOKENS, MAX_TOPIC_BYTES};
 
 /// Why a text is not a topic, or not a pattern. `at` counts octets from 0.
@@ -143,7 +144,7 @@ impl PayloadError {
     }
 }
 
-/// Why a text is not a command.
+/// Why a message is not a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandError {
     /// Not a JSON text (RFC 8259).
@@ -184,6 +185,10 @@ pub enum CommandError {
     BadSince,
     /// A position for a pattern, whose topics each have their own.
     SinceWithPattern,
+    /// A payload that is not of the kind that it is published as.
+    BadPayload(PayloadError),
+    /// Octets that are not laid out as a command.
+    Layout(LayoutError),
 }
 
 impl CommandError {
@@ -197,10 +202,21 @@ impl CommandError {
             | Self::MissingField(_)
             | Self::BadField { .. }
             | Self::BadLength { .. }
-            | Self::BadId => ErrorCode::BadCommand,
-            Self::UnknownCommand { .. } => ErrorCode::UnknownCommand,
+            | Self::BadId
+            | Self::Layout(
+                LayoutError::Truncated { .. }
+                | LayoutError::Trailing { .. }
+                | LayoutError::UnknownFlags(_)
+                | LayoutError::UnknownKind
+                | LayoutError::NotUtf8 { .. }
+                | LayoutError::BadField { .. },
+            ) => ErrorCode::BadCommand,
+            Self::UnknownCommand { .. } | Self::Layout(LayoutError::UnknownType(_)) => {
+                ErrorCode::UnknownCommand
+            }
             Self::BadTopic(_) => ErrorCode::BadTopic,
             Self::BadSince | Self::SinceWithPattern => ErrorCode::BadSince,
+            Self::BadPayload(error) => error.code(),
         }
     }
 }
@@ -235,6 +251,8 @@ impl fmt::Display for CommandError {
             Self::SinceWithPattern => f.write_str(
                 "since needs one topic, because each topic of a pattern has its own offsets; subscribe to the topic by name",
             ),
+            Self::BadPayload(error) => error.fmt(f),
+            Self::Layout(error) => error.fmt(f),
         }
     }
 }
@@ -244,6 +262,18 @@ impl Error for CommandError {}
 impl From<TopicError> for CommandError {
     fn from(error: TopicError) -> Self {
         Self::BadTopic(error)
+    }
+}
+
+impl From<PayloadError> for CommandError {
+    fn from(error: PayloadError) -> Self {
+        Self::BadPayload(error)
+    }
+}
+
+impl From<LayoutError> for CommandError {
+    fn from(error: LayoutError) -> Self {
+        Self::Layout(error)
     }
 }
 
@@ -264,6 +294,8 @@ pub enum ErrorCode {
     BadPayload,
     /// A binary message on a connection whose protocol has none.
     BinaryUnsupported,
+    /// A text message on a connection whose protocol has none.
+    TextUnsupported,
     /// The message is larger than this broker takes.
     MessageTooBig,
     /// The client may not do this.
@@ -285,6 +317,27 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Every code.
+    pub const ALL: [Self; 17] = [
+        Self::BadJson,
+        Self::BadCommand,
+        Self::UnknownCommand,
+        Self::BadTopic,
+        Self::BadSince,
+        Self::BadPayload,
+        Self::BinaryUnsupported,
+        Self::TextUnsupported,
+        Self::MessageTooBig,
+        Self::Forbidden,
+        Self::Overlap,
+        Self::AlreadySubscribed,
+        Self::NotSubscribed,
+        Self::TooManySubscriptions,
+        Self::TooManyTopics,
+        Self::Superseded,
+        Self::Unavailable,
+    ];
+
     /// The code as it is written.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -296,6 +349,7 @@ impl ErrorCode {
             Self::BadSince => "bad_since",
             Self::BadPayload => "bad_payload",
             Self::BinaryUnsupported => "binary_unsupported",
+            Self::TextUnsupported => "text_unsupported",
             Self::MessageTooBig => "message_too_big",
             Self::Forbidden => "forbidden",
             Self::Overlap => "overlap",
