@@ -210,6 +210,11 @@ impl Connections {
         self.encoding(slot).map(|encoding| encoding.interface)
     }
 
+    /// Whether the connection sends commands, and is answered by notifications.
+    pub(crate) fn has_commands(&self, slot: u32) -> bool {
+        self.interface(slot).is_some_and(Interface::has_commands)
+    }
+
     pub(crate) fn backlog_bytes(&self) -> usize {
         self.backlog_bytes
     }
@@ -253,6 +258,12 @@ impl Connections {
         *span = Span { start, end, stamp: self.stamp };
         self.touched.push(slot);
         Given::Taken
+    }
+
+    /// Whether the last range that the connection was given ends here.
+    pub(crate) fn was_given(&self, slot: u32, end: u32) -> bool {
+        let span = self.spans[slot as usize];
+        span.stamp == self.stamp && span.end == end
     }
 
     fn add_piece(&mut self, slot: u32, piece: Piece) {

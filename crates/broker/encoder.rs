@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fanwire_wire::binary::write_notification;
 use fanwire_wire::command::PayloadKind;
 use fanwire_wire::deflate::Deflater;
 use fanwire_wire::event_stream::write_event;
@@ -18,11 +19,33 @@ pub enum Interface {
     Raw,
     /// Commands and notifications in JSON.
     Json,
+    /// The same in octets.
+    Binary,
     /// An event stream of one topic: each notification is an event. Nothing comes from the client.
     Sse,
 }
 
-/// What decides the octets of a message on a connection: connections with the same encoding get the same octets.
+impl Interface {
+    /// Whether connections send commands, and are answered by notifications.
+    pub(crate) const fn has_commands(self) -> bool {
+        match self {
+            Self::Json | Self::Binary => true,
+            Self::Raw | Self::Sse => false,
+        }
+    }
+}
+
+/// How a delivery on the binary interface says which topic it is of. The others have one way each, and do not heed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// By the number that the receipt of the subscription to the topic told.
+    ByNumber,
+    /// By its name too, for who subscribes to a pattern.
+    ByName,
+}
+
+/// What decides the octets of a message on a connection: connections with the same encoding get the same octets, but for
+/// the [`Naming`] of the topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Encoding {
     /// The interface.
@@ -38,7 +61,7 @@ pub(crate) struct Encoder {
     epoch: Arc<str>,
     /// Without context takeover: what one compresses, every connection with the window can read.
     deflaters: Vec<(u8, Deflater)>,
-    text: Vec<u8>,
+    octets: Vec<u8>,
     compressed: Vec<u8>,
 }
 
@@ -53,11 +76,17 @@ const SCRATCH_KEPT_BYTES: usize = 256 * 1024;
 
 impl Encoder {
     pub(crate) fn new(epoch: Arc<str>) -> Self {
-        Self { epoch, deflaters: Vec::new(), text: Vec::new(), compressed: Vec::new() }
+        Self { epoch, deflaters: Vec::new(), octets: Vec::new(), compressed: Vec::new() }
     }
 
     /// Appends the message's frame or event to `out`.
-    pub(crate) fn message(&mut self, encoding: Encoding, message: &Message, out: &mut Vec<u8>) {
+    pub(crate) fn message(
+        &mut self,
+        encoding: Encoding,
+        message: &Message,
+        naming: Naming,
+        out: &mut Vec<u8>,
+    ) {
         match encoding.interface {
             Interface::Json | Interface::Sse => {
                 self.notification(encoding, &Notification::Message(message.fields()), out);
@@ -69,6 +98,12 @@ impl Encoder {
                 };
                 self.frame(encoding, opcode, &message.payload, out);
             }
+            Interface::Binary => {
+                self.with_scratch(|encoder, octets| {
+                    message.delivery(naming).write(octets);
+                    encoder.frame(encoding, OpCode::Binary, octets, out);
+                });
+            }
         }
     }
 
@@ -79,18 +114,30 @@ impl Encoder {
         notification: &Notification<'_>,
         out: &mut Vec<u8>,
     ) {
-        let mut text = std::mem::take(&mut self.text);
-        text.clear();
-        notification.write_json(&mut text);
-        match encoding.interface {
+        self.with_scratch(|encoder, octets| match encoding.interface {
             Interface::Sse => {
-                let position = notification.reaches().map(|offset| (&*self.epoch, offset));
-                write_event(out, position, &text);
+                notification.write_json(octets);
+                let position = notification.reaches().map(|offset| (&*encoder.epoch, offset));
+                write_event(out, position, octets);
             }
-            Interface::Json | Interface::Raw => self.frame(encoding, OpCode::Text, &text, out),
-        }
-        text.shrink_to(SCRATCH_KEPT_BYTES);
-        self.text = text;
+            Interface::Json | Interface::Raw => {
+                notification.write_json(octets);
+                encoder.frame(encoding, OpCode::Text, octets, out);
+            }
+            Interface::Binary => {
+                write_notification(notification, octets);
+                encoder.frame(encoding, OpCode::Binary, octets, out);
+            }
+        });
+    }
+
+    /// Lets `write` use scratch, which is empty.
+    fn with_scratch(&mut self, write: impl FnOnce(&mut Self, &mut Vec<u8>)) {
+        let mut octets = std::mem::take(&mut self.octets);
+        octets.clear();
+        write(self, &mut octets);
+        octets.shrink_to(SCRATCH_KEPT_BYTES);
+        self.octets = octets;
     }
 
     fn frame(&mut self, encoding: Encoding, opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {

@@ -1,10 +1,12 @@
 //! One published message, as it is kept and shared.
 
 use bytes::Bytes;
+use fanwire_wire::binary::Delivery;
 use fanwire_wire::command::PayloadKind;
 use fanwire_wire::notification::MessageFields;
-use fanwire_wire::topic::Topic;
+use fanwire_wire::topic::{Topic, TopicNumber};
 
+use crate::encoder::Naming;
 use crate::lanes::ConnectionId;
 
 /// What a publisher hands in. Its kind is already checked.
@@ -46,6 +48,8 @@ pub struct Origin {
 pub struct Message {
     /// The topic it belongs to.
     pub topic: Topic,
+    /// What stands for the topic on the binary interface.
+    pub number: TopicNumber,
     /// Its position there; the first message of a topic has offset 1 or higher.
     pub offset: u64,
     /// When its home took it, in milliseconds since the Unix epoch.
@@ -77,12 +81,24 @@ impl Message {
         self.content_type.as_deref().unwrap_or(self.kind.content_type())
     }
 
-    /// The message as the wire crate writes it.
+    /// The message as the wire crate writes it in JSON.
     pub fn fields(&self) -> MessageFields<'_> {
         MessageFields {
             topic: &self.topic,
             offset: self.offset,
             time_ms: self.time_ms,
+            key: self.key.as_deref(),
+            kind: self.kind,
+            payload: &self.payload,
+        }
+    }
+
+    /// The message as the wire crate writes it in octets.
+    pub(crate) fn delivery(&self, naming: Naming) -> Delivery<'_> {
+        Delivery {
+            number: Some(self.number),
+            name: (naming == Naming::ByName).then_some(&self.topic),
+            offset: self.offset,
             key: self.key.as_deref(),
             kind: self.kind,
             payload: &self.payload,

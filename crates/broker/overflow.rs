@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fanwire_wire::topic::Topic;
 
-use crate::encoder::Interface;
+use crate::encoder::{Interface, Naming};
 use crate::message::Message;
 use crate::settings::TopicSettings;
 use crate::write_queue::WriteQueue;
@@ -48,7 +48,7 @@ impl TopicSettings {
         interface: Interface,
         listens: bool,
         queue: &mut WriteQueue,
-        message: &Arc<Message>,
+        (message, naming): (&Arc<Message>, Naming),
         bound: usize,
     ) -> Payment {
         match self.policy_for(interface) {
@@ -56,7 +56,7 @@ impl TopicSettings {
             OverflowPolicy::Gap if self.history.is_some() && listens => Payment::CatchUp,
             OverflowPolicy::Gap if interface == Interface::Raw => Payment::Disconnect,
             OverflowPolicy::Gap => {
-                make_room_by_gap(queue, message, bound);
+                make_room_by_gap(queue, (message, naming), bound);
                 // Gaps that do not join are not let go: with nothing but these, there is no catching up any more.
                 if queue.gap_bytes() > bound { Payment::Disconnect } else { Payment::Settled }
             }
@@ -65,10 +65,10 @@ impl TopicSettings {
 }
 
 /// Lets older messages of the topic go until the newest has room; it goes too where only other topics are left.
-fn make_room_by_gap(queue: &mut WriteQueue, message: &Arc<Message>, bound: usize) {
+fn make_room_by_gap(queue: &mut WriteQueue, (message, naming): (&Arc<Message>, Naming), bound: usize) {
     while queue.drop_older_half(&message.topic) {
         if queue.has_room(message.bytes(), bound) {
-            queue.push_message(message.clone());
+            queue.push_message(message.clone(), naming);
             return;
         }
     }

@@ -10,9 +10,12 @@
 //! Logs are emptied when everything in them was written or moved to write queues. They are capped, so that they
 //! stay in the processor's cache.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::encoder::{Encoder, Encoding};
+use smallvec::SmallVec;
+
+use crate::encoder::{Encoder, Encoding, Naming};
 use crate::message::Message;
 
 /// The logs together are full at this many bytes: the caches of today's cores are 1 to 2 MiB.
@@ -41,6 +44,7 @@ struct Log {
 pub(crate) struct Frame {
     pub(crate) end: u32,
     pub(crate) message: Arc<Message>,
+    pub(crate) naming: Naming,
 }
 
 impl Palette {
@@ -56,7 +60,7 @@ impl Palette {
             self.logs.len() - 1
         });
         EncodingId::try_from(id)
-            .expect("two interfaces with eight compressions each, and one without, are seventeen encodings")
+            .expect("three interfaces with eight compressions each, and one without, are 25 encodings")
     }
 
     pub(crate) fn encoding(&self, id: EncodingId) -> Encoding {
@@ -64,10 +68,18 @@ impl Palette {
     }
 
     /// Appends the message's frame to a log.
-    pub(crate) fn append(&mut self, id: EncodingId, message: &Arc<Message>) {
+    pub(crate) fn append(&mut self, id: EncodingId, message: &Arc<Message>, naming: Naming) {
         let log = &mut self.logs[usize::from(id)];
-        self.encoder.message(log.encoding, message, &mut log.bytes);
-        log.frames.push(Frame { end: log.bytes.len() as u32, message: message.clone() });
+        self.encoder.message(log.encoding, message, naming, &mut log.bytes);
+        log.frames.push(Frame { end: log.bytes.len() as u32, message: message.clone(), naming });
+    }
+
+    /// Appends the messages of a range of a log once more, with another naming.
+    pub(crate) fn append_again(&mut self, id: EncodingId, range: Range<u32>, naming: Naming) {
+        let frames = self.frames(id, range.start, range.end);
+        let messages: SmallVec<[Arc<Message>; 8]> =
+            frames.iter().map(|frame| frame.message.clone()).collect();
+        messages.iter().for_each(|message| self.append(id, message, naming));
     }
 
     /// Where a log ends.

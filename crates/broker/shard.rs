@@ -204,7 +204,7 @@ impl Shard {
             now: Now::default(),
             epoch: identity.epoch.clone(),
             homes: RandomState::with_seeds(a, b, c, d),
-            table: TopicTable::new(identity.epoch.clone(), settings.clone(), cores),
+            table: TopicTable::new(identity.epoch.clone(), settings.clone(), core, cores),
             settings,
             sweep_at_ms: 0,
             subscriptions: Subscriptions::default(),
@@ -318,7 +318,9 @@ impl Shard {
         let interface = self.connections.interface(id.slot);
         self.connections.reply(id.slot, ReplyKind::Close, |_, out| match interface {
             Some(Interface::Sse) => write_comment(out, reason),
-            Some(Interface::Raw | Interface::Json) | None => write_close(out, code, reason),
+            Some(Interface::Raw | Interface::Json | Interface::Binary) | None => {
+                write_close(out, code, reason);
+            }
         });
         self.connections.seal(id.slot);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanwire_wire::command::PayloadKind;
-use fanwire_wire::topic::Topic;
+use fanwire_wire::topic::{Topic, TopicNumber};
 
 use crate::message::Message;
 
@@ -12,6 +12,7 @@ use crate::message::Message;
 pub(crate) fn message(topic: &str, offset: u64, size: usize) -> Arc<Message> {
     Arc::new(Message {
         topic: Topic::parse(topic).expect("tests use good topics"),
+        number: TopicNumber::MIN,
         offset,
         time_ms: 0,
         key: None,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ahash::HashMap;
 use fanwire_wire::command::Position;
 use fanwire_wire::error::ErrorCode;
-use fanwire_wire::topic::{Pattern, Topic};
+use fanwire_wire::topic::{Pattern, Topic, TopicNumber};
 use slab::Slab;
 
 use crate::history::History;
@@ -39,6 +39,8 @@ pub(crate) struct TopicTable {
     highest_forgotten: u64,
     epoch: Arc<str>,
     settings: Arc<Settings>,
+    core: usize,
+    cores: usize,
     max_rows: usize,
     sweep_at: usize,
 }
@@ -46,6 +48,7 @@ pub(crate) struct TopicTable {
 #[derive(Debug)]
 struct Row {
     topic: Topic,
+    number: TopicNumber,
     /// The offset before the first message of this row.
     base: u64,
     /// The offset of the latest message.
@@ -75,6 +78,8 @@ pub(crate) struct Published {
 /// Where a subscription begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
+    /// What stands for the topic on the binary interface, for as long as somebody subscribes to it.
+    pub number: TopicNumber,
     /// The position that the subscriber is at: what follows is after it, or told in `gap`.
     pub offset: u64,
     /// Whether everything after the position that was asked for follows; `None` when none was.
@@ -119,7 +124,7 @@ impl Polled {
 }
 
 impl TopicTable {
-    pub(crate) fn new(epoch: Arc<str>, settings: Arc<Settings>, cores: usize) -> Self {
+    pub(crate) fn new(epoch: Arc<str>, settings: Arc<Settings>, core: usize, cores: usize) -> Self {
         Self {
             rows: Slab::new(),
             index: HashMap::default(),
@@ -127,8 +132,10 @@ impl TopicTable {
             patterns_version: 0,
             highest_forgotten: 0,
             epoch,
-            max_rows: settings.max_topics.div_ceil(cores),
+            max_rows: settings.max_topics.div_ceil(cores).min(most_rows(cores)),
             settings,
+            core,
+            cores,
             sweep_at: 0,
         }
     }
@@ -146,6 +153,7 @@ impl TopicTable {
         row.offset += 1;
         let message = Arc::new(Message {
             topic: draft.topic,
+            number: row.number,
             offset: row.offset,
             time_ms: now.wall_ms,
             key: draft.key,
@@ -309,8 +317,18 @@ impl TopicTable {
         Ok(key)
     }
 
+    /// A row as it would be inserted next.
     fn new_row(&self, topic: &Topic) -> Row {
-        Row::new(topic.clone(), self.highest_forgotten, self.settings.of_topic(topic))
+        let number = self.number_of(self.rows.vacant_key());
+        Row::new(topic.clone(), number, self.highest_forgotten, self.settings.of_topic(topic))
+    }
+
+    /// The number of the topic with this row: no other row of the broker has the same at the same time. The next row in
+    /// its place has it again; nobody who was told it before is still given messages by it, because a topic with
+    /// subscribers keeps its row.
+    fn number_of(&self, key: usize) -> TopicNumber {
+        let number = u32::try_from(1 + key * self.cores + self.core).ok().and_then(TopicNumber::new);
+        number.expect("there are no more rows than numbers")
     }
 
     fn forget_if_idle(&mut self, key: usize) {
@@ -322,10 +340,16 @@ impl TopicTable {
     }
 }
 
+/// How many rows a home can have so that each has a number, the next one too.
+const fn most_rows(cores: usize) -> usize {
+    u32::MAX as usize / cores - 1
+}
+
 impl Row {
-    fn new(topic: Topic, base: u64, settings: &TopicSettings) -> Self {
+    fn new(topic: Topic, number: TopicNumber, base: u64, settings: &TopicSettings) -> Self {
         Self {
             topic,
+            number,
             base,
             offset: base,
             cores: 0,
@@ -380,6 +404,7 @@ impl Row {
         let oldest = self.oldest_held();
         let first = oldest.max(offset + 1);
         Placement {
+            number: self.number,
             offset,
             recovered,
             gap: (offset + 1 < oldest && offset < self.offset).then_some((offset + 1, oldest - 1)),

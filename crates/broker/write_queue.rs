@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes};
 use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::Topic;
 
-use crate::encoder::{Encoder, Encoding};
+use crate::encoder::{Encoder, Encoding, Naming};
 use crate::message::Message;
 
 /// What the write queue of one connection holds.
@@ -42,7 +42,7 @@ pub(crate) enum ReplyKind {
 #[derive(Debug)]
 enum Item {
     Reply(Box<[u8]>, ReplyKind),
-    Message(Arc<Message>),
+    Message(Arc<Message>, Naming),
     Gap { topic: Topic, from: u64, to: u64, count: u64 },
 }
 
@@ -55,7 +55,7 @@ impl Item {
     fn bytes(&self) -> usize {
         match self {
             Self::Reply(..) => 0,
-            Self::Message(message) => message.bytes(),
+            Self::Message(message, _) => message.bytes(),
             Self::Gap { .. } => size_of::<Self>(),
         }
     }
@@ -68,7 +68,7 @@ impl Item {
     fn is_of(&self, topic: &Topic) -> bool {
         match self {
             Self::Reply(..) => false,
-            Self::Message(message) => message.topic == *topic,
+            Self::Message(message, _) => message.topic == *topic,
             Self::Gap { topic: of, .. } => of == topic,
         }
     }
@@ -77,7 +77,7 @@ impl Item {
     fn offsets(&self) -> Option<(u64, u64, u64)> {
         match self {
             Self::Reply(..) => None,
-            Self::Message(message) => Some((message.offset, message.offset, 1)),
+            Self::Message(message, _) => Some((message.offset, message.offset, 1)),
             Self::Gap { from, to, count, .. } => Some((*from, *to, *count)),
         }
     }
@@ -128,8 +128,8 @@ impl WriteQueue {
         self.bytes == 0 || self.bytes + bytes <= bound
     }
 
-    pub(crate) fn push_message(&mut self, message: Arc<Message>) {
-        self.push(Item::Message(message));
+    pub(crate) fn push_message(&mut self, message: Arc<Message>, naming: Naming) {
+        self.push(Item::Message(message, naming));
     }
 
     pub(crate) fn push_reply(&mut self, bytes: &[u8], kind: ReplyKind) {
@@ -165,7 +165,7 @@ impl WriteQueue {
     pub(crate) fn drop_topic(&mut self, topic: &Topic) -> Option<u64> {
         let mut first = None;
         self.retain_behind_boundaries(|item| match item {
-            Item::Message(message) if message.topic == *topic => {
+            Item::Message(message, _) if message.topic == *topic => {
                 first = first.or(Some(message.offset));
                 false
             }
@@ -193,7 +193,7 @@ impl WriteQueue {
     /// the gaps among them. Returns whether there was any message.
     pub(crate) fn drop_older_half(&mut self, topic: &Topic) -> bool {
         let messages =
-            self.items.iter().filter(|item| matches!(item, Item::Message(_)) && item.is_of(topic)).count();
+            self.items.iter().filter(|item| matches!(item, Item::Message(..)) && item.is_of(topic)).count();
         let mut left = messages.div_ceil(2);
         let mut kept = VecDeque::with_capacity(self.items.len());
         let mut last_gap = None;
@@ -206,7 +206,7 @@ impl WriteQueue {
                 kept.push_back(item);
                 continue;
             };
-            left -= usize::from(matches!(item, Item::Message(_)));
+            left -= usize::from(matches!(item, Item::Message(..)));
             if !last_gap
                 .and_then(|at: usize| kept.get_mut(at))
                 .is_some_and(|gap: &mut Item| gap.extend(from, to, count))
@@ -245,14 +245,14 @@ impl WriteQueue {
             }
             match (item, encoding) {
                 (Item::Reply(bytes, _), _) => written.bytes.extend_from_slice(bytes),
-                (Item::Message(message), Some(encoding)) => {
-                    encoder.message(encoding, message, &mut written.bytes);
+                (Item::Message(message, naming), Some(encoding)) => {
+                    encoder.message(encoding, message, *naming, &mut written.bytes);
                 }
                 (Item::Gap { topic, from, to, count }, Some(encoding)) => {
                     let gap = Notification::Gap { topic, from: *from, to: *to, count: *count };
                     encoder.notification(encoding, &gap, &mut written.bytes);
                 }
-                (Item::Message(_) | Item::Gap { .. }, None) => {
+                (Item::Message(..) | Item::Gap { .. }, None) => {
                     unreachable!("who speaks HTTP subscribes to nothing")
                 }
             }
@@ -324,7 +324,7 @@ mod tests {
 
     fn filled(offsets: impl IntoIterator<Item = u64>) -> WriteQueue {
         let mut queue = WriteQueue::default();
-        offsets.into_iter().for_each(|offset| queue.push_message(message("t", offset, 10)));
+        offsets.into_iter().for_each(|offset| queue.push_message(message("t", offset, 10), Naming::ByNumber));
         queue
     }
 
@@ -356,7 +356,7 @@ mod tests {
                     match size % 3 {
                         0 => queue.push_reply(&vec![b'r'; size + 1], ReplyKind::Plain),
                         1 => queue.push_gap(&topic("g"), offset * 10, offset * 10 + 5),
-                        _ => queue.push_message(message("t", offset, *size)),
+                        _ => queue.push_message(message("t", offset, *size), Naming::ByNumber),
                     }
                 }
                 queue
@@ -369,7 +369,7 @@ mod tests {
         #[test]
         fn a_gap_names_every_dropped_offset(pushes in 1u64..30, drops in 1usize..6) {
             let mut queue = filled(1..=pushes);
-            queue.push_message(message("other", 1, 10));
+            queue.push_message(message("other", 1, 10), Naming::ByNumber);
             for _ in 0..drops {
                 queue.drop_older_half(&topic("t"));
             }
@@ -390,7 +390,7 @@ mod tests {
     fn gaps_that_follow_each_other_are_one() {
         let mut queue = WriteQueue::default();
         queue.push_gap(&topic("t"), 5, 6);
-        queue.push_message(message("other", 1, 10));
+        queue.push_message(message("other", 1, 10), Naming::ByNumber);
         queue.push_gap(&topic("t"), 7, 9);
         assert_eq!(spans(&queue), [(5, 9, true), (1, 1, false)]);
         queue.push_gap(&topic("t"), 11, 11);
@@ -402,13 +402,13 @@ mod tests {
         let mut queue = filled([5, 6]);
         queue.push_reply(b"unsubscribed", ReplyKind::Boundary);
         queue.push_gap(&topic("t"), 7, 7);
-        queue.push_message(message("t", 8, 10));
+        queue.push_message(message("t", 8, 10), Naming::ByNumber);
         assert_eq!(queue.drop_topic(&topic("t")), Some(8), "5 and 6 were for the subscription before");
         assert_eq!(spans(&queue), [(5, 5, false), (6, 6, false), (7, 7, true)]);
 
         let mut queue = filled([5, 6]);
         queue.push_reply(b"unsubscribed", ReplyKind::Boundary);
-        queue.push_message(message("t", 7, 10));
+        queue.push_message(message("t", 7, 10), Naming::ByNumber);
         queue.drop_older_half(&topic("t"));
         queue.drop_older_half(&topic("t"));
         assert_eq!(spans(&queue), [(5, 6, true), (7, 7, true)]);
@@ -431,7 +431,7 @@ mod tests {
         let mut queue = WriteQueue::default();
         queue.push_reply(&[0; 1000], ReplyKind::Plain);
         assert!(queue.has_room(5_000, 100));
-        queue.push_message(message("t", 1, 10));
+        queue.push_message(message("t", 1, 10), Naming::ByNumber);
         assert!(!queue.has_room(5_000, 100));
     }
 }

@@ -7,7 +7,7 @@ use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 use super::{Event, Shard};
 use crate::connections::State;
-use crate::encoder::Interface;
+use crate::encoder::{Interface, Naming};
 use crate::lanes::{ConnectionId, Delivery, Receipt, Ticket};
 use crate::message::Origin;
 use crate::overflow::slow_consumer_reason;
@@ -55,7 +55,7 @@ impl Shard {
             Ok(placement) => match self.connections.interface(connection.slot) {
                 Some(Interface::Raw) => self.raw_subscribed(home, &topic, subscription, placement),
                 Some(Interface::Sse) => self.stream_subscribed(home, &topic, subscription, placement),
-                Some(Interface::Json) | None => {
+                Some(Interface::Json | Interface::Binary) | None => {
                     if rewinds {
                         self.forget_what_is_queued(connection.slot, &topic);
                     }
@@ -83,10 +83,9 @@ impl Shard {
     }
 
     fn tell_placement(&mut self, slot: u32, id: Option<&CommandId>, topic: &Topic, placement: Placement) {
-        let Placement { offset, recovered, gap, .. } = placement;
-        let epoch = &*self.epoch.clone();
-        let subscribed =
-            Notification::Subscribed { id, topic, epoch, offset: Some(offset), number: None, recovered };
+        let Placement { number, offset, recovered, gap, .. } = placement;
+        let (epoch, offset, number) = (&*self.epoch.clone(), Some(offset), Some(number));
+        let subscribed = Notification::Subscribed { id, topic, epoch, offset, number, recovered };
         self.connections.notify(slot, &subscribed);
         if let Some((from, to)) = gap {
             let gap = Notification::Gap { topic, from, to, count: to - from + 1 };
@@ -124,7 +123,7 @@ impl Shard {
         placement: Placement,
     ) {
         let connection = self.connections.id(self.subscriptions.subscription(subscription).slot);
-        let Placement { offset, recovered, gap, catch_up } = placement;
+        let Placement { offset, recovered, gap, catch_up, number: _ } = placement;
         self.events.push_back(Event::Subscribed { connection, offset, recovered });
         let catch_up = match (gap, catch_up) {
             (Some((from, to)), held) => Some((from, held.map_or(to, |(_, last)| last))),
@@ -183,7 +182,7 @@ impl Shard {
         };
         match outcome {
             Err(code) => self.refuse(connection, id, "publish", topic, code),
-            Ok(offset) if self.connections.interface(connection.slot) == Some(Interface::Json) => {
+            Ok(offset) if self.connections.has_commands(connection.slot) => {
                 let epoch = &*self.epoch.clone();
                 self.notify(connection, &Notification::Published { id, topic, epoch, offset });
             }
@@ -203,7 +202,7 @@ impl Shard {
         if !self.connections.is_open(connection) {
             return;
         }
-        if self.connections.interface(connection.slot) == Some(Interface::Json) {
+        if self.connections.has_commands(connection.slot) {
             let message = super::commands::explain(code);
             let (command, topic) = (Some(command), Some(topic));
             self.notify(connection, &Notification::Error { id, command, topic, code, message });
@@ -241,11 +240,19 @@ impl Shard {
             return;
         }
         let origin = Some(Origin { core: self.core, connection });
+        let naming = self.naming(connection.slot, topic);
         let theirs = chunk.messages.into_iter().filter(|message| message.except != origin);
-        let queued = self
-            .connections
-            .with_queue(connection.slot, |queue| theirs.map(|message| queue.push_message(message)).count());
+        let queued = self.connections.with_queue(connection.slot, |queue| {
+            theirs.map(|message| queue.push_message(message, naming)).count()
+        });
         self.deliveries_made += queued.unwrap_or(0) as u64;
+    }
+
+    /// How the connection knows the topic: who was told its number needs no name.
+    fn naming(&self, slot: u32, topic: &Topic) -> Naming {
+        let exact = self.subscriptions.find(slot, &TopicOrPattern::Topic(topic.clone()));
+        let is_live = exact.is_some_and(|id| self.subscriptions.subscription(id).live != 0);
+        if is_live { Naming::ByNumber } else { Naming::ByName }
     }
 
     /// Messages that the home could not hand over in time. Who has history reads them from there; the others are told.
@@ -277,7 +284,9 @@ impl Shard {
     /// queue, where a rewind finds the gap with the messages in front of it.
     fn tell_gap(&mut self, slot: u32, topic: &Topic, (from, to): (u64, u64)) {
         match self.connections.interface(slot) {
-            Some(Interface::Json | Interface::Sse) => self.queue_gap(slot, topic, (from, to)),
+            Some(Interface::Json | Interface::Binary | Interface::Sse) => {
+                self.queue_gap(slot, topic, (from, to));
+            }
             Some(Interface::Raw) => self.too_slow(slot, topic),
             None => {}
         }

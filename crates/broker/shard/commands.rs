@@ -12,7 +12,7 @@ use crate::message::Draft;
 use crate::subscriptions::{Subscription, SubscriptionId};
 
 impl Shard {
-    /// A command of the JSON interface. The shard itself answers it.
+    /// A command of the JSON or the binary interface. The shard itself answers it.
     pub fn handle_command(&mut self, id: ConnectionId, envelope: Envelope<'_>) {
         if !self.connections.is_open(id) {
             return;

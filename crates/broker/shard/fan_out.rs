@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::Shard;
 use crate::connections::Given;
+use crate::encoder::{Interface, Naming};
 use crate::message::{Message, Origin};
 use crate::palette::EncodingId;
 use crate::subscriptions::{Audience, AudienceId, Seat};
@@ -21,8 +22,21 @@ pub(super) struct Run {
     home: usize,
     messages: u64,
     audiences: SmallVec<[AudienceId; 2]>,
-    /// Where the run begins in the log of each encoding that one of its subscribers has.
-    starts: SmallVec<[(EncodingId, u32); 4]>,
+    /// For each encoding that one of its subscribers has: appended to as messages come.
+    parts: SmallVec<[Part; 4]>,
+    /// For encodings that have a part already, and subscribers who know the topic in the other way: appended when the run
+    /// ends, because a part is one range.
+    others: SmallVec<[Part; 1]>,
+}
+
+/// The run in the log of one encoding, with one naming.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    encoding: EncodingId,
+    naming: Naming,
+    start: u32,
+    /// Known when the run has ended.
+    end: u32,
 }
 
 impl Run {
@@ -30,10 +44,15 @@ impl Run {
     fn takes(&self, message: &Message) -> bool {
         self.first.topic == message.topic && self.first.except == message.except
     }
+
+    fn part(&self, encoding: EncodingId, naming: Naming) -> Option<Part> {
+        let parts = self.parts.iter().chain(&self.others);
+        parts.copied().find(|part| part.encoding == encoding && part.naming == naming)
+    }
 }
 
-/// Seats that were given a range and are behind.
-type Laggards = Vec<(u32, EncodingId)>;
+/// Seats that were given a part and are behind.
+type Laggards = Vec<(u32, Part)>;
 
 impl Shard {
     /// A message came from `home` for this core's subscribers.
@@ -44,8 +63,8 @@ impl Shard {
         }
         let Some(run) = &mut self.run else { return };
         run.messages += 1;
-        for (encoding, _) in &run.starts {
-            self.connections.palette.append(*encoding, message);
+        for part in &run.parts {
+            self.connections.palette.append(part.encoding, message, part.naming);
         }
     }
 
@@ -56,30 +75,61 @@ impl Shard {
             home,
             messages: 0,
             audiences: SmallVec::new(),
-            starts: SmallVec::new(),
+            parts: SmallVec::new(),
+            others: SmallVec::new(),
         };
         self.subscriptions.audiences_for(&message.topic, |audience| run.audiences.push(audience));
         for &audience in &run.audiences {
-            for group in self.subscriptions.audience(audience).groups() {
-                if !run.starts.iter().any(|(encoding, _)| *encoding == group.encoding) {
-                    run.starts.push((group.encoding, self.connections.palette.end(group.encoding)));
+            let audience = self.subscriptions.audience(audience);
+            for encoding in audience.groups().map(|group| group.encoding) {
+                let naming = self.naming_in(audience, encoding);
+                let start = self.connections.palette.end(encoding);
+                let part = Part { encoding, naming, start, end: start };
+                if run.part(encoding, naming).is_some() {
+                    continue;
+                }
+                if run.parts.iter().any(|part| part.encoding == encoding) {
+                    run.others.push(part);
+                } else {
+                    run.parts.push(part);
                 }
             }
         }
-        (!run.starts.is_empty()).then_some(run)
+        (!run.parts.is_empty()).then_some(run)
+    }
+
+    /// How an audience's seats with this encoding know the topic.
+    fn naming_in(&self, audience: &Audience, encoding: EncodingId) -> Naming {
+        let is_binary = self.connections.palette.encoding(encoding).interface == Interface::Binary;
+        if is_binary && audience.pattern().is_some() { Naming::ByName } else { Naming::ByNumber }
     }
 
     /// Ends the run: gives its range to everybody whom it is for. Must come before anything that changes who that is.
     pub(super) fn fan_out(&mut self) {
-        let Some(run) = self.run.take() else { return };
+        let Some(mut run) = self.run.take() else { return };
         self.runs += 1;
+        self.end_run(&mut run);
         let except = self.excepted_slot(run.first.except);
         let mut laggards = Laggards::new();
         for &audience in &run.audiences {
             self.fan_out_to(&run, audience, except, &mut laggards);
         }
-        for (slot, encoding) in laggards {
-            self.queue_run(&run, slot, encoding);
+        for (slot, part) in laggards {
+            self.queue_run(&run, slot, part);
+        }
+    }
+
+    /// Notes where the run's parts end.
+    fn end_run(&mut self, run: &mut Run) {
+        let palette = &mut self.connections.palette;
+        for part in &mut run.parts {
+            part.end = palette.end(part.encoding);
+        }
+        for other in &mut run.others {
+            let Some(part) = run.parts.iter().find(|part| part.encoding == other.encoding) else { continue };
+            other.start = part.end;
+            palette.append_again(part.encoding, part.start..part.end, other.naming);
+            other.end = palette.end(other.encoding);
         }
     }
 
@@ -96,19 +146,24 @@ impl Shard {
         let live =
             |seat: &Seat| self.subscriptions.subscription(seat.subscription).live & (1 << run.home) != 0;
         for group in audience.groups() {
-            let Some(&(_, start)) = run.starts.iter().find(|(encoding, _)| *encoding == group.encoding)
-            else {
-                continue;
+            let naming = self.naming_in(audience, group.encoding);
+            let Some(part) = run.part(group.encoding, naming) else { continue };
+            let by_number = match naming {
+                Naming::ByNumber => None,
+                Naming::ByName => run.part(group.encoding, Naming::ByNumber),
             };
-            let end = self.connections.palette.end(group.encoding);
             for seat in &group.seats {
                 if Some(seat.slot) == except || !(everybody_is_live || live(seat)) {
                     continue;
                 }
-                match self.connections.give(seat.slot, start, end) {
+                // The topic's own audience comes first: who is in both knows it by number.
+                if by_number.is_some_and(|part| self.connections.was_given(seat.slot, part.end)) {
+                    continue;
+                }
+                match self.connections.give(seat.slot, part.start, part.end) {
                     Given::Taken => self.deliveries_made += run.messages,
                     Given::Twice => {}
-                    Given::Behind => laggards.push((seat.slot, group.encoding)),
+                    Given::Behind => laggards.push((seat.slot, part)),
                 }
             }
         }
@@ -121,13 +176,11 @@ impl Shard {
     }
 
     /// Puts the run into the write queue of a connection that is behind.
-    fn queue_run(&mut self, run: &Run, slot: u32, encoding: EncodingId) {
+    fn queue_run(&mut self, run: &Run, slot: u32, Part { encoding, start, end, .. }: Part) {
         let connection = self.connections.at(slot);
         if std::mem::replace(&mut connection.last_run, self.runs) == self.runs {
             return;
         }
-        let Some(&(_, start)) = run.starts.iter().find(|(of, _)| *of == encoding) else { return };
-        let end = self.connections.palette.end(encoding);
         self.deliveries_made += run.messages;
         let _more = self.queue_range(slot, encoding, start..end, true);
     }
@@ -142,8 +195,8 @@ impl Shard {
         is_current: bool,
     ) -> ControlFlow<()> {
         let frames = self.connections.palette.frames(encoding, range.start, range.end);
-        let messages: SmallVec<[Arc<Message>; 8]> =
-            frames.iter().map(|frame| frame.message.clone()).collect();
+        let messages: SmallVec<[(Arc<Message>, Naming); 8]> =
+            frames.iter().map(|frame| (frame.message.clone(), frame.naming)).collect();
         messages.into_iter().try_for_each(|message| self.queue(slot, message, is_current))
     }
 }

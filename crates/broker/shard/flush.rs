@@ -9,6 +9,7 @@ use fanwire_wire::topic::Topic;
 use super::Shard;
 use crate::catch_up::NextRead;
 use crate::connections::{Flushed, Piece, State};
+use crate::encoder::Naming;
 use crate::lanes::{ConnectionId, Request};
 use crate::message::Message;
 use crate::overflow::Payment;
@@ -128,7 +129,12 @@ impl Shard {
     /// Puts a message into the write queue of a connection that is behind, if there is room. It `is_current` if it is
     /// for a subscription that the connection has now, and not for one before. Breaks where the connection is given
     /// nothing more.
-    pub(super) fn queue(&mut self, slot: u32, message: Arc<Message>, is_current: bool) -> ControlFlow<()> {
+    pub(super) fn queue(
+        &mut self,
+        slot: u32,
+        (message, naming): (Arc<Message>, Naming),
+        is_current: bool,
+    ) -> ControlFlow<()> {
         let state = self.connections.state(slot);
         if state == State::Doomed {
             return Break(());
@@ -139,26 +145,32 @@ impl Shard {
         }
         let bound = self.settings.backlog_bytes;
         if behind.queue.has_room(message.bytes(), bound) {
-            self.connections.with_queue(slot, |queue| queue.push_message(message));
+            self.connections.with_queue(slot, |queue| queue.push_message(message, naming));
             self.connections.schedule(slot);
             return Continue(());
         }
         if state == State::Closing {
             return Break(());
         }
-        self.overflow(slot, &message, bound, is_current);
+        self.overflow(slot, (&message, naming), bound, is_current);
         self.connections.schedule(slot);
         if self.connections.state(slot) == State::Doomed { Break(()) } else { Continue(()) }
     }
 
-    fn overflow(&mut self, slot: u32, message: &Arc<Message>, bound: usize, is_current: bool) {
+    fn overflow(
+        &mut self,
+        slot: u32,
+        (message, naming): (&Arc<Message>, Naming),
+        bound: usize,
+        is_current: bool,
+    ) {
         let Some(interface) = self.connections.interface(slot) else { return };
         let listens = is_current && self.listens(slot, &message.topic);
         let settings = self.settings.clone();
         let settings = settings.of_topic(&message.topic);
         let payment = self
             .connections
-            .with_queue(slot, |queue| settings.overflow(interface, listens, queue, message, bound));
+            .with_queue(slot, |queue| settings.overflow(interface, listens, queue, (message, naming), bound));
         match payment {
             Some(Payment::CatchUp) => self.drop_and_catch_up(slot, message),
             Some(Payment::Disconnect) => self.too_slow(slot, &message.topic),

@@ -5,13 +5,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanwire_broker::{ConnectionId, Draft, Encoding, Event, Identity, Interface, Settings, Shard, Start};
-use fanwire_wire::command::PayloadKind;
+use fanwire_wire::binary::Delivery;
+use fanwire_wire::command::{self, PayloadKind};
 use fanwire_wire::frame::{OpCode, write_frame};
-use fanwire_wire::topic::Topic;
+use fanwire_wire::topic::{Topic, TopicNumber};
 use proptest::prelude::*;
 
-const CONNECTIONS: u32 = 5;
+/// The first are raw, the others binary, and the last of them has every topic by its number.
+const CONNECTIONS: u32 = 6;
+const RAW_CONNECTIONS: u32 = 2;
 const TOPICS: usize = 3;
+/// Stands behind the topics: the pattern of them all, which raw connections cannot have.
+const PATTERN: usize = 1 << TOPICS;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -51,29 +56,77 @@ fn topic(number: usize) -> Topic {
     Topic::parse(&format!("t{number}")).expect("a topic")
 }
 
-/// Connection `slot` listens to every topic whose bit is set in `listens[slot]`.
+fn is_raw(slot: u32) -> bool {
+    slot < RAW_CONNECTIONS
+}
+
+fn subscribe(shard: &mut Shard, slot: u32, name: &str) {
+    if is_raw(slot) {
+        shard.subscribe(id(slot), Topic::parse(name).expect("a topic"), Start::Now);
+        assert!(matches!(shard.poll_event(), Some(Event::Subscribed { .. })));
+    } else {
+        let text = format!(r#"{{"type":"subscribe","topic":"{name}"}}"#);
+        shard.handle_command(id(slot), command::parse(&text).expect("a command"));
+    }
+}
+
+/// Connection `slot` listens to every topic, and to the pattern, whose bit is set in `listens[slot]`.
 struct Twins {
     shard: Shard,
     listens: Vec<usize>,
     expected: BTreeMap<u32, Vec<u8>>,
     written: BTreeMap<u32, Vec<u8>>,
     published: u8,
+    offsets: [u64; TOPICS],
 }
 
 impl Twins {
-    fn new(listens: Vec<usize>) -> Self {
+    fn new(mut listens: Vec<usize>) -> Self {
+        // It comes first, so that the topics' numbers are known.
+        listens.push(PATTERN - 1);
         let identity = Identity { epoch: "e".into(), hash_keys: [1, 2, 3, 4] };
         let settings = Settings { backlog_bytes: usize::MAX, ..Settings::default() };
         let mut shard = Shard::new(0, 1, &identity, Arc::new(settings));
-        for slot in 0..CONNECTIONS {
+        for slot in (0..CONNECTIONS).rev() {
+            let interface = if is_raw(slot) { Interface::Raw } else { Interface::Binary };
             shard.connect(id(slot));
-            shard.upgrade(id(slot), Encoding { interface: Interface::Raw, deflate_window_bits: None });
+            shard.upgrade(id(slot), Encoding { interface, deflate_window_bits: None });
             for number in (0..TOPICS).filter(|number| listens[slot as usize] & (1 << number) != 0) {
-                shard.subscribe(id(slot), topic(number), Start::Now);
-                assert!(matches!(shard.poll_event(), Some(Event::Subscribed { .. })));
+                subscribe(&mut shard, slot, topic(number).as_str());
+            }
+            if listens[slot as usize] & PATTERN != 0 && !is_raw(slot) {
+                subscribe(&mut shard, slot, "*");
             }
         }
-        Self { shard, listens, expected: BTreeMap::new(), written: BTreeMap::new(), published: 0 }
+        let (expected, written) = (BTreeMap::new(), BTreeMap::new());
+        let mut twins = Self { shard, listens, expected, written, published: 0, offsets: [0; TOPICS] };
+        twins.flush(usize::MAX, usize::MAX);
+        twins.written.clear();
+        twins
+    }
+
+    /// What a connection is sent of a message, if anything.
+    fn frame(&self, slot: u32, number: usize, payload: &[u8]) -> Option<Vec<u8>> {
+        let listens = self.listens[slot as usize];
+        let mut frame = Vec::new();
+        let is_told_number = listens & (1 << number) != 0;
+        if is_raw(slot) {
+            write_frame(&mut frame, OpCode::Binary, false, payload);
+            return is_told_number.then_some(frame);
+        }
+        let name = topic(number);
+        let delivery = Delivery {
+            number: TopicNumber::new(1 + number as u32),
+            name: (!is_told_number).then_some(&name),
+            offset: self.offsets[number],
+            key: None,
+            kind: PayloadKind::Binary,
+            payload,
+        };
+        let mut message = Vec::new();
+        delivery.write(&mut message);
+        write_frame(&mut frame, OpCode::Binary, false, &message);
+        (is_told_number || listens & PATTERN != 0).then_some(frame)
     }
 
     fn step(&mut self, step: &Step) {
@@ -81,9 +134,10 @@ impl Twins {
             Step::Publish { topic: number, bytes, by, echo } => {
                 self.published = self.published.wrapping_add(1);
                 let payload = vec![self.published; bytes];
+                self.offsets[number] += 1;
                 for slot in (0..CONNECTIONS).filter(|slot| echo || *slot != by) {
-                    if self.listens[slot as usize] & (1 << number) != 0 {
-                        write_frame(self.expected.entry(slot).or_default(), OpCode::Binary, false, &payload);
+                    if let Some(frame) = self.frame(slot, number, &payload) {
+                        self.expected.entry(slot).or_default().extend(frame);
                     }
                 }
                 let (topic, payload) = (topic(number), Bytes::from(payload));
@@ -113,7 +167,7 @@ impl Twins {
 proptest! {
     #[test]
     fn every_connection_is_written_its_frames_and_replies_in_order(
-        listens in proptest::collection::vec(0usize..(1 << TOPICS), CONNECTIONS as usize),
+        listens in proptest::collection::vec(0..2 * PATTERN, CONNECTIONS as usize - 1),
         steps in proptest::collection::vec(step(), 1..60),
     ) {
         let mut twins = Twins::new(listens);
