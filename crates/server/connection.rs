@@ -88,6 +88,8 @@ pub(crate) enum Endpoint {
     },
     /// Each message is a command.
     Json,
+    /// Each message is a command, in octets.
+    Binary,
     /// Demo: each message is sent back.
     Echo {
         /// The window that replies are compressed with, if they are.

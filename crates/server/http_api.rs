@@ -99,7 +99,7 @@ pub(crate) fn call_of(request: &Request<'_>, site: &Site) -> Call {
         "/healthz" => page(request, || Response::new(Status::Ok, TEXT, "ok\n")),
         "/readyz" => page(request, || readiness(site)),
         "/metrics" => page(request, || metrics(site)),
-        "/v1/ws" => web_socket(request, || upgrade::json(request, site)),
+        "/v1/ws" => web_socket(request, || upgrade::commands(request, site)),
         "/" if site.demo => page(request, || Response::new(Status::Ok, HTML, demo::INDEX_PAGE)),
         "/demo/chat" if site.demo => page(request, || Response::new(Status::Ok, HTML, demo::CHAT_PAGE)),
         "/demo/echo" if site.demo => web_socket(request, || upgrade::echo(request, site)),

@@ -2,6 +2,7 @@
 
 mod backpressure;
 mod bad_input;
+mod binary;
 mod config;
 mod demo;
 mod event_stream;

@@ -19,7 +19,7 @@ struct FrameVector {
     octets: Vec<u8>,
 }
 
-fn hex(text: &str) -> Vec<u8> {
+pub(crate) fn hex(text: &str) -> Vec<u8> {
     let octet =
         |digits| u8::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("not hexadecimal: {digits}"));
     text.split_whitespace().map(octet).collect()

@@ -1,6 +1,7 @@
 //! `docs/PROTOCOL.md` holds: every vector in it is read from there and checked against the wire crate, and its tables
 //! of error codes and limits are complete.
 
+mod binary;
 mod commands;
 mod events;
 mod frames;

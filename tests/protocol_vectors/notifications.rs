@@ -50,11 +50,11 @@ struct Limits {
     max_subscriptions: usize,
 }
 
-const NOTIFICATION_TYPES: [&str; 9] =
+pub(crate) const NOTIFICATION_TYPES: [&str; 9] =
     ["welcome", "subscribed", "unsubscribed", "published", "message", "gap", "pong", "hello", "error"];
 
 /// A new notification does not compile here until it has a type, and the test below then wants its vector.
-fn type_of(notification: &Notification<'_>) -> &'static str {
+pub(crate) fn type_of(notification: &Notification<'_>) -> &'static str {
     match notification {
         Notification::Welcome { .. } => "welcome",
         Notification::Subscribed { .. } => "subscribed",

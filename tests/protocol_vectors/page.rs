@@ -4,10 +4,13 @@
 const PROTOCOL: &str = include_str!("../../docs/PROTOCOL.md");
 
 /// What the info strings of blocks that are vectors say.
-const VECTORS: [&str; 9] = [
+const VECTORS: [&str; 12] = [
     "json command",
     "json notification",
     "json refused",
+    "hex command",
+    "hex notification",
+    "hex refused",
     "http request",
     "http response",
     "text event",

@@ -122,17 +122,20 @@ impl EventLoop {
 
     /// Begins to speak WebSocket; a raw connection when its subscription has begun.
     fn upgrade(&mut self, id: ConnectionId, upgrade: Box<PendingUpgrade>, reply: Reply) {
-        let interface =
-            if matches!(upgrade.endpoint, Endpoint::Json) { Interface::Json } else { Interface::Raw };
+        let interface = match &upgrade.endpoint {
+            Endpoint::Json => Interface::Json,
+            Endpoint::Binary => Interface::Binary,
+            Endpoint::Raw { .. } | Endpoint::Echo { .. } | Endpoint::Hello { .. } => Interface::Raw,
+        };
         self.shard.upgrade(id, Encoding { interface, deflate_window_bits: upgrade.deflate_window_bits() });
         if let Endpoint::Raw { topic, .. } = &upgrade.endpoint {
             let (topic, start) = (topic.clone(), upgrade.start.clone());
             self.await_answer(id, Awaited::Subscribed(upgrade), reply.last());
             return self.shard.subscribe(id, topic, start);
         }
-        let is_json = matches!(upgrade.endpoint, Endpoint::Json);
+        let has_commands = matches!(upgrade.endpoint, Endpoint::Json | Endpoint::Binary);
         self.switch_protocols(id, *upgrade, &[]);
-        if is_json {
+        if has_commands {
             self.welcome(id);
         }
     }

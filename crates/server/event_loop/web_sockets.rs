@@ -6,8 +6,9 @@ use bytes::Bytes;
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_broker::message::Draft;
 use fanwire_broker::shard::Backlog;
+use fanwire_wire::binary::parse_command;
 use fanwire_wire::close::{CloseCode, CloseReason};
-use fanwire_wire::command::{self, PayloadKind, Rejection};
+use fanwire_wire::command::{self, Envelope, PayloadKind, Rejection};
 use fanwire_wire::deflate::Inflater;
 use fanwire_wire::error::{ErrorCode, ProtocolError};
 use fanwire_wire::frame::{OpCode, Role, write_frame};
@@ -90,7 +91,14 @@ impl EventLoop {
                 };
                 self.shard.publish(id, draft, false);
             }
-            Endpoint::Json => self.handle_command(id, kind, payload),
+            Endpoint::Json => match str::from_utf8(payload) {
+                Ok(text) if kind == MessageKind::Text => self.handle_command(id, command::parse(text)),
+                _ => self.refuse_kind(id, MessageKind::Binary),
+            },
+            Endpoint::Binary => match kind {
+                MessageKind::Binary => self.handle_command(id, parse_command(payload)),
+                MessageKind::Text => self.refuse_kind(id, kind),
+            },
             Endpoint::Echo { deflate_window_bits } => {
                 let frame = self.echo_compressor.echo(kind, payload, *deflate_window_bits);
                 self.shard.reply(id, frame);
@@ -99,27 +107,24 @@ impl EventLoop {
         }
     }
 
-    fn handle_command(&mut self, id: ConnectionId, kind: MessageKind, payload: &[u8]) {
-        let text = match kind {
-            MessageKind::Text => str::from_utf8(payload).ok(),
-            MessageKind::Binary => None,
-        };
-        let Some(text) = text else { return self.refuse_binary(id) };
-        match command::parse(text) {
+    fn handle_command(&mut self, id: ConnectionId, parsed: Result<Envelope<'_>, Box<Rejection>>) {
+        match parsed {
             Ok(envelope) => self.shard.handle_command(id, envelope),
             Err(rejection) => self.reject_command(id, &rejection),
         }
     }
 
-    fn refuse_binary(&mut self, id: ConnectionId) {
-        let notification = Notification::Error {
-            id: None,
-            command: None,
-            topic: None,
-            code: ErrorCode::BinaryUnsupported,
-            message: "commands are JSON in text messages; this message is binary",
+    /// Tells a client that its interface has no messages of this kind.
+    fn refuse_kind(&mut self, id: ConnectionId, kind: MessageKind) {
+        let (code, message) = match kind {
+            MessageKind::Text => {
+                (ErrorCode::TextUnsupported, "commands are octets in binary messages; this message is text")
+            }
+            MessageKind::Binary => {
+                (ErrorCode::BinaryUnsupported, "commands are JSON in text messages; this message is binary")
+            }
         };
-        self.shard.notify(id, &notification);
+        self.shard.notify(id, &Notification::Error { id: None, command: None, topic: None, code, message });
     }
 
     fn reject_command(&mut self, id: ConnectionId, rejection: &Rejection) {

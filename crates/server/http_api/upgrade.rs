@@ -14,6 +14,7 @@ use crate::site::Site;
 /// The subprotocols (RFC 6455 §1.9), as they are registered in `docs/PROTOCOL.md`.
 const RAW_PROTOCOL: &str = "fanwire.v1.raw";
 const JSON_PROTOCOL: &str = "fanwire.v1.json";
+const BINARY_PROTOCOL: &str = "fanwire.v1.binary";
 
 /// A valid handshake that was not answered yet.
 #[derive(Debug)]
@@ -66,19 +67,36 @@ pub(super) fn raw(request: &Request<'_>, topic: Topic, site: &Site) -> Call {
     Call::Upgrade(Box::new(PendingUpgrade { start, ..pending }))
 }
 
-/// Opens the JSON interface.
-pub(super) fn json(request: &Request<'_>, site: &Site) -> Call {
+/// Opens the JSON or the binary interface: the first that the client offers, and JSON where it offers nothing.
+pub(super) fn commands(request: &Request<'_>, site: &Site) -> Call {
     let upgrade = match Upgrade::from_request(request) {
         Ok(upgrade) => upgrade,
         Err(error) => return error.into(),
     };
-    let protocol = upgrade.offers(JSON_PROTOCOL).then_some(JSON_PROTOCOL);
-    if protocol.is_none() && !upgrade.protocols().is_empty() {
-        let message =
-            format!("none of the subprotocols offered is spoken here; offer {JSON_PROTOCOL}, or none");
-        return Response::error(Status::BadRequest, "unknown_subprotocol", &message).into();
+    let (protocol, endpoint) = match upgrade.protocols() {
+        [] => (None, Endpoint::Json),
+        offered => match offered.iter().find_map(|protocol| spoken(protocol)) {
+            Some((protocol, endpoint)) => (Some(protocol), endpoint),
+            None => return unknown_subprotocol().into(),
+        },
+    };
+    Call::Upgrade(Box::new(PendingUpgrade::new(upgrade, site, protocol, endpoint)))
+}
+
+/// The interface of commands that the subprotocol names.
+fn spoken(protocol: &str) -> Option<(&'static str, Endpoint)> {
+    match protocol {
+        JSON_PROTOCOL => Some((JSON_PROTOCOL, Endpoint::Json)),
+        BINARY_PROTOCOL => Some((BINARY_PROTOCOL, Endpoint::Binary)),
+        _ => None,
     }
-    Call::Upgrade(Box::new(PendingUpgrade::new(upgrade, site, protocol, Endpoint::Json)))
+}
+
+fn unknown_subprotocol() -> Response {
+    let message = format!(
+        "none of the subprotocols offered is spoken here; offer {JSON_PROTOCOL} or {BINARY_PROTOCOL}, or none"
+    );
+    Response::error(Status::BadRequest, "unknown_subprotocol", &message)
 }
 
 /// Opens the echo demo.
