@@ -62,7 +62,7 @@ pub struct Config {
 pub struct Timeouts {
     /// For a whole request, from its first byte or from the start of the connection, in milliseconds.
     pub handshake_ms: u64,
-    /// Silence after which a WebSocket peer is sent a ping, in milliseconds.
+    /// Silence after which a WebSocket peer is sent a ping, or an event stream a heartbeat, in milliseconds.
     pub ping_ms: u64,
     /// Pings in a row that may stay without an answer.
     pub unanswered_pings: u32,

@@ -120,8 +120,8 @@ impl Connection {
         Self { id, stream, phase, place: Place::Resting, readable: false, ending: false, since_ms: now_ms }
     }
 
-    /// When it is looked at again. Its patience ends then with a request that does not become whole, with an idle HTTP client, with a
-    /// silent subscriber, or with one that does not close.
+    /// When a poll has waited long enough, or its patience ends: with a request that does not become whole, with an idle
+    /// HTTP client, with a silent subscriber, or with one that does not close.
     pub(crate) fn deadline_ms(&self, timeouts: &Timeouts) -> u64 {
         let patience_ms = match &self.phase {
             Phase::Http(conversation) if conversation.is_in_request() => timeouts.handshake_ms,

@@ -17,7 +17,7 @@ pub const CONTENT_TYPE: &str = "text/event-stream";
 /// A sign of life: a comment that says nothing.
 pub const HEARTBEAT: &[u8] = b":\n\n";
 
-/// Appends an event: `data`, which is UTF-8, and the position of the client once it has that, as an epoch and an offset.
+/// Appends an event: `data`, which is UTF-8, and the position of the client once it has that, an epoch and an offset.
 ///
 /// A line break within `data` (CR, LF or both) begins another `data` line, which the client joins by an LF: within JSON
 /// these stand between tokens only, and mean the same.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   core                        home
-//!    │── Poll{ticket} ──────────►│  there is news: Polled at once
+//!    │── Poll{ticket} ──────────►│  there is news, or it does not wait: Polled at once
 //!    │                           │  there is none, and it waits: it stands in the topic's row
 //!    │◄── Awaited{message} ──────│  the next message answers all who wait, with one delivery for each core
 //!    │── EndPoll{ticket} ───────►│  time is up, or the client has left: Polled with nothing, if it still waits

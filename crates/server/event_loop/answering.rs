@@ -29,9 +29,7 @@ impl EventLoop {
             Event::Subscribed { connection, offset, recovered } => {
                 self.answer_subscribed(connection, offset, recovered);
             }
-            Event::Published { connection, offset } => {
-                self.answer_published(connection, offset);
-            }
+            Event::Published { connection, offset } => self.answer_published(connection, offset),
             Event::Latest { connection, message } => self.answer_latest(connection, message.as_deref()),
             Event::Polled { connection, polled } => self.answer_polled(connection, &polled),
             Event::Refused { connection, code } => self.refuse(connection, code),

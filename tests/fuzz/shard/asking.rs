@@ -35,6 +35,15 @@ impl Broker {
         }
     }
 
+    pub fn upgrade_stream(&mut self, number: usize, topic: &str, start: Start) {
+        let speaks = Speaks::Stream { topic: topic.to_owned(), next: None };
+        if self.upgrade(number, Interface::Sse, false, speaks) {
+            let (core, connection) = (self.peers[number].core, self.peers[number].connection);
+            let start = self.start(topic, start);
+            self.call(core, |shard| shard.subscribe(connection, parse(topic), start));
+        }
+    }
+
     /// Returns whether the connection could be upgraded: it speaks HTTP and waits for nothing.
     fn upgrade(&mut self, number: usize, interface: Interface, deflate: bool, speaks: Speaks) -> bool {
         let peer = &mut self.peers[number];
@@ -96,7 +105,7 @@ impl Broker {
             Speaks::Json(_) => (topic.to_owned(), echo),
             Speaks::Raw { subscribed: true, topic, .. } if !peer.is_over => (topic.clone(), true),
             Speaks::Http(None) if !peer.is_over => (topic.to_owned(), true),
-            Speaks::Raw { .. } | Speaks::Http(_) => return,
+            Speaks::Raw { .. } | Speaks::Http(_) | Speaks::Stream { .. } => return,
         };
         let payload = self.truth.publish(number, &topic, echo, peer.is_over);
         let data = format!("{payload} {}", "pad ".repeat(size.into()));
@@ -119,6 +128,7 @@ impl Broker {
                 *request = Some(Request::Publish(topic, payload));
                 self.call(core, |shard| shard.publish(connection, draft, true));
             }
+            Speaks::Stream { .. } => unreachable!("it has nothing to say"),
         }
     }
 
@@ -132,6 +142,24 @@ impl Broker {
             *request = Some(Request::Latest(topic.to_owned()));
             self.call(core, |shard| shard.latest(connection, parse(topic)));
         }
+    }
+
+    pub fn poll(&mut self, number: usize, topic: &str, start: Start, waits: bool) {
+        let start = self.start(topic, start);
+        let peer = &mut self.peers[number];
+        let (core, connection) = (peer.core, peer.connection);
+        if let Speaks::Http(request @ None) = &mut peer.speaks
+            && !peer.is_over
+            && self.cores[core].shard.may_read()
+        {
+            *request = Some(Request::Poll(topic.to_owned()));
+            self.call(core, |shard| shard.poll(connection, parse(topic), start, waits));
+        }
+    }
+
+    pub fn end_poll(&mut self, number: usize) {
+        let (core, connection) = (self.peers[number].core, self.peers[number].connection);
+        self.call(core, |shard| shard.end_poll(connection));
     }
 
     /// Returns whether there was anything to read.

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use fanwire_broker::topic_table::Polled;
 use fanwire_broker::{self as broker, Backlog, ConnectionId, Delivery, Event, Identity, Message, Now, Shard};
+use fanwire_wire::notification::Notification;
 
 use crate::operation::{Operation, Start};
 use crate::peer::{Command, Peer, Request, Speaks, payload_of};
@@ -152,6 +154,13 @@ impl Broker {
             Operation::Latest { peer, topic } => {
                 self.on(peer, |this, peer| this.latest(peer, of(TOPICS, topic)));
             }
+            Operation::UpgradeStream { peer, topic, start } => {
+                self.on(peer, |this, peer| this.upgrade_stream(peer, of(TOPICS, topic), start));
+            }
+            Operation::Poll { peer, topic, start, waits } => {
+                self.on(peer, |this, peer| this.poll(peer, of(TOPICS, topic), start, waits));
+            }
+            Operation::EndPoll { peer } => self.on(peer, Self::end_poll),
             Operation::Read { peer, bytes } => {
                 self.on(peer, |this, peer| _ = this.read(peer, bytes.into()));
             }
@@ -184,6 +193,11 @@ impl Broker {
         match event {
             Event::Subscribed { connection, offset, recovered } => {
                 let peer = self.owner(core, connection).expect("an answer to a stranger");
+                if let Speaks::Stream { topic, .. } = &self.peers[peer].speaks {
+                    let (epoch, offset) = (EPOCH, Some(offset));
+                    let subscribed = Notification::Subscribed { id: None, topic, epoch, offset, recovered };
+                    return self.cores[core].shard.notify(connection, &subscribed);
+                }
                 let Speaks::Raw { subscribed, .. } = &mut self.peers[peer].speaks else { panic!("not raw") };
                 assert!(!std::mem::replace(subscribed, true), "a second answer");
                 if recovered == Some(false) {
@@ -207,11 +221,16 @@ impl Broker {
                     self.learn_latest(&topic, &message);
                 }
             }
+            Event::Polled { connection, polled } => {
+                let peer = self.owner(core, connection).expect("an answer to a stranger");
+                let Some(Request::Poll(topic)) = self.take_request(peer) else { panic!("unasked") };
+                self.learn_polled(&topic, &polled);
+            }
             Event::Refused { connection, .. } => {
                 let Some(peer) = self.owner(core, connection) else { return };
                 match &self.peers[peer].speaks {
                     Speaks::Http(_) => drop(self.take_request(peer).expect("an answer to a question")),
-                    Speaks::Raw { .. } => self.close(peer, Backlog::Drop),
+                    Speaks::Raw { .. } | Speaks::Stream { .. } => self.close(peer, Backlog::Drop),
                     Speaks::Json(_) => panic!("JSON connections are told in JSON"),
                 }
             }
@@ -227,6 +246,20 @@ impl Broker {
         assert_eq!(&*message.topic, topic);
         let text = str::from_utf8(&message.payload).expect("text");
         self.truth.learn(topic, message.offset, payload_of(text));
+    }
+
+    /// A gap, and messages one after the other, up to the position that is told.
+    fn learn_polled(&mut self, topic: &str, polled: &Polled) {
+        let mut next = polled.gap.map(|(from, to)| {
+            assert!(from <= to, "a gap of nothing in {topic}");
+            to + 1
+        });
+        for message in &polled.messages {
+            self.learn_latest(topic, message);
+            assert!(next.is_none_or(|next| next == message.offset), "a hole in a poll of {topic}");
+            next = Some(message.offset + 1);
+        }
+        assert!(next.is_none_or(|next| next == polled.offset + 1), "a poll of {topic} ends elsewhere");
     }
 
     fn take_request(&mut self, peer: usize) -> Option<Request> {

@@ -102,6 +102,23 @@ pub enum Operation {
         bytes: u8,
     },
     Stop,
+    /// It becomes an event stream, which subscribes.
+    UpgradeStream {
+        peer: u8,
+        topic: u8,
+        start: Start,
+    },
+    /// An HTTP connection polls.
+    Poll {
+        peer: u8,
+        topic: u8,
+        start: Start,
+        waits: bool,
+    },
+    /// Its poll has waited long enough.
+    EndPoll {
+        peer: u8,
+    },
 }
 
 /// Where a subscription begins.

@@ -6,6 +6,7 @@ use fanwire_broker::ConnectionId;
 use fanwire_wire::topic::Pattern;
 use serde_json::Value;
 
+use crate::settings::EPOCH;
 use crate::socket::{Line, Socket};
 use crate::truth::{Payload, Truth};
 
@@ -29,11 +30,17 @@ pub enum Speaks {
         subscribed: bool,
         next: Option<u64>,
     },
+    /// An event stream of the topic; the offset that comes next, once it has begun.
+    Stream {
+        topic: String,
+        next: Option<u64>,
+    },
 }
 
 pub enum Request {
     Publish(String, Payload),
     Latest(String),
+    Poll(String),
 }
 
 /// What a JSON connection has asked and heard.
@@ -215,6 +222,12 @@ impl Peer {
                 Line::None => assert!(self.is_over, "frames before the handshake ends"),
             }
         }
+        if let Speaks::Stream { topic, next } = &mut self.speaks {
+            for event in self.socket.read_events(bytes) {
+                hear_event(topic, next, &event, truth);
+            }
+            return true;
+        }
         for text in self.socket.read(bytes) {
             match &mut self.speaks {
                 Speaks::Json(json) => json.hear(self.number, &text, truth),
@@ -222,7 +235,9 @@ impl Peer {
                     truth.learn(topic, *next, payload_of(&text));
                     *next += 1;
                 }
-                Speaks::Raw { next: None, .. } | Speaks::Http(_) => panic!("nobody asked for {text}"),
+                Speaks::Raw { next: None, .. } | Speaks::Http(_) | Speaks::Stream { .. } => {
+                    panic!("nobody asked for {text}")
+                }
             }
         }
         true
@@ -245,8 +260,32 @@ impl Peer {
                 let (next, end) = (next.expect("an answer to the handshake"), truth.last_offset(topic) + 1);
                 assert!(next >= end, "raw {topic} stops at {next}, but {end} is next");
             }
+            Speaks::Stream { topic, next } => {
+                let (next, end) = (next.expect("a receipt"), truth.last_offset(topic) + 1);
+                assert!(next >= end, "the stream of {topic} stops at {next}, but {end} is next");
+            }
         }
     }
+}
+
+/// An event of a stream, whose publishers are all others: nothing is left out without a gap.
+fn hear_event(topic: &str, next: &mut Option<u64>, event: &str, truth: &mut Truth) {
+    let (id, data) = event.split_once("\ndata: ").expect("an id and data");
+    let said: Value = serde_json::from_str(data).expect("JSON");
+    let number = |name: &str| said[name].as_u64().unwrap_or_else(|| panic!("no {name} in {event}"));
+    assert_eq!(said["topic"], topic, "{event}");
+    let (from, to) = match said["type"].as_str().expect("a type") {
+        "subscribed" if next.is_none() => (number("offset"), number("offset")),
+        "message" => {
+            truth.learn(topic, number("offset"), payload_of(said["data"].as_str().expect("a text")));
+            (number("offset"), number("offset"))
+        }
+        "gap" => (number("from"), number("to")),
+        _ => panic!("nobody asked for {event}"),
+    };
+    assert!(from <= to && next.is_none_or(|next| next == from), "{next:?} is next: {event}");
+    assert_eq!(id, format!("id: {EPOCH}:{to}"), "{event}");
+    *next = Some(to + 1);
 }
 
 fn assert_code(said: &Value, codes: &[&str]) {

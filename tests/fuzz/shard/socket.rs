@@ -14,6 +14,8 @@ pub struct Socket {
     /// It took nothing, and has to say when it takes something again.
     pub full: bool,
     line: String,
+    /// What has come of an event that has not come whole.
+    event: Vec<u8>,
     /// What comes is not a line.
     frames_began: bool,
     reader: Option<MessageReader>,
@@ -37,6 +39,7 @@ impl Socket {
             unread: VecDeque::new(),
             full: false,
             line: String::new(),
+            event: Vec::new(),
             frames_began: false,
             reader: None,
             inflater: Inflater::new(false),
@@ -103,8 +106,26 @@ impl Socket {
         texts
     }
 
-    /// Nothing more is to come: no frame was torn.
+    /// The events that end in the next so many octets, without the empty line. A comment is a stream's last word.
+    pub fn read_events(&mut self, bytes: usize) -> Vec<String> {
+        let mut events = Vec::new();
+        for octet in self.unread.drain(..bytes.min(self.unread.len())) {
+            assert!(!self.closed, "something follows the end");
+            self.event.push(octet);
+            if let Some(event) = self.event.strip_suffix(b"\n\n") {
+                self.closed = event.starts_with(b":");
+                if !self.closed {
+                    events.push(String::from_utf8(event.to_vec()).expect("text"));
+                }
+                self.event.clear();
+            }
+        }
+        events
+    }
+
+    /// Nothing more is to come: no frame or event was torn.
     pub fn assert_whole(&self) {
+        assert!(self.event.is_empty(), "an event that does not end");
         assert!(self.reader.as_ref().is_none_or(MessageReader::is_idle), "a frame that does not end");
     }
 }
