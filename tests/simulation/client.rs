@@ -7,12 +7,14 @@ use fanwire_broker::ConnectionId;
 use fanwire_wire::topic::Pattern;
 use serde_json::Value;
 
+use crate::binary::Numbers;
 use crate::follower::{Poller, Stream};
 use crate::truth::{Payload, Truth};
 
 /// What a client is for.
 pub(crate) enum Speaks {
     Json,
+    Binary(Numbers),
     /// The topic, whether the first line has come, and the payloads in order.
     Raw {
         topic: String,
@@ -166,7 +168,7 @@ impl Socket {
             return None;
         }
         let frame: Vec<u8> = self.received.drain(..header + length).collect();
-        assert!(matches!(frame[0], 0x81 | 0x88), "a torn frame begins with {:#x}", frame[0]);
+        assert!(matches!(frame[0], 0x81 | 0x82 | 0x88), "a torn frame begins with {:#x}", frame[0]);
         if frame[0] == 0x88 {
             self.open = false;
         }
@@ -308,7 +310,7 @@ impl Client {
     pub(crate) fn read(&mut self, at_most: usize, truth: &mut Truth) {
         self.socket.read(at_most);
         match &mut self.speaks {
-            Speaks::Json | Speaks::Raw { .. } => self.read_frames(truth),
+            Speaks::Json | Speaks::Binary(_) | Speaks::Raw { .. } => self.read_frames(truth),
             Speaks::Stream(stream) => {
                 while let Some(event) = self.socket.next_event() {
                     self.socket.open &= stream.hear(&event, truth);
@@ -334,12 +336,16 @@ impl Client {
             if !self.socket.open {
                 return;
             }
-            let text = String::from_utf8(frame).expect("text");
             match &mut self.speaks {
                 Speaks::Raw { payloads, .. } => {
+                    let text = String::from_utf8(frame).expect("text");
                     payloads.push(text.parse().unwrap_or_else(|_| panic!("no payload: {text}")));
                 }
-                Speaks::Json => self.hear(&serde_json::from_str(&text).expect("JSON"), truth),
+                Speaks::Json => self.hear(&serde_json::from_slice(&frame).expect("JSON"), truth),
+                Speaks::Binary(numbers) => {
+                    let said = numbers.understood(&frame);
+                    self.hear(&said, truth);
+                }
                 Speaks::Stream(_) | Speaks::Poller(_) => unreachable!("they are not sent frames"),
             }
         }
@@ -502,7 +508,7 @@ impl Client {
             Speaks::Raw { .. } => self.assert_raw_complete(truth),
             Speaks::Stream(stream) => stream.assert_complete(truth),
             Speaks::Poller(poller) => poller.assert_complete(truth),
-            Speaks::Json => {
+            Speaks::Json | Speaks::Binary(_) => {
                 assert!(self.publishes.is_empty(), "receipts that never came: {:?}", self.publishes);
                 assert!(self.unanswered.is_empty(), "answers that never came: {:?}", self.unanswered);
                 self.assert_topics_complete(truth);

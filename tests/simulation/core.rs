@@ -12,6 +12,7 @@ use fanwire_wire::command::{self, PayloadKind};
 use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::Topic;
 
+use crate::binary;
 use crate::client::{Client, Speaks};
 use crate::follower::Poller;
 use crate::random::Random;
@@ -153,6 +154,7 @@ impl Core {
                     command::parse(&text).unwrap_or_else(|rejection| panic!("{text}: {rejection:?}"));
                 self.shard.handle_command(client.connection, envelope);
             }
+            Speaks::Binary(_) => binary::say(&mut self.shard, client.connection, &text),
             Speaks::Raw { topic, .. } => {
                 let topic = Topic::parse(topic).expect("a topic");
                 let draft = Draft {

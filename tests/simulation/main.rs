@@ -3,6 +3,7 @@
 //!
 //! `FANWIRE_SEEDS=N` runs another number of seeds than 1,000.
 
+mod binary;
 mod client;
 mod core;
 mod follower;

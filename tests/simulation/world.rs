@@ -11,6 +11,7 @@ use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::Position;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
+use crate::binary::Numbers;
 use crate::client::{Client, Speaks, Start};
 use crate::core::{Alarm, Core, Readiness};
 use crate::follower::{Followed, Poller, Stream};
@@ -118,6 +119,7 @@ impl World {
             }
             2 => Speaks::Stream(Stream::new(self.followed())),
             3 => Speaks::Poller(Poller::new(self.followed())),
+            4 | 5 => Speaks::Binary(Numbers::default()),
             _ => Speaks::Json,
         };
         self.connect_to(core, window, speaks);
@@ -129,7 +131,7 @@ impl World {
             Speaks::Stream(Stream { followed, .. }) | Speaks::Poller(Poller { followed, .. }) => {
                 Some(followed.clone())
             }
-            Speaks::Json | Speaks::Raw { .. } => None,
+            Speaks::Json | Speaks::Binary(_) | Speaks::Raw { .. } => None,
         };
         let before: Vec<Followed> = self.clients.iter().filter_map(followed).collect();
         if !before.is_empty() && self.random.one_in(2) {
@@ -154,6 +156,7 @@ impl World {
         let encoding = |interface| Encoding { interface, deflate_window_bits: None };
         match &speaks {
             Speaks::Json => shard.upgrade(id, encoding(Interface::Json)),
+            Speaks::Binary(_) => shard.upgrade(id, encoding(Interface::Binary)),
             Speaks::Raw { topic, .. } => {
                 shard.upgrade(id, encoding(Interface::Raw));
                 shard.subscribe(id, Topic::parse(topic).expect("a topic"), broker::Start::Now);
@@ -197,11 +200,11 @@ impl World {
                 return self.cores[client.core].readiness.push_back(Readiness::TimeUp(number));
             }
             (Speaks::Poller(_), _) => client.poll(choice.is_multiple_of(2)),
-            (Speaks::Json, 0) => client.subscribe_pattern(PATTERNS[self.random.below(PATTERNS.len())]),
-            (Speaks::Json, 1..=2) => client.unsubscribe(self.random.below(8)),
-            (Speaks::Json, 3..=5) => client.subscribe(topic, Start::Now, ""),
-            (Speaks::Json, 6..=8) => client.subscribe(topic, start, &since),
-            (Speaks::Json, _) => {
+            (_, 0) => client.subscribe_pattern(PATTERNS[self.random.below(PATTERNS.len())]),
+            (_, 1..=2) => client.unsubscribe(self.random.below(8)),
+            (_, 3..=5) => client.subscribe(topic, Start::Now, ""),
+            (_, 6..=8) => client.subscribe(topic, start, &since),
+            _ => {
                 for _ in 0..=self.random.below(10) {
                     let echo = !self.random.one_in(4);
                     client.publish(topic, echo, &mut self.truth);
