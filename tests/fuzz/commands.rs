@@ -1,8 +1,11 @@
-//! Commands, topics, positions and payloads out of arbitrary text, and the notifications that they lead to.
+//! Commands, topics, positions and payloads out of arbitrary text and octets, and the notifications that they lead to.
 #![no_main]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fanwire_wire::binary::{
+    Received, parse_command, parse_notification, write_command, write_notification,
+};
 use fanwire_wire::command::{
     self, Command, CommandId, Envelope, PayloadKind, Rejection, Since, check_payload, kind_of_content_type,
 };
@@ -14,7 +17,14 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-fuzz_target!(|text: &str| {
+fuzz_target!(|octets: &[u8]| {
+    in_octets(octets);
+    if let Ok(text) = str::from_utf8(octets) {
+        in_text(text);
+    }
+});
+
+fn in_text(text: &str) {
     match command::parse(text) {
         Ok(envelope) => understood(text, &envelope),
         Err(rejection) => refused(&rejection),
@@ -23,7 +33,46 @@ fuzz_target!(|text: &str| {
     payload(text);
     let (first, second) = text.split_once('\n').unwrap_or((text, text));
     topics(first, second);
-});
+}
+
+fn in_octets(octets: &[u8]) {
+    match parse_command(octets) {
+        Ok(envelope) => {
+            the_same_in_octets(&envelope);
+            if let Command::Publish { topic, key, kind, payload, .. } = &envelope.command {
+                assert_eq!(check_payload(*kind, payload), Ok(()));
+                delivered(&MessageFields { key: key.as_deref(), ..fields(topic.as_str(), *kind, payload) });
+            }
+        }
+        Err(rejection) => refused(&rejection),
+    }
+    match parse_notification(octets) {
+        Ok(Received::Delivery(delivery)) => {
+            let mut out = Vec::new();
+            delivery.write(&mut out);
+            assert_eq!(out, octets, "there is one way to write a delivery");
+        }
+        Ok(Received::Notification(id, notification)) => heard(&notification.with_id(id.as_ref())),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// What is written in octets is read as what it was.
+fn the_same_in_octets(envelope: &Envelope<'_>) {
+    let mut octets = Vec::new();
+    write_command(envelope, &mut octets);
+    assert_eq!(parse_command(&octets).as_ref(), Ok(envelope));
+}
+
+/// What is told in octets is heard as what it was.
+fn heard(notification: &Notification<'_>) {
+    let mut octets = Vec::new();
+    write_notification(notification, &mut octets);
+    match parse_notification(&octets) {
+        Ok(Received::Notification(id, heard)) => assert_eq!(heard.with_id(id.as_ref()), *notification),
+        other => panic!("{notification:?} is heard as {other:?}"),
+    }
+}
 
 /// A publish or a delivery, as serde reads it.
 #[derive(Deserialize)]
@@ -38,6 +87,7 @@ struct Published<'a> {
 fn understood(text: &str, envelope: &Envelope<'_>) {
     assert!(serde_json::from_str::<IgnoredAny>(text).is_ok(), "a command that is not JSON");
     envelope.id.iter().for_each(valid_id);
+    the_same_in_octets(envelope);
     match &envelope.command {
         Command::Publish { topic, key, kind, payload, .. } => {
             let said: Published<'_> = serde_json::from_str(text).expect("a publish");
@@ -59,13 +109,15 @@ fn refused(rejection: &Rejection) {
     rejection.id.iter().for_each(valid_id);
     let message = rejection.error.to_string();
     assert!(!message.is_empty());
-    json(&Notification::Error {
+    let error = Notification::Error {
         id: rejection.id.as_ref(),
         command: rejection.command,
         topic: rejection.topic.as_ref().map(TopicOrPattern::as_str),
         code: rejection.error.code(),
         message: &message,
-    });
+    };
+    json(&error);
+    heard(&error);
 }
 
 fn valid_id(id: &CommandId) {
