@@ -45,7 +45,7 @@ pub(crate) enum Naming {
 }
 
 /// What decides the octets of a message on a connection: connections with the same encoding get the same octets, but for
-/// the [`Naming`] of the topic.
+/// the name of the topic, which on the binary interface stands in some of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Encoding {
     /// The interface.

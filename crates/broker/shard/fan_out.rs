@@ -119,7 +119,8 @@ impl Shard {
         }
     }
 
-    /// Notes where the run's parts end.
+    /// Notes where the run's parts end. The second part of an encoding is as long as the first, and may go over the
+    /// palette's cap by that.
     fn end_run(&mut self, run: &mut Run) {
         let palette = &mut self.connections.palette;
         for part in &mut run.parts {

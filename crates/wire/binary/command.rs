@@ -47,8 +47,7 @@ impl<'a> Partial<'a> {
     fn read(&mut self, mut octets: Octets<'a>) -> Result<Command<'a>, CommandError> {
         let head = Head::read(&mut octets)?;
         let known = known_command(head.what);
-        let id = read_id(&mut octets, head);
-        self.id = id.clone().ok().flatten();
+        let id = read_id(&mut octets, head).map(|id| self.id = id);
         let (name, flags) = known?;
         self.name = Some(name);
         id?;
