@@ -3,9 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fanwire_wire::binary::{
-    Received, parse_command, parse_notification, write_command, write_notification,
-};
+use fanwire_wire::binary::{Received, parse_command, parse_notification, write_command, write_notification};
 use fanwire_wire::command::{
     self, Command, CommandId, Envelope, PayloadKind, Rejection, Since, check_payload, kind_of_content_type,
 };

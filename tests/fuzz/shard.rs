@@ -9,6 +9,8 @@
 
 #[path = "shard/asking.rs"]
 mod asking;
+#[path = "../simulation/binary.rs"]
+mod binary;
 #[path = "shard/broker.rs"]
 mod broker;
 #[path = "shard/operation.rs"]
@@ -30,7 +32,7 @@ use crate::broker::Broker;
 use crate::operation::Scenario;
 
 fuzz_target!(|scenario: Scenario| {
-    let mut broker = Broker::new(scenario.cores, scenario.hash_key);
+    let mut broker = Broker::new(scenario.cores, scenario.hash_key, scenario.octets);
     for operation in scenario.operations {
         broker.operate(operation);
         broker.assert_bounded();

@@ -6,6 +6,7 @@ use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, PayloadKind, Position};
 use fanwire_wire::topic::Topic;
 
+use crate::binary;
 use crate::broker::Broker;
 use crate::operation::Start;
 use crate::peer::{Command, Json, Peer, Request, Speaks};
@@ -23,7 +24,12 @@ impl Broker {
     }
 
     pub fn upgrade_json(&mut self, number: usize, deflate: bool) {
-        self.upgrade(number, Interface::Json, deflate, Speaks::Json(Json::default()));
+        let (interface, json) = if self.octets {
+            (Interface::Binary, Json::in_octets())
+        } else {
+            (Interface::Json, Json::default())
+        };
+        self.upgrade(number, interface, deflate, Speaks::Json(json));
     }
 
     pub fn upgrade_raw(&mut self, number: usize, topic: &str, start: Start, deflate: bool) {
@@ -90,6 +96,9 @@ impl Broker {
             json.ask(id, command);
         }
         let text = format!(r#"{{"id":{id},{fields}}}"#);
+        if self.octets {
+            return self.call(core, |shard| binary::say(shard, connection, &text));
+        }
         let envelope = command::parse(&text).unwrap_or_else(|rejection| panic!("{text}: {rejection:?}"));
         self.call(core, |shard| shard.handle_command(connection, envelope));
     }

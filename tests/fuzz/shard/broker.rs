@@ -22,6 +22,8 @@ pub struct Broker {
     pub now: Now,
     pub last_id: u64,
     pub stopped: bool,
+    /// What connections would say and hear in JSON is in octets.
+    pub octets: bool,
 }
 
 pub struct Core {
@@ -55,7 +57,7 @@ impl Slots {
 }
 
 impl Broker {
-    pub fn new(cores: u8, hash_key: u8) -> Self {
+    pub fn new(cores: u8, hash_key: u8, octets: bool) -> Self {
         let count = 1 + usize::from(cores) % MAX_CORES;
         let identity = Identity { epoch: EPOCH.into(), hash_keys: [hash_key.into(), 1, 2, 3] };
         let settings = Arc::new(settings());
@@ -72,6 +74,7 @@ impl Broker {
             now: Now { monotonic_ms: 1, wall_ms: 1_795_291_200_000 },
             last_id: 0,
             stopped: false,
+            octets,
         }
     }
 
@@ -195,7 +198,8 @@ impl Broker {
                 let peer = self.owner(core, connection).expect("an answer to a stranger");
                 if let Speaks::Stream { topic, .. } = &self.peers[peer].speaks {
                     let (epoch, offset) = (EPOCH, Some(offset));
-                    let subscribed = Notification::Subscribed { id: None, topic, epoch, offset, recovered };
+                    let (id, number) = (None, None);
+                    let subscribed = Notification::Subscribed { id, topic, epoch, offset, number, recovered };
                     return self.cores[core].shard.notify(connection, &subscribed);
                 }
                 let Speaks::Raw { subscribed, .. } = &mut self.peers[peer].speaks else { panic!("not raw") };

@@ -8,6 +8,8 @@ pub struct Scenario {
     pub cores: u8,
     /// Decides the homes of topics.
     pub hash_key: u8,
+    /// What connections would say and hear in JSON is in octets.
+    pub octets: bool,
     pub operations: Vec<Operation>,
 }
 
@@ -19,7 +21,7 @@ pub enum Operation {
         core: u8,
         window: u8,
     },
-    /// It becomes a JSON connection.
+    /// It becomes a JSON connection, or a binary one.
     UpgradeJson {
         peer: u8,
         deflate: bool,

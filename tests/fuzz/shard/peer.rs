@@ -6,6 +6,7 @@ use fanwire_broker::ConnectionId;
 use fanwire_wire::topic::Pattern;
 use serde_json::Value;
 
+use crate::binary::Numbers;
 use crate::settings::EPOCH;
 use crate::socket::{Line, Socket};
 use crate::truth::{Payload, Truth};
@@ -43,10 +44,12 @@ pub enum Request {
     Poll(String),
 }
 
-/// What a JSON connection has asked and heard.
+/// What a JSON connection, or a binary one, has asked and heard.
 #[derive(Default)]
 pub struct Json {
     pub asked: BTreeMap<u64, Command>,
+    /// What it was told of numbers, if it speaks in octets.
+    numbers: Option<Numbers>,
     topics: BTreeMap<String, Heard>,
     /// For each pattern, the times it has asked for it and not heard that it ended: it may have asked again meanwhile.
     patterns: BTreeMap<String, usize>,
@@ -72,6 +75,10 @@ struct Heard {
 }
 
 impl Json {
+    pub fn in_octets() -> Self {
+        Self { numbers: Some(Numbers::default()), ..Self::default() }
+    }
+
     /// The command is on its way.
     pub fn ask(&mut self, id: u64, command: Command) {
         if let Command::Subscribe(name) = &command
@@ -93,22 +100,25 @@ impl Json {
         }
     }
 
-    fn hear(&mut self, peer: usize, text: &str, truth: &mut Truth) {
-        let said: Value = serde_json::from_str(text).expect("JSON");
+    fn hear(&mut self, peer: usize, message: &[u8], truth: &mut Truth) {
+        let said = match &mut self.numbers {
+            Some(numbers) => numbers.understood(message),
+            None => serde_json::from_slice(message).expect("JSON"),
+        };
         let topic = said["topic"].as_str().unwrap_or_default();
-        let number = |name: &str| said[name].as_u64().unwrap_or_else(|| panic!("no {name} in {text}"));
+        let number = |name: &str| said[name].as_u64().unwrap_or_else(|| panic!("no {name} in {said}"));
         match said["type"].as_str().expect("a type") {
             "message" => {
                 let payload = payload_of(said["data"].as_str().expect("a text"));
                 truth.learn(topic, number("offset"), payload);
                 assert!(
                     !truth.is_unwanted(peer, topic, number("offset")),
-                    "its own message came back: {text}"
+                    "its own message came back: {said}"
                 );
                 self.account(peer, topic, number("offset"), number("offset"), truth);
             }
             "gap" => {
-                assert_eq!(number("count"), number("to") + 1 - number("from"), "{text}");
+                assert_eq!(number("count"), number("to") + 1 - number("from"), "{said}");
                 self.account(peer, topic, number("from"), number("to"), truth);
             }
             kind => {
@@ -228,15 +238,15 @@ impl Peer {
             }
             return true;
         }
-        for text in self.socket.read(bytes) {
+        for message in self.socket.read(bytes) {
             match &mut self.speaks {
-                Speaks::Json(json) => json.hear(self.number, &text, truth),
+                Speaks::Json(json) => json.hear(self.number, &message, truth),
                 Speaks::Raw { topic, next: Some(next), .. } => {
-                    truth.learn(topic, *next, payload_of(&text));
+                    truth.learn(topic, *next, payload_of(str::from_utf8(&message).expect("text")));
                     *next += 1;
                 }
                 Speaks::Raw { next: None, .. } | Speaks::Http(_) | Speaks::Stream { .. } => {
-                    panic!("nobody asked for {text}")
+                    panic!("nobody asked for {message:02x?}")
                 }
             }
         }

@@ -81,13 +81,13 @@ impl Socket {
         if self.frames_began { Line::None } else { Line::Begun }
     }
 
-    /// The texts in the next so many octets.
-    pub fn read(&mut self, bytes: usize) -> Vec<String> {
+    /// The messages in the next so many octets.
+    pub fn read(&mut self, bytes: usize) -> Vec<Vec<u8>> {
         let mut octets: Vec<u8> = self.unread.drain(..bytes.min(self.unread.len())).collect();
-        let (mut rest, mut texts) = (octets.as_mut_slice(), Vec::new());
+        let (mut rest, mut messages) = (octets.as_mut_slice(), Vec::new());
         let Some(reader) = &mut self.reader else {
             assert!(rest.is_empty(), "something for a connection that asked for nothing");
-            return texts;
+            return messages;
         };
         while !rest.is_empty() {
             assert!(!self.closed, "something follows the close frame");
@@ -96,14 +96,12 @@ impl Socket {
             match event {
                 None => {}
                 Some(Incoming::Close(_)) => self.closed = true,
-                Some(Incoming::Message { payload, .. }) => {
-                    texts.push(String::from_utf8(payload.into_owned()).expect("text"));
-                }
+                Some(Incoming::Message { payload, .. }) => messages.push(payload.into_owned()),
                 Some(other) => panic!("nobody sends {other:?}"),
             }
             rest = &mut rest[consumed..];
         }
-        texts
+        messages
     }
 
     /// The events that end in the next so many octets, without the empty line. A comment is a stream's last word.
