@@ -3,6 +3,7 @@
 //! | what | module |
 //! |---|---|
 //! | one running broker | [`broker`] |
+//! | a process that is one | [`run`] |
 //! | one core's event loop, a phase of its turn in each file | `event_loop` |
 //! | one accepted socket | `connection` |
 //! | what HTTP requests ask for, and what they are answered | `http_api`, `demo` |
@@ -25,5 +26,8 @@ pub mod listener;
 pub mod log;
 pub mod mailbox;
 pub mod metrics;
+mod process;
 mod site;
 pub mod timer;
+
+pub use process::run;

@@ -1,0 +1,228 @@
+//! Several series, measured side by side: each repeat runs all of them, in an order that chance gives.
+
+use crate::bootstrap::paired_ratio;
+use crate::live::Live;
+use crate::opening::RunError;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::record::{Ratio, Reason, Repeat, Series, Usage};
+use crate::run::{Outcome, run};
+use crate::session::{Running, Session, SessionError};
+use crate::tally::{Tally, quantile_with_lost};
+use crate::target::Ended;
+use crate::transport::Transport;
+use crate::verdict::judge;
+use crate::workload::Workload;
+
+/// One series that is to be measured.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What people call it.
+    pub name: String,
+    /// How messages reach the subscribers.
+    pub transport: Transport,
+    /// What is to be done.
+    pub workload: Workload,
+}
+
+/// What is to be measured.
+pub struct Campaign {
+    /// The series; the first one is what the others are compared with.
+    pub entries: Vec<Entry>,
+    /// How often each is run.
+    pub repeats: usize,
+    /// What everything that is left to chance is drawn from.
+    pub seed: u64,
+}
+
+/// What was measured.
+#[derive(Default)]
+pub struct Results {
+    /// The series, in the order of the entries.
+    pub series: Vec<Series>,
+    /// Each of them against the first.
+    pub ratios: Vec<Ratio>,
+    /// Why this cannot be trusted, if so.
+    pub reasons: Vec<Reason>,
+}
+
+/// Why nothing was measured.
+#[derive(Debug)]
+pub enum CampaignError {
+    /// There is no server to measure.
+    Session(SessionError),
+    /// The broker of ours has ended in the middle of a run.
+    Ended {
+        /// Of which series.
+        series: String,
+        /// How, and with which last words.
+        ended: Ended,
+    },
+    /// A run did not begin.
+    Open {
+        /// Of which series.
+        series: String,
+        /// Why.
+        error: RunError,
+    },
+}
+
+/// What the repeats of one entry have brought so far.
+struct Gathered {
+    tally: Tally,
+    broker: Option<Usage>,
+    generator: Usage,
+    repeats: Vec<Repeat>,
+    /// Why the first of the connections that broke did so.
+    first_broken: Option<String>,
+}
+
+impl Campaign {
+    /// Measures everything, each run with a server of its own, where it is ours.
+    pub fn run(&self, session: &Session<'_>, progress: &Progress) -> Result<Results, CampaignError> {
+        let mut gathered: Vec<_> = self.entries.iter().map(Gathered::new).collect();
+        for (order, (repeat, number)) in self.order().into_iter().enumerate() {
+            let entry = &self.entries[number];
+            let running = session.start(&entry.workload, entry.transport).map_err(CampaignError::Session)?;
+            let Running { mut target, server, mut family } = running;
+            // All series of a repeat have the same schedule.
+            let plan = Plan::new(entry.workload.clone(), server, self.seed.wrapping_add(repeat as u64));
+            let live = Live::default();
+            let work = || run(&plan, session.threads(), family.as_mut(), &live);
+            let outcome = progress.during(&entry.name, &live, work);
+            // A broker of ours that has ended says why, and better than its connections do.
+            target.check().map_err(|ended| CampaignError::Ended { series: entry.name.clone(), ended })?;
+            match outcome {
+                Ok(outcome) => gathered[number].add(&outcome, repeat, order),
+                Err(error) => {
+                    progress.clear();
+                    let reason = error.into_reason(Some(&entry.name));
+                    let named = |error| CampaignError::Open { series: entry.name.clone(), error };
+                    return Ok(Results { reasons: vec![reason.map_err(named)?], ..Results::default() });
+                }
+            }
+        }
+        progress.clear();
+        Ok(self.results(gathered, session.threads()))
+    }
+
+    /// Which entry is run in which repeat, in time.
+    fn order(&self) -> Vec<(usize, usize)> {
+        let mut rng = fastrand::Rng::with_seed(self.seed);
+        let mut order = Vec::new();
+        for repeat in 0..self.repeats {
+            let mut entries: Vec<_> = (0..self.entries.len()).collect();
+            rng.shuffle(&mut entries);
+            order.extend(entries.into_iter().map(|entry| (repeat, entry)));
+        }
+        order
+    }
+
+    fn results(&self, gathered: Vec<Gathered>, generator_cores: usize) -> Results {
+        let mut results = Results::default();
+        for (entry, gathered) in self.entries.iter().zip(gathered) {
+            let first_broken = gathered.first_broken.clone();
+            let series = gathered.series(entry, generator_cores);
+            results.reasons.extend(judge(&series, first_broken.as_deref()));
+            results.series.push(series);
+        }
+        results.ratios = ratios(&results.series, self.seed);
+        results
+    }
+}
+
+impl Gathered {
+    fn new(entry: &Entry) -> Self {
+        Self {
+            tally: Tally::new(entry.workload.duration_ns),
+            broker: None,
+            generator: Usage::default(),
+            repeats: Vec::new(),
+            first_broken: None,
+        }
+    }
+
+    fn add(&mut self, outcome: &Outcome, repeat: usize, order: usize) {
+        let Outcome { tally, broker, generator, first_broken } = outcome;
+        let end_to_end = &tally.latencies.end_to_end;
+        let per = |amount: u64, deliveries: u64| amount as f64 / deliveries.max(1) as f64;
+        self.repeats.push(Repeat {
+            repeat,
+            order,
+            p50_ns: quantile_with_lost(end_to_end, tally.counts.lost, 0.5),
+            p99_ns: quantile_with_lost(end_to_end, tally.counts.lost, 0.99),
+            ip_bytes_per_delivery: per(tally.bytes.ip, tally.bytes.deliveries),
+            cpu_ns_per_delivery: broker.map(|usage| per(usage.cpu_ns, tally.counts.delivered)),
+        });
+        self.tally.add(tally);
+        self.generator.add(generator);
+        if let Some(usage) = broker {
+            self.broker.get_or_insert_default().add(usage);
+        }
+        let first_broken = first_broken.as_ref().map(ToString::to_string);
+        self.first_broken = self.first_broken.take().or(first_broken);
+    }
+
+    fn series(self, entry: &Entry, generator_cores: usize) -> Series {
+        Series {
+            name: entry.name.clone(),
+            transport: entry.transport.to_string(),
+            rate: entry.workload.rate,
+            connections: entry.workload.subscribers,
+            size: entry.workload.size,
+            merged: self.tally.measured(self.broker, self.generator, generator_cores),
+            repeats: self.repeats,
+        }
+    }
+}
+
+/// A figure of a repeat, if it has it.
+type Figure = fn(&Repeat) -> Option<f64>;
+
+const METRICS: [(&str, Figure); 4] = [
+    ("p50", |repeat| finite(repeat.p50_ns)),
+    ("p99", |repeat| finite(repeat.p99_ns)),
+    ("bytes", |repeat| Some(repeat.ip_bytes_per_delivery)),
+    ("cpu", |repeat| repeat.cpu_ns_per_delivery),
+];
+
+/// Infinite latencies have no ratio.
+fn finite(ns: u64) -> Option<f64> {
+    (ns != u64::MAX).then_some(ns as f64)
+}
+
+/// Each series against the first one, repeat by repeat.
+fn ratios(series: &[Series], seed: u64) -> Vec<Ratio> {
+    let Some((baseline, others)) = series.split_first() else { return Vec::new() };
+    let of = |series: &Series, (metric, figure): (&str, Figure)| {
+        let pairs: Vec<_> = series
+            .repeats
+            .iter()
+            .zip(&baseline.repeats)
+            .filter_map(|(one, other)| figure(one).zip(figure(other)))
+            .collect();
+        let estimate = paired_ratio(&pairs, seed)?;
+        Some(Ratio {
+            series: series.name.clone(),
+            metric: metric.to_owned(),
+            median: estimate.median,
+            interval: estimate.interval,
+        })
+    };
+    others
+        .iter()
+        .flat_map(|series| METRICS.into_iter().filter_map(move |metric| of(series, metric)))
+        .collect()
+}
+
+impl std::fmt::Display for CampaignError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Session(error) => error.fmt(f),
+            Self::Ended { series, ended } => write!(f, "{series}: {ended}"),
+            Self::Open { series, error } => write!(f, "{series}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for CampaignError {}

@@ -1,0 +1,110 @@
+//! What can be wrong with arguments that are well-formed, each by itself.
+
+use std::fmt;
+
+use crate::transport::{Protocol, Transport};
+
+/// Why a request cannot hold. Whoever wrote it is to put it right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// A value is too small or too large.
+    OutOfRange {
+        /// Its flag.
+        flag: &'static str,
+        /// The value.
+        given: String,
+        /// The smallest that is taken.
+        least: String,
+        /// The largest that is taken.
+        most: String,
+    },
+    /// There are more of something than subscribers, of which each is to have one.
+    MoreThanSubscribers {
+        /// The flag that says how many.
+        flag: &'static str,
+        /// How many.
+        given: usize,
+        /// The subscribers.
+        connections: usize,
+    },
+    /// Subscribers would need several topics each, where a connection can have but one.
+    OneTopicEach {
+        /// How many topics.
+        topics: usize,
+        /// How many subscribers.
+        connections: usize,
+        /// Over what.
+        transport: Transport,
+        /// What is spoken.
+        protocol: Protocol,
+    },
+    /// The servers that speak the protocol have no such transport.
+    WebSocketOnly {
+        /// Over what.
+        transport: Transport,
+        /// What is spoken.
+        protocol: Protocol,
+    },
+    /// Something is there twice, and would be one series.
+    Twice {
+        /// The flag.
+        flag: &'static str,
+        /// What is there twice.
+        given: String,
+    },
+    /// A subscriber would not poll once while it is measured.
+    NeverPolled {
+        /// The transport.
+        transport: Transport,
+        /// How long it is measured.
+        duration: String,
+    },
+    /// There are more streams (publisher and topic) than can be told apart.
+    TooManyStreams {
+        /// How many can be.
+        most: usize,
+    },
+    /// A stream has more messages than can be told apart.
+    TooManyMessages {
+        /// How many can be.
+        most: u32,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfRange { flag, given, least, most } => {
+                write!(f, "{flag}: {given} is not between {least} and {most}")
+            }
+            Self::MoreThanSubscribers { flag, given, connections } => write!(
+                f,
+                "{flag}: {given} are more than the {connections} subscribers; lower it, or raise --connections"
+            ),
+            Self::OneTopicEach { topics, connections, transport, protocol } => write!(
+                f,
+                "--topics: {topics} are more than the {connections} subscribers, and a connection of {transport} in \
+                 {protocol} has one topic; raise --connections, or take ws in fanwire-json, nats or mqtt"
+            ),
+            Self::WebSocketOnly { transport, protocol } => write!(
+                f,
+                "--transport: {transport} is not for {protocol}, whose servers have WebSockets only; take ws"
+            ),
+            Self::Twice { flag, given } => write!(f, "{flag}: {given} is there twice; leave one out"),
+            Self::NeverPolled { transport, duration } => write!(
+                f,
+                "--transport: {transport} would not poll once in {duration}; raise --duration, or poll more often"
+            ),
+            Self::TooManyStreams { most } => write!(
+                f,
+                "--publishers: each publishes to every topic, and no more than {most} of these streams can be told \
+                 apart; lower --publishers or --topics"
+            ),
+            Self::TooManyMessages { most } => write!(
+                f,
+                "--duration: no more than {most} messages of one publisher and topic can be told apart; lower --rate \
+                 or --duration, or raise --publishers"
+            ),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `conn`: what connecting takes, what a connection costs that is there, and what happens when all come back at once.
+
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use fanwire::listener::raise_file_limit;
+
+use super::CommandError;
+use crate::campaign::Results;
+use crate::cli::{self, Conn, Exit};
+use crate::link::Broken;
+use crate::opening::RunError;
+use crate::plan::Plan;
+use crate::presenting::present;
+use crate::receiver::{Opened, Opening, Receiver};
+use crate::record::{Connecting, Reason, ReasonKind};
+use crate::recording::Asked;
+use crate::session::{Running, Session};
+use crate::usage::{Family, Used};
+use crate::workload::{Arrival, Shape, Workload};
+
+/// What a server may still do for connections that stand: what was only needed to open them is given back.
+const SETTLING: Duration = Duration::from_millis(500);
+
+/// Opens connections at a rate, keeps them, and if that is wanted cuts all of them and opens them again.
+pub(super) fn conn(request: &Conn) -> Result<Exit, CommandError> {
+    raise_file_limit()?;
+    let started = SystemTime::now();
+    let workload = idle(request);
+    let session = Session::new(&request.server, &[request.transport])?;
+    let mut running = session.start(&workload, request.transport)?;
+    let plan = Plan::new(workload.clone(), running.server.clone(), 0);
+    let (connecting, results) = match connect(request, &plan, &mut running) {
+        Ok((connecting, reasons)) => (Some(connecting), Results { reasons, ..Results::default() }),
+        Err(error) => (None, Results { reasons: vec![error.into_reason(None)?], ..Results::default() }),
+    };
+    let measuring = cli::Measuring { repeats: 1, seed: 0 };
+    let asked = Asked {
+        arguments: request.arguments(),
+        server: &request.server,
+        workload: &workload,
+        measuring,
+        started,
+    };
+    let mut record = asked.record(&session, results);
+    record.connecting = connecting;
+    Ok(present(&record, &request.output)?)
+}
+
+/// Subscribers, and nothing that is published.
+fn idle(request: &Conn) -> Workload {
+    Workload {
+        subscribers: request.connections,
+        shape: Shape::Feeds { topics: 1, publishers: 1 },
+        rate: request.rate.per_second(),
+        duration_ns: 1,
+        warmup_ns: 0,
+        size: crate::payload::STAMP_LEN,
+        arrival: Arrival::Constant,
+        burst: 1,
+        slow: None,
+    }
+}
+
+fn connect(
+    request: &Conn,
+    plan: &Plan,
+    running: &mut Running,
+) -> Result<(Connecting, Vec<Reason>), RunError> {
+    let before = look(running)?;
+    let mut receiver = Receiver::new(plan, 0)?;
+    let opening = Opening { at_once: usize::MAX, per_second: Some(request.rate.per_second()) };
+    let opened = receiver.connect(0..request.connections, &opening)?;
+    let connected = look(running)?;
+    thread::sleep(SETTLING.max(Duration::from_nanos(request.idle.ns())));
+    let idle = look(running)?;
+    let mut connecting = figures(request.connections, &opened);
+    let each = |amount: u64| amount as f64 / connecting.opened.max(1) as f64;
+    let cpu = before.zip(connected).map(|(before, after)| each(after.cpu_ns - before.cpu_ns));
+    let memory = before
+        .zip(idle)
+        .map(|(before, after)| each(after.resident_bytes.saturating_sub(before.resident_bytes)));
+    (connecting.cpu_ns_each, connecting.idle_bytes_each) = (cpu, memory);
+    let mut reasons: Vec<_> = failed(&opened, receiver.first_broken()).into_iter().collect();
+    if request.storm {
+        drop(receiver);
+        let mut receiver = Receiver::new(plan, 0)?;
+        let opened =
+            receiver.connect(0..request.connections, &Opening { at_once: usize::MAX, per_second: None })?;
+        connecting.storm_ns = Some(opened.took_ns);
+        reasons.extend(failed(&opened, receiver.first_broken()));
+    }
+    Ok((connecting, reasons))
+}
+
+fn look(running: &mut Running) -> Result<Option<Used>, RunError> {
+    Ok(running.family.as_mut().map(Family::look).transpose()?)
+}
+
+fn figures(wanted: usize, opened: &Opened) -> Connecting {
+    let Opened { latencies, failed, took_ns } = opened;
+    let stand = wanted as u64 - failed;
+    Connecting {
+        wanted: wanted as u64,
+        opened: stand,
+        failed: *failed,
+        per_second: stand as f64 * 1e9 / (*took_ns).max(1) as f64,
+        p50_ns: latencies.value_at_quantile(0.5),
+        p99_ns: latencies.value_at_quantile(0.99),
+        max_ns: latencies.max(),
+        ..Connecting::default()
+    }
+}
+
+fn failed(opened: &Opened, first: Option<&Broken>) -> Option<Reason> {
+    let first = first.map(|broken| format!("; the first: {broken}")).unwrap_or_default();
+    let explanation = format!("{} connections did not come about{first}", opened.failed);
+    (opened.failed > 0).then_some(Reason { kind: ReasonKind::ConnectionsLost, series: None, explanation })
+}

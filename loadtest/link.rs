@@ -1,0 +1,141 @@
+//! One connection's socket: what is read from it, and what it has not taken yet.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use crate::bytes::{TcpCounters, TcpInfoError};
+use crate::conversation::ConversationError;
+use crate::opening::RunError;
+use crate::socket::{Connector, StampedReader};
+
+/// Octets that may wait for a socket. A client that says more than its server reads has to stop.
+pub const MAX_UNSENT: usize = 8 * 1024 * 1024;
+
+/// A socket, and the octets that wait for it.
+pub struct Link {
+    stream: TcpStream,
+    unsent: Vec<u8>,
+    /// Octets that were read and written.
+    pub octets: u64,
+}
+
+/// What was read at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece {
+    /// Octets.
+    pub len: usize,
+    /// When the kernel got the last of them, in nanoseconds of the real-time clock, if it says.
+    pub arrived_realtime_ns: Option<u64>,
+}
+
+impl Link {
+    /// Begins to connect.
+    pub fn open(connector: &mut Connector, registry: &Registry, token: Token) -> Result<Self, RunError> {
+        let mut stream = connector.connect()?;
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self { stream, unsent: Vec::new(), octets: 0 })
+    }
+
+    /// What is to be written next, for more to be added.
+    pub fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.unsent
+    }
+
+    /// Whether there is room for another message.
+    pub fn has_room(&self) -> bool {
+        self.unsent.len() < MAX_UNSENT
+    }
+
+    /// Whether the socket has not taken everything.
+    pub fn is_behind(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Writes what the socket takes.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let mut written = 0;
+        while written < self.unsent.len() {
+            match self.stream.write(&self.unsent[written..]) {
+                Ok(taken) => written += taken,
+                Err(error) if is_not_yet(&error) => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.octets += written as u64;
+        self.unsent.drain(..written);
+        Ok(())
+    }
+
+    /// Reads what there is, up to the length of `scratch`; none if there is nothing. Zero octets are the end.
+    pub fn read(&mut self, reader: &mut StampedReader, scratch: &mut [u8]) -> io::Result<Option<Piece>> {
+        match reader.read(&self.stream, scratch) {
+            Ok((len, arrived_realtime_ns)) => {
+                self.octets += len as u64;
+                Ok(Some(Piece { len, arrived_realtime_ns }))
+            }
+            Err(error) if is_not_yet(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What TCP has counted.
+    pub fn tcp(&self) -> Result<TcpCounters, TcpInfoError> {
+        TcpCounters::of(&self.stream)
+    }
+
+    /// Stops, or goes on, being told when there is something to read.
+    pub fn watch(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        registry.reregister(&mut self.stream, token, interest)
+    }
+}
+
+/// Whether it is only a matter of time: the socket is busy, or not connected yet.
+fn is_not_yet(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub enum Broken {
+    /// The kernel says so.
+    Socket(io::Error),
+    /// What came over it is not what was to come.
+    Conversation(ConversationError),
+    /// The kernel does not say what TCP has counted.
+    Bytes(TcpInfoError),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(error) => error.fmt(f),
+            Self::Conversation(error) => error.fmt(f),
+            Self::Bytes(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for Broken {}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Socket(error)
+    }
+}
+
+impl From<ConversationError> for Broken {
+    fn from(error: ConversationError) -> Self {
+        Self::Conversation(error)
+    }
+}
+
+impl From<TcpInfoError> for Broken {
+    fn from(error: TcpInfoError) -> Self {
+        Self::Bytes(error)
+    }
+}

@@ -1,0 +1,93 @@
+//! Opening the connections of a run: how many at once, how long, and why it may fail.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::link::Broken;
+use crate::record::Reason;
+use crate::socket::ConnectError;
+use crate::usage::UsageError;
+
+/// Connections that are being opened at once: what the queue of a listening socket holds with its usual settings, and no
+/// more.
+pub const MAX_OPENING: usize = 100;
+
+/// How long nothing at all may happen while connections are opened.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a run came to nothing.
+#[derive(Debug)]
+pub enum RunError {
+    /// A connection could not be begun.
+    Connect(ConnectError),
+    /// A connection was refused, or broke before it was ready.
+    Broken(Broken),
+    /// The server does not answer.
+    Stalled {
+        /// Connections that were ready.
+        ready: usize,
+        /// Those that were to be.
+        wanted: usize,
+    },
+    /// It cannot be said what a process uses.
+    Usage(UsageError),
+    /// The kernel refuses what an event loop needs.
+    Kernel(io::Error),
+}
+
+impl RunError {
+    /// What it is a reason for, if this machine has too little of something: then the record of the run says so. Everything
+    /// else stays an error.
+    pub fn into_reason(self, series: Option<&str>) -> Result<Reason, Self> {
+        match &self {
+            Self::Connect(error @ ConnectError::Exhausted { .. }) => {
+                let series = series.map(ToOwned::to_owned);
+                Ok(Reason { kind: error.reason(), series, explanation: error.to_string() })
+            }
+            _ => Err(self),
+        }
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(error) => error.fmt(f),
+            Self::Broken(broken) => write!(f, "a connection could not be opened: {broken}"),
+            Self::Stalled { ready, wanted } => write!(
+                f,
+                "the server has not answered for {} seconds, with {ready} of {wanted} connections ready",
+                PATIENCE.as_secs()
+            ),
+            Self::Usage(error) => error.fmt(f),
+            Self::Kernel(error) => write!(f, "the kernel refuses what an event loop needs: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+impl From<io::Error> for RunError {
+    fn from(error: io::Error) -> Self {
+        Self::Kernel(error)
+    }
+}
+
+impl From<ConnectError> for RunError {
+    fn from(error: ConnectError) -> Self {
+        Self::Connect(error)
+    }
+}
+
+impl From<Broken> for RunError {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
+impl From<UsageError> for RunError {
+    fn from(error: UsageError) -> Self {
+        Self::Usage(error)
+    }
+}

@@ -1,0 +1,229 @@
+//! The publishers: one thread that sends every message when it is due, whatever becomes of those before.
+
+use std::io;
+use std::time::Duration;
+
+use mio::{Events, Poll, Token};
+
+use crate::clock::{Sleeper, now_ns};
+use crate::conversation;
+use crate::link::Broken;
+use crate::link::Link;
+use crate::live::Live;
+use crate::opening::{MAX_OPENING, PATIENCE, RunError};
+use crate::payload::{Payloads, Stamp};
+use crate::plan::Plan;
+use crate::schedule::Due;
+use crate::socket::StampedReader;
+use crate::tally::{Part, Tally};
+use crate::workload::topic_name;
+
+/// Messages that are late together and may be written together.
+const MAX_TOGETHER: usize = 64;
+
+/// How soon a socket that has not taken everything is tried again.
+const RETRY_NS: u64 = 1_000_000;
+
+const SCRATCH_LEN: usize = 64 * 1024;
+
+/// All publishers of a run.
+pub struct Publishers<'p> {
+    plan: &'p Plan,
+    poll: Poll,
+    events: Events,
+    connections: Vec<Connection>,
+    /// The connection of each stream, and which of that connection's topics it is.
+    routes: Vec<(usize, usize)>,
+    payloads: Payloads,
+    reader: StampedReader,
+    scratch: Vec<u8>,
+    payload: Vec<u8>,
+    part: Part,
+}
+
+struct Connection {
+    link: Link,
+    conversation: conversation::Publisher,
+    is_broken: bool,
+}
+
+impl<'p> Publishers<'p> {
+    /// Connects them all.
+    pub fn open(plan: &'p Plan) -> Result<Self, RunError> {
+        let (topics, routes) = routes(plan);
+        let mut this = Self {
+            plan,
+            poll: Poll::new()?,
+            events: Events::with_capacity(1024),
+            connections: Vec::with_capacity(topics.len()),
+            routes,
+            payloads: Payloads::new(plan.workload.size, plan.seed),
+            reader: StampedReader::default(),
+            scratch: vec![0; SCRATCH_LEN],
+            payload: Vec::new(),
+            part: Part { tally: Tally::new(plan.workload.duration_ns), first_broken: None },
+        };
+        this.connect(&topics)?;
+        Ok(this)
+    }
+
+    fn connect(&mut self, topics: &[Vec<String>]) -> Result<(), RunError> {
+        let mut connector = self.plan.server.connector();
+        let mut ready = 0;
+        while ready < topics.len() {
+            while self.connections.len() - ready < MAX_OPENING && self.connections.len() < topics.len() {
+                let number = self.connections.len();
+                let mut link = Link::open(&mut connector, self.poll.registry(), Token(number))?;
+                let seed = !(self.plan.seed ^ number as u64);
+                let mut conversation =
+                    conversation::Publisher::new(&self.plan.server.peer, &topics[number], seed);
+                conversation.begin(link.out());
+                self.connections.push(Connection { link, conversation, is_broken: false });
+            }
+            self.hear(PATIENCE)?;
+            if let Some(broken) = self.part.first_broken.take() {
+                return Err(broken.into());
+            }
+            if self.events.is_empty() {
+                return Err(RunError::Stalled { ready, wanted: topics.len() });
+            }
+            ready = self.connections.iter().filter(|connection| connection.conversation.is_ready()).count();
+        }
+        Ok(())
+    }
+
+    /// Sends what is due, when it is due.
+    pub fn run(mut self, origin_ns: u64, live: &Live) -> io::Result<Part> {
+        let sleeper = Sleeper::exact()?;
+        let deadline_ns = origin_ns + self.plan.workload.end_ns() + self.plan.grace_ns();
+        let mut schedule = self.plan.schedule().peekable();
+        let mut together = 0;
+        while let Some(due) = schedule.next() {
+            let due_ns = origin_ns + due.at_ns;
+            self.sleep_until(due_ns, &sleeper)?;
+            let now_ns = now_ns();
+            if now_ns > deadline_ns {
+                break;
+            }
+            self.send(due, now_ns - due_ns);
+            together += 1;
+            let is_next_due = schedule.peek().is_some_and(|next| origin_ns + next.at_ns <= now_ns);
+            if !is_next_due || together >= MAX_TOGETHER {
+                self.flush();
+                self.hear(Duration::ZERO)?;
+                live.add_sent(together as u64);
+                together = 0;
+            }
+        }
+        self.sleep_until_taken(deadline_ns, &sleeper)?;
+        Ok(self.part)
+    }
+
+    /// Sleeps, and gives sockets that are behind another chance now and then.
+    fn sleep_until(&mut self, due_ns: u64, sleeper: &Sleeper) -> io::Result<()> {
+        while self.is_behind() && now_ns() + RETRY_NS < due_ns {
+            sleeper.sleep_until(now_ns() + RETRY_NS);
+            self.hear(Duration::ZERO)?;
+        }
+        sleeper.sleep_until(due_ns);
+        Ok(())
+    }
+
+    /// After the last message: waits for sockets that are behind.
+    fn sleep_until_taken(&mut self, deadline_ns: u64, sleeper: &Sleeper) -> io::Result<()> {
+        while self.is_behind() && now_ns() < deadline_ns {
+            sleeper.sleep_until(now_ns() + RETRY_NS);
+            self.hear(Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
+    fn is_behind(&self) -> bool {
+        self.connections.iter().any(|connection| connection.link.is_behind() && !connection.is_broken)
+    }
+
+    /// Stamps a message and hands it to its connection. A connection without room, or that has broken, does not get it: then
+    /// it is not sent.
+    fn send(&mut self, due: Due, lag_ns: u64) {
+        let (number, topic) = self.routes[due.stream];
+        let connection = &mut self.connections[number];
+        if connection.is_broken || !connection.link.has_room() {
+            return;
+        }
+        let Due { at_ns, stream, sequence } = due;
+        let stamp = Stamp { run: self.plan.run, stream: stream as u32, sequence, due_ns: at_ns, lag_ns };
+        self.payload.clear();
+        self.payloads.write(&stamp, &mut self.payload);
+        connection.conversation.publish(topic, &self.payload, connection.link.out());
+        if sequence >= self.plan.windows[stream].begin {
+            self.part.tally.counts.sent += 1;
+            self.part.tally.latencies.record_lag(lag_ns);
+        }
+    }
+
+    fn flush(&mut self) {
+        for connection in &mut self.connections {
+            if connection.link.is_behind() && !connection.is_broken {
+                let flushed = connection.link.flush().map_err(Broken::from);
+                connection.note(flushed, &mut self.part);
+            }
+        }
+    }
+
+    /// Reads what servers say to publishers, and writes what they have room for.
+    fn hear(&mut self, timeout: Duration) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => outcome?,
+        }
+        for event in &self.events {
+            let connection = &mut self.connections[event.token().0];
+            if !connection.is_broken {
+                let heard = connection.hear(&mut self.reader, &mut self.scratch);
+                connection.note(heard, &mut self.part);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Connection {
+    fn hear(&mut self, reader: &mut StampedReader, scratch: &mut [u8]) -> Result<(), Broken> {
+        self.link.flush()?;
+        while let Some(piece) = self.link.read(reader, scratch)? {
+            if piece.len == 0 {
+                return Err(self.conversation.end().into());
+            }
+            self.conversation.read(&mut scratch[..piece.len], self.link.out())?;
+            if piece.len < scratch.len() {
+                break;
+            }
+        }
+        self.link.flush()?;
+        Ok(())
+    }
+
+    fn note(&mut self, outcome: Result<(), Broken>, part: &mut Part) {
+        if let Err(broken) = outcome {
+            self.is_broken = true;
+            part.tally.counts.broken += 1;
+            part.first_broken.get_or_insert(broken);
+        }
+    }
+}
+
+/// The topics of each connection, and the connection of each stream: one for each publisher, or one for each stream where
+/// a connection publishes to one topic alone.
+fn routes(plan: &Plan) -> (Vec<Vec<String>>, Vec<(usize, usize)>) {
+    let mut topics: Vec<Vec<String>> = Vec::new();
+    let mut routes = Vec::new();
+    for (number, stream) in plan.streams.iter().enumerate() {
+        let connection = if plan.server.peer.publishes_to_one() { number } else { stream.publisher };
+        if topics.len() <= connection {
+            topics.resize(connection + 1, Vec::new());
+        }
+        routes.push((connection, topics[connection].len()));
+        topics[connection].push(topic_name(stream.topic));
+    }
+    (topics, routes)
+}

@@ -1,0 +1,257 @@
+//! Subscribers: any number of connections on one thread, with one event loop.
+
+mod account;
+mod connecting;
+mod connection;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+pub use self::connecting::{Opened, Opening};
+use self::connection::{Connection, Service};
+use crate::clock::{Alarm, now_ns};
+use crate::link::Broken;
+use crate::live::Live;
+use crate::opening::{MAX_OPENING, RunError};
+use crate::plan::Plan;
+use crate::socket::StampedReader;
+use crate::tally::{Part, Tally};
+use crate::transport::Transport;
+
+const ALARM: Token = Token(usize::MAX);
+
+/// How often a slow subscriber reads its share.
+const SLOW_TICK_NS: u64 = 100_000_000;
+
+/// How often what is seen of a run is brought up to date, and how long an event loop sleeps at most.
+const LIVE_TICK: Duration = Duration::from_millis(100);
+
+/// Octets that are read at once: more than a socket mostly has.
+const SCRATCH_LEN: usize = 256 * 1024;
+
+/// The event loop of some of the subscribers.
+pub struct Receiver<'p> {
+    plan: &'p Plan,
+    poll: Poll,
+    /// The number of the first of its subscribers.
+    first: usize,
+    connections: Vec<Connection>,
+    first_broken: Option<Broken>,
+    alarm: Alarm,
+    /// When the next short poll, or the next share of a slow subscriber, is due, and whose.
+    ticks: BinaryHeap<Reverse<(u64, usize)>>,
+    reader: StampedReader,
+    scratch: Vec<u8>,
+    tally: Tally,
+    origin_ns: u64,
+    /// Messages that are still to come.
+    awaited: u64,
+    /// Awaited messages that have come and are not shown yet.
+    unseen: u64,
+    shown_ns: u64,
+}
+
+impl<'p> Receiver<'p> {
+    /// Connects these subscribers, and waits until nothing that is published from then on may be missed.
+    pub fn open(plan: &'p Plan, subscribers: Range<usize>) -> Result<Self, RunError> {
+        let mut this = Self::new(plan, subscribers.start)?;
+        let wanted = subscribers.len();
+        let opened = this.connect(subscribers, &Opening { at_once: MAX_OPENING, per_second: None })?;
+        match this.first_broken.take() {
+            Some(broken) => Err(broken.into()),
+            None if opened.failed > 0 => {
+                Err(RunError::Stalled { ready: wanted - opened.failed as usize, wanted })
+            }
+            None => Ok(this),
+        }
+    }
+
+    /// One without subscribers yet; the first of them will be number `first`.
+    pub fn new(plan: &'p Plan, first: usize) -> Result<Self, RunError> {
+        let alarm = Alarm::new()?;
+        let poll = Poll::new()?;
+        poll.registry().register(&mut SourceFd(&alarm.as_raw_fd()), ALARM, Interest::READABLE)?;
+        Ok(Self {
+            plan,
+            poll,
+            first,
+            connections: Vec::new(),
+            first_broken: None,
+            alarm,
+            ticks: BinaryHeap::new(),
+            reader: StampedReader::default(),
+            scratch: vec![0; SCRATCH_LEN],
+            tally: Tally::new(plan.workload.duration_ns),
+            origin_ns: 0,
+            awaited: 0,
+            unseen: 0,
+            shown_ns: 0,
+        })
+    }
+
+    /// Why the first of the connections that broke did so.
+    pub fn first_broken(&self) -> Option<&Broken> {
+        self.first_broken.as_ref()
+    }
+
+    fn wait(&mut self, events: &mut Events, timeout: Duration) -> io::Result<()> {
+        match self.poll.poll(events, Some(timeout)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    fn serve(&mut self, place: usize, limit: usize) -> Result<(), Broken> {
+        let Self { plan, reader, scratch, tally, origin_ns, .. } = self;
+        let mut service = Service { plan, reader, scratch, tally, origin_ns: *origin_ns };
+        let came = self.connections[place].serve(&mut service, limit)?;
+        self.awaited = self.awaited.saturating_sub(came);
+        self.unseen += came;
+        Ok(())
+    }
+
+    /// Hears what is published, until everything has come or the grace after the end has passed.
+    pub fn run(mut self, origin_ns: u64, live: &Live) -> io::Result<Part> {
+        self.origin_ns = origin_ns;
+        self.awaited = self.connections.iter().map(|connection| connection.account.awaited(self.plan)).sum();
+        self.begin_ticks()?;
+        let end_ns = origin_ns + self.plan.workload.end_ns();
+        let deadline_ns = end_ns + self.plan.grace_ns();
+        let mut events = Events::with_capacity(1024);
+        loop {
+            let now_ns = now_ns();
+            if now_ns >= deadline_ns || (now_ns >= end_ns && self.awaited == 0) {
+                break;
+            }
+            if let Some(Reverse((due_ns, _))) = self.ticks.peek() {
+                self.alarm.set(*due_ns)?;
+            }
+            self.wait(&mut events, LIVE_TICK)?;
+            for event in &events {
+                match event.token() {
+                    ALARM => self.tick(),
+                    Token(place) => self.attend(place, usize::MAX),
+                }
+            }
+            self.show(live);
+        }
+        Ok(self.settle())
+    }
+
+    /// Sets each subscriber that does something by the clock going: at a phase that chance gives.
+    fn begin_ticks(&mut self) -> io::Result<()> {
+        let mut rng = fastrand::Rng::with_seed(self.plan.seed ^ self.first as u64);
+        for place in 0..self.connections.len() {
+            if let Some(period_ns) = self.period_ns(place) {
+                self.ticks.push(Reverse((self.origin_ns + rng.u64(..period_ns), place)));
+            }
+            if self.is_slow(place) {
+                let link = &mut self.connections[place].link;
+                link.watch(self.poll.registry(), Token(place), Interest::WRITABLE)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_slow(&self, place: usize) -> bool {
+        self.plan.workload.is_slow(self.first + place)
+    }
+
+    fn period_ns(&self, place: usize) -> Option<u64> {
+        match self.plan.server.peer.transport {
+            _ if self.is_slow(place) => Some(SLOW_TICK_NS),
+            Transport::Poll { period_ns } => Some(period_ns),
+            Transport::WebSocket { .. } | Transport::EventStream | Transport::LongPoll => None,
+        }
+    }
+
+    /// Does what is due. The next time is counted from when it was due, and not from when it was done.
+    fn tick(&mut self) {
+        self.alarm.clear();
+        while let Some(&Reverse((due_ns, place))) = self.ticks.peek()
+            && due_ns <= now_ns()
+        {
+            self.ticks.pop();
+            if self.connections[place].is_broken {
+                continue;
+            }
+            match (self.is_slow(place), self.plan.workload.slow) {
+                (true, Some(slow)) => {
+                    let share = slow.octets_per_second * SLOW_TICK_NS / 1_000_000_000;
+                    self.attend(place, share.max(1) as usize);
+                }
+                _ => self.ask(place, due_ns),
+            }
+            let period_ns = self.period_ns(place).expect("what ticks has a period");
+            self.ticks.push(Reverse((due_ns + period_ns, place)));
+        }
+    }
+
+    /// Sends a short poll. If the one before has not been answered, this one is left out, and counted.
+    fn ask(&mut self, place: usize, due_ns: u64) {
+        let is_measured = self.plan.is_measured(due_ns - self.origin_ns);
+        match self.connections[place].ask() {
+            Ok(true) if is_measured => self.tally.latencies.record_lag(now_ns() - due_ns),
+            Ok(false) if is_measured => self.tally.counts.polls_skipped += 1,
+            Ok(_) => {}
+            Err(broken) => self.mark_broken(place, broken),
+        }
+    }
+
+    /// Serves a connection, and counts its octets when it is time to.
+    fn attend(&mut self, place: usize, limit: usize) {
+        if self.connections[place].is_broken {
+            return;
+        }
+        let served = self.serve(place, limit).and_then(|()| self.count_octets(place));
+        if let Err(broken) = served {
+            self.mark_broken(place, broken);
+        }
+    }
+
+    /// From its first event in the measured window to its first one after that: so the cost of looking is spread over
+    /// time, and both moments are right behind an event.
+    fn count_octets(&mut self, place: usize) -> Result<(), Broken> {
+        let since_origin_ns = now_ns().saturating_sub(self.origin_ns);
+        let workload = &self.plan.workload;
+        if since_origin_ns >= workload.end_ns() {
+            self.connections[place].end_counting()
+        } else if since_origin_ns >= workload.warmup_ns {
+            self.connections[place].begin_counting()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn mark_broken(&mut self, place: usize, broken: Broken) {
+        self.connections[place].is_broken = true;
+        self.first_broken.get_or_insert(broken);
+    }
+
+    fn show(&mut self, live: &Live) {
+        let now_ns = now_ns();
+        if now_ns - self.shown_ns >= LIVE_TICK.as_nanos() as u64 {
+            self.shown_ns = now_ns;
+            live.add_delivered(std::mem::take(&mut self.unseen), self.tally.recent_p99_ns());
+        }
+    }
+
+    fn settle(mut self) -> Part {
+        for place in 0..self.connections.len() {
+            if let Err(broken) = self.connections[place].end_counting() {
+                self.mark_broken(place, broken);
+            }
+            self.connections[place].settle(self.plan, &mut self.tally);
+        }
+        let broken = self.connections.iter().filter(|connection| connection.is_broken).count();
+        self.tally.counts.broken += broken as u64;
+        Part { tally: self.tally, first_broken: self.first_broken }
+    }
+}

@@ -1,0 +1,135 @@
+//! What one subscriber has got.
+
+use hdrhistogram::Histogram;
+
+use crate::conversation::Heard;
+use crate::latencies::{Moments, tiny_histogram};
+use crate::ledger::{Entry, Ledger};
+use crate::payload::Stamp;
+use crate::plan::Plan;
+use crate::schedule::Window;
+use crate::tally::Tally;
+
+/// The account of one subscriber.
+pub(super) struct Account {
+    /// One for each stream that it hears, in order of their numbers.
+    ledgers: Vec<(u32, Ledger)>,
+    /// End to end.
+    latencies: Histogram<u32>,
+    /// Whether it is to read slowly: what it gets is counted apart then, and is in no latency.
+    pub(super) is_slow: bool,
+    /// Messages that the broker has said it left out.
+    told: u64,
+    /// Messages that nobody in this run has sent.
+    foreign: u64,
+    /// Deliveries, doubled ones too.
+    pub(super) deliveries: u64,
+    /// Payload octets of them.
+    pub(super) payload_octets: u64,
+}
+
+/// When a read was, and what it is seen against.
+#[derive(Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "it is the unit")]
+pub(super) struct ReadAt {
+    /// The start of the run, in nanoseconds of the clock.
+    pub(super) origin_ns: u64,
+    /// When the kernel had it.
+    pub(super) arrived_ns: Option<u64>,
+    /// When it was read.
+    pub(super) read_ns: u64,
+}
+
+impl Account {
+    pub(super) fn new(plan: &Plan, subscriber: usize) -> Self {
+        let ledgers = plan.streams_of(subscriber).into_iter().map(|stream| (stream, Ledger::default()));
+        Self {
+            ledgers: ledgers.collect(),
+            latencies: tiny_histogram(),
+            is_slow: plan.workload.is_slow(subscriber),
+            told: 0,
+            foreign: 0,
+            deliveries: 0,
+            payload_octets: 0,
+        }
+    }
+
+    /// Messages that it is to get, from the first one on; none is waited for if it is slow.
+    pub(super) fn awaited(&self, plan: &Plan) -> u64 {
+        if self.is_slow { 0 } else { self.windows(plan).map(|(_, window)| u64::from(window.end)).sum() }
+    }
+
+    fn windows<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a Ledger, Window)> {
+        self.ledgers.iter().map(|(stream, ledger)| (ledger, plan.windows[*stream as usize]))
+    }
+
+    /// Enters what was heard. Returns how many awaited messages that was: one or none.
+    pub(super) fn hear(&mut self, heard: Heard<'_>, at: ReadAt, plan: &Plan, tally: &mut Tally) -> u64 {
+        let payload = match heard {
+            Heard::Payload(payload) => payload,
+            Heard::Gap { count } => {
+                self.told += count;
+                return 0;
+            }
+        };
+        self.deliveries += 1;
+        self.payload_octets += payload.len() as u64;
+        let Some((stamp, ledger)) = self.ledger_of(payload, plan) else {
+            self.foreign += 1;
+            return 0;
+        };
+        if ledger.enter(stamp.sequence) == Entry::Doubled || self.is_slow {
+            return 0;
+        }
+        if stamp.sequence >= plan.windows[stamp.stream as usize].begin {
+            self.record(&stamp, at, plan, tally);
+        }
+        1
+    }
+
+    /// The stamp of a message that was due in this run, and the ledger that it belongs to.
+    fn ledger_of(&mut self, payload: &[u8], plan: &Plan) -> Option<(Stamp, &mut Ledger)> {
+        let stamp = Stamp::read(payload).filter(|stamp| stamp.run == plan.run)?;
+        let at = match self.ledgers.as_slice() {
+            [(stream, _)] if *stream == stamp.stream => 0,
+            ledgers => ledgers.binary_search_by_key(&stamp.stream, |(stream, _)| *stream).ok()?,
+        };
+        let is_due = stamp.sequence < plan.windows[stamp.stream as usize].end;
+        is_due.then_some((stamp, &mut self.ledgers[at].1))
+    }
+
+    fn record(&mut self, stamp: &Stamp, at: ReadAt, plan: &Plan, tally: &mut Tally) {
+        let ReadAt { origin_ns, arrived_ns, read_ns } = at;
+        let due_ns = origin_ns + stamp.due_ns;
+        let latency_ns = read_ns.saturating_sub(due_ns);
+        tally.latencies.record_delivery(Moments {
+            due_ns,
+            sent_ns: due_ns + stamp.lag_ns,
+            arrived_ns,
+            read_ns,
+        });
+        tally.record_over_time(stamp.due_ns.saturating_sub(plan.workload.warmup_ns), latency_ns);
+        // What overflows is counted with the latencies of all.
+        let _ = self.latencies.record(latency_ns);
+    }
+
+    /// Closes the account.
+    pub(super) fn settle(&self, plan: &Plan, tally: &mut Tally) {
+        let mut lost = 0;
+        let counts = if self.is_slow { tally.slow.get_or_insert_default() } else { &mut tally.counts };
+        for (ledger, window) in self.windows(plan) {
+            let lost_here = ledger.lost_of(window.begin..window.end);
+            counts.expected += u64::from(window.len());
+            counts.delivered += u64::from(window.len()) - lost_here;
+            counts.doubled += ledger.doubled;
+            counts.disordered += ledger.disordered;
+            lost += lost_here;
+        }
+        counts.lost += lost;
+        counts.told += self.told;
+        counts.foreign += self.foreign;
+        if !self.is_slow {
+            tally.record_subscriber(&self.latencies, lost);
+        }
+    }
+}

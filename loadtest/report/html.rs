@@ -1,0 +1,129 @@
+//! The report as one page: no network, no script, light and dark.
+
+use crate::record::{Reason, Record};
+
+use super::colours::Colours;
+use super::comparison::Comparison;
+use super::markup::{definitions, elements, escape, joined, table};
+use super::method::METHOD;
+use super::sections::{famous, grids, knee, layers, percentiles, ratios, section, tables, time, trust};
+use super::{figures, ratio_plot, settings, summary};
+
+/// How the page looks.
+const STYLE: &str = include_str!("style.css");
+
+/// The page of a record, readable without a network.
+pub fn html(record: &Record) -> String {
+    let colours = Colours::of(record);
+    let body = [
+        header(record),
+        tables(record, &colours),
+        famous(record),
+        knee(record, &colours),
+        grids(record),
+        ratios(record, &colours),
+        percentiles(record, &colours),
+        time(record, &colours),
+        layers(record),
+        trust(record, &colours),
+        section("Configuration", "", "", &definitions(&configuration(record))),
+        section("Environment", "", "", &definitions(&settings::environment(&record.environment))),
+        section("Method", "", "method", &elements("p", "", METHOD.into_iter())),
+    ];
+    page(&title(record), &body.concat())
+}
+
+/// The page of two records.
+pub(super) fn of_two(comparison: &Comparison) -> String {
+    let ratios = summary::ratios("series", &comparison.ratios);
+    let note = "Medians over the repeats, with the 95 % intervals of a bootstrap. Where the interval spans 1, nothing \
+                can be said.";
+    let figures = table("The second run divided by the first", &ratios, |_| None);
+    let figures = if ratios.is_empty() { String::new() } else { figures };
+    let plots = ratio_plot::panels(&comparison.ratios, |_| "c0".to_owned());
+    let body = [
+        header_of_two(comparison),
+        section("Ratios", note, "", &figures),
+        section("Ratios and their intervals", "Hollow dots are inconclusive.", "plots", &plots),
+    ];
+    page("Two runs compared", &body.concat())
+}
+
+/// What is compared, and what to beware of.
+fn header_of_two(comparison: &Comparison) -> String {
+    let sides = elements("p", "workload", comparison.sides.iter().map(String::as_str));
+    let warnings = elements("li", "", comparison.warnings.iter().map(String::as_str));
+    let beware = if warnings.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "<div class=\"verdict invalid\"><strong>Compare with care</strong>\n\
+             <ul>\n{warnings}</ul></div>\n"
+        )
+    };
+    format!(
+        "<header>\n<p class=\"kind\">Fanwire load test</p>\n<h1>Two runs compared</h1>\n{sides}{beware}</header>\n"
+    )
+}
+
+/// A whole page.
+fn page(title: &str, body: &str) -> String {
+    let title = escape(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title} · Fanwire load test</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+    )
+}
+
+/// What the page is about.
+fn title(record: &Record) -> String {
+    let polls = record.series.iter().any(|series| series.transport.contains("poll"));
+    match record.command.as_str() {
+        "compare" if polls => "WebSocket push against HTTP polling".to_owned(),
+        "conn" => "Connecting".to_owned(),
+        "sweep" => "How much the broker takes".to_owned(),
+        "pubsub" => "Publish and subscribe".to_owned(),
+        command => command.to_owned(),
+    }
+}
+
+/// Title, workload and verdict.
+fn header(record: &Record) -> String {
+    let reason = |reason: &Reason| {
+        let series = reason.series.as_deref().unwrap_or("all series");
+        format!("<li><b>{}</b>: {}</li>\n", escape(series), escape(&reason.explanation))
+    };
+    let reasons = joined(record.verdict.reasons.iter().map(reason));
+    let (class, explanation) = if record.verdict.is_valid() {
+        ("verdict", "The run can be trusted, within what is said below.".to_owned())
+    } else {
+        ("verdict invalid", format!("<ul>\n{reasons}</ul>"))
+    };
+    format!(
+        "<header>\n<p class=\"kind\">Fanwire load test · {} · {}</p>\n<h1>{}</h1>\n<p class=\"workload\">{}</p>\n\
+         <div class=\"{class}\"><strong>{}</strong> {explanation}</div>\n</header>\n",
+        escape(&record.command),
+        figures::moment(record.started_unix_ms),
+        escape(&title(record)),
+        escape(&summary::asked(record)),
+        capitalised(&summary::verdict(record)),
+    )
+}
+
+/// What was asked for, with what gives the same run.
+fn configuration(record: &Record) -> Vec<(String, String)> {
+    let asked = &record.configuration;
+    let mut pairs = vec![("command line".to_owned(), format!("loadtest {}", asked.arguments.join(" ")))];
+    pairs.extend(settings::configuration(asked));
+    pairs.push(("repeats".to_owned(), asked.repeats.to_string()));
+    pairs.push(("seed".to_owned(), asked.seed.to_string()));
+    pairs
+}
+
+/// With a capital letter in front.
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}

@@ -1,0 +1,49 @@
+//! What was asked for and the machine, as names and values.
+
+use crate::record::{Configuration, Environment};
+
+use super::figures;
+
+/// What was asked for, each setting with its name.
+pub(super) fn configuration(asked: &Configuration) -> Vec<(String, String)> {
+    let span = |nanoseconds: u64| figures::round(&figures::duration(nanoseconds as f64));
+    let unless = |value: Option<String>, otherwise: &str| value.unwrap_or_else(|| otherwise.to_owned());
+    named([
+        ("broker", unless(asked.url.clone(), "started by this program")),
+        ("protocol", asked.protocol.clone()),
+        ("subscribers", figures::count(asked.connections as u64)),
+        ("messages", format!("{} of {} B", figures::rate(asked.rate), figures::count(asked.size as u64))),
+        ("arrival", format!("{}, {} at a time", asked.arrival, asked.burst)),
+        ("topics", figures::count(asked.topics as u64)),
+        ("publishers", figures::count(asked.publishers as u64)),
+        ("measured", span(asked.duration_ns)),
+        ("warming up", span(asked.warmup_ns)),
+        ("HTTP headers", asked.headers.clone()),
+        ("largest TCP segment", unless(asked.mss.map(|mss| format!("{mss} B")), "as the kernel has it")),
+    ])
+}
+
+/// The machine, each property with its name.
+pub(super) fn environment(machine: &Environment) -> Vec<(String, String)> {
+    let list = |cores: &[usize]| match cores {
+        [] => "not pinned".to_owned(),
+        cores => cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    };
+    let mut properties = named([
+        ("CPU", machine.cpu.clone()),
+        ("cores", machine.cores.to_string()),
+        ("generator's cores", list(&machine.generator_cores)),
+        ("broker's cores", list(&machine.broker_cores)),
+        ("memory", figures::octets(machine.memory as f64)),
+        ("kernel", machine.kernel.clone()),
+        ("loadtest", machine.version.clone()),
+        ("open files", figures::count(machine.max_files)),
+    ]);
+    properties.extend(machine.sysctls.iter().map(|(name, value)| (name.clone(), value.clone())));
+    properties
+}
+
+/// With names that can be kept.
+fn named<const N: usize>(pairs: [(&str, String); N]) -> Vec<(String, String)> {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

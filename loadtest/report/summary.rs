@@ -1,0 +1,268 @@
+//! The tables of a record.
+
+use crate::record::{Configuration, Connecting, Counts, Knee, Measured, Ratio, Record, Series};
+
+use super::figures;
+use super::quantities::{Distribution, Latency, PerDelivery, Percentile, broker_cpu, generator_load};
+use super::sheet::{Cell, Group, Sheet, Tone};
+
+/// What was asked for, in a line: `1,000 subscribers · 100/s of 128 B · …`.
+pub(super) fn asked(record: &Record) -> String {
+    let configuration = &record.configuration;
+    if record.command == "conn" {
+        let (wanted, rate) = (configuration.connections as u64, configuration.rate);
+        return format!("{} connections · {} due", figures::count(wanted), figures::rate(rate));
+    }
+    workload(configuration)
+}
+
+fn workload(configuration: &Configuration) -> String {
+    let plural = |count: usize, what: &str| {
+        format!("{} {what}{}", figures::count(count as u64), if count == 1 { "" } else { "s" })
+    };
+    let mut parts = vec![
+        plural(configuration.connections, "subscriber"),
+        format!(
+            "{} messages/s of {} B",
+            figures::significant(configuration.rate),
+            figures::count(configuration.size as u64)
+        ),
+        plural(configuration.topics, "topic"),
+        format!("{} measured", figures::round(&figures::duration(configuration.duration_ns as f64))),
+        plural(configuration.repeats, "repeat"),
+    ];
+    if configuration.burst > 1 {
+        parts.push(format!("bursts of {}", configuration.burst));
+    }
+    parts.join(" · ")
+}
+
+/// The verdict, in a line.
+pub(super) fn verdict(record: &Record) -> String {
+    match record.verdict.reasons.len() {
+        0 => "valid".to_owned(),
+        1 => "INVALID for 1 reason".to_owned(),
+        reasons => format!("INVALID for {reasons} reasons"),
+    }
+}
+
+/// The figures: latency with losses as infinite, octets, what became of the messages, the broker.
+pub(super) fn main(record: &Record) -> Sheet {
+    let all: Vec<&Series> = record.series.iter().collect();
+    let each =
+        |cell: fn(&Measured) -> Option<Cell>| record.series.iter().map(move |series| cell(&series.merged));
+    Sheet::new("series", names(&all))
+        .with(percentiles("latency, end to end", &all, Distribution::of))
+        .with(
+            Group::new("bytes per delivered message")
+                .with("payload", each(|measured| octets(measured, |each| each.payload)))
+                .with("application", each(|measured| octets(measured, |each| each.application)))
+                .with("TCP", each(|measured| octets(measured, |each| each.tcp)))
+                .with("IP", each(|measured| octets(measured, |each| each.ip))),
+        )
+        .with(
+            Group::new("deliveries")
+                .with("lost", each(|measured| errors(measured, measured.counts.lost)))
+                .with("told", each(told))
+                .with("doubled", each(|measured| errors(measured, measured.counts.doubled)))
+                .with("out of order", each(|measured| errors(measured, measured.counts.disordered))),
+        )
+        .with(
+            Group::new("broker")
+                .with(
+                    "CPU each",
+                    each(|measured| broker_cpu(measured).map(figures::duration).map(Cell::plain)),
+                )
+                .with("RSS", each(resident)),
+        )
+}
+
+/// The latency of what was delivered, for the series that have lost something; empty without losses.
+pub(super) fn delivered_only(record: &Record) -> Sheet {
+    let lossy: Vec<&Series> = record.series.iter().filter(|series| series.merged.counts.lost > 0).collect();
+    let recorded = |measured: &Measured| Distribution::recorded(&measured.latencies.end_to_end);
+    Sheet::new("series", names(&lossy)).with(percentiles("latency of what was delivered", &lossy, recorded))
+}
+
+/// What became of what slow subscribers were to get; empty without any.
+pub(super) fn slow(record: &Record) -> Sheet {
+    let with_slow: Vec<&Series> =
+        record.series.iter().filter(|series| series.merged.slow.is_some()).collect();
+    let each = |count: fn(&Counts) -> u64| {
+        let counts = with_slow.iter().map(|series| series.merged.slow.map(|counts| count(&counts)));
+        counts.map(|count| count.map(figures::count).map(Cell::plain)).collect::<Vec<_>>()
+    };
+    Sheet::new("series", names(&with_slow)).with(
+        Group::new("deliveries to slow subscribers")
+            .with("expected", each(|counts| counts.expected))
+            .with("delivered", each(|counts| counts.delivered))
+            .with("not delivered", each(|counts| counts.lost))
+            .with("told", each(|counts| counts.told)),
+    )
+}
+
+/// Where latency begins to climb, a line for each transport.
+pub(super) fn knees(record: &Record) -> Vec<String> {
+    let line = |knee: &Knee| {
+        let found = match (knee.carried.map(figures::rate), knee.not_carried.map(figures::rate)) {
+            (Some(carried), Some(not)) => format!("between {carried} and {not}"),
+            (Some(carried), None) => format!("above {carried}"),
+            (None, Some(not)) => format!("below {not}"),
+            (None, None) => "not found".to_owned(),
+        };
+        format!("The knee of {} is {found}: {}.", knee.transport, knee.explanation)
+    };
+    record.knees.iter().map(line).collect()
+}
+
+/// How far the figures can be trusted: the generator's own error, and how the subscribers fared.
+pub(super) fn trust(record: &Record) -> Sheet {
+    let each =
+        |cell: fn(&Measured) -> Option<Cell>| record.series.iter().map(move |series| cell(&series.merged));
+    let lag = |header: &str, histogram: fn(&Measured) -> Distribution| {
+        let at = |percentile| {
+            let series = record.series.iter();
+            series.map(move |series| histogram(&series.merged).percentile(percentile).map(latency))
+        };
+        Group::new(header).with("p50", at(Percentile::P50)).with("p99", at(Percentile::P99))
+    };
+    Sheet::new("series", record.series.iter().map(|series| series.name.clone()))
+        .with(lag("schedule lag", |measured| Distribution::recorded(&measured.latencies.schedule_lag)))
+        .with(lag("receive lag", |measured| Distribution::recorded(&measured.latencies.receive_lag)))
+        .with(
+            Group::new("p99 over subscribers")
+                .with("median", each(|measured| spread(measured, measured.subscribers.p50_of_p99_ns)))
+                .with("p99", each(|measured| spread(measured, measured.subscribers.p99_of_p99_ns)))
+                .with("worst", each(|measured| spread(measured, measured.subscribers.max_of_p99_ns)))
+                .with("most lost", each(|measured| unless_zero(measured.subscribers.max_lost))),
+        )
+        .with(
+            Group::new("generator")
+                .with("CPU", each(|measured| generator_load(measured).map(figures::percent).map(Cell::plain)))
+                .with("polls skipped", each(|measured| unless_zero(measured.counts.polls_skipped)))
+                .with("over 600 s", each(|measured| unless_zero(measured.latencies.overflowed)))
+                .with("foreign", each(|measured| unless_zero(measured.counts.foreign)))
+                .with("broken", each(|measured| unless_zero(measured.counts.broken))),
+        )
+}
+
+/// The ratios, one column for each metric.
+pub(super) fn ratios(corner: &str, ratios: &[Ratio]) -> Sheet {
+    let names = distinct(ratios.iter().map(|ratio| ratio.series.as_str()));
+    let metrics = distinct(ratios.iter().map(|ratio| ratio.metric.as_str()));
+    let cells = |metric: &str| -> Vec<Option<Cell>> {
+        let of = |name: &&str| ratios.iter().find(|ratio| ratio.series == **name && ratio.metric == metric);
+        names.iter().map(|name| of(name).map(ratio)).collect()
+    };
+    let sheet = Sheet::new(corner, names.iter().map(ToString::to_string));
+    metrics.iter().fold(sheet, |sheet, metric| sheet.with(Group::new("").with(metric, cells(metric))))
+}
+
+/// What a metric is, in full.
+pub(super) fn metric_title(metric: &str) -> &str {
+    match metric {
+        "p50" => "Median latency",
+        "p99" => "99th percentile of latency",
+        "bytes" => "Bytes for each delivered message, with IP headers",
+        "cpu" => "Broker CPU for each delivered message",
+        other => other,
+    }
+}
+
+/// What the ratios are to.
+pub(super) fn baseline(record: &Record) -> &str {
+    record.series.first().map_or("the first", |series| &series.name)
+}
+
+/// What was measured of connecting.
+pub(super) fn connecting(connecting: &Connecting) -> Sheet {
+    let failed = connecting.wanted.saturating_sub(connecting.opened);
+    let time = |nanoseconds: u64| Some(Cell::plain(figures::duration(nanoseconds as f64)));
+    let lines = [
+        ("wanted", Some(Cell::plain(figures::count(connecting.wanted)))),
+        ("opened", Some(Cell::plain(figures::count(connecting.opened)).toned(Tone::Bad, failed > 0))),
+        (
+            "refused",
+            Some(Cell::plain(figures::count(connecting.failed)).toned(Tone::Bad, connecting.failed > 0)),
+        ),
+        ("connected", Some(Cell::plain(figures::rate(connecting.per_second)))),
+        ("until subscribed, p50", time(connecting.p50_ns)),
+        ("until subscribed, p99", time(connecting.p99_ns)),
+        ("until subscribed, max", time(connecting.max_ns)),
+        ("broker memory, each idle", connecting.idle_bytes_each.map(figures::octets).map(Cell::plain)),
+        ("broker CPU, each", connecting.cpu_ns_each.map(figures::duration).map(Cell::plain)),
+        ("all again after a cut", connecting.storm_ns.and_then(time)),
+    ];
+    let measured: Vec<_> = lines.into_iter().filter(|(_, cell)| cell.is_some()).collect();
+    let names = measured.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
+    Sheet::new("connections", names)
+        .with(Group::new("").with("measured", measured.into_iter().map(|(_, cell)| cell)))
+}
+
+/// A ratio and its interval; one that says nothing is called so.
+pub(super) fn ratio(ratio: &Ratio) -> Cell {
+    let interval = ratio.interval.map(|(low, high)| format!(" ({})", figures::range(low, high)));
+    let value =
+        if ratio.is_inconclusive() { "inconclusive".to_owned() } else { figures::times(ratio.median) };
+    Cell::plain(value + interval.as_deref().unwrap_or_default()).toned(Tone::Faint, ratio.is_inconclusive())
+}
+
+/// The rows of these series.
+fn names(series: &[&Series]) -> impl Iterator<Item = String> {
+    series.iter().map(|series| series.name.clone())
+}
+
+/// The five percentiles.
+fn percentiles(title: &str, series: &[&Series], of: impl Fn(&Measured) -> Distribution) -> Group {
+    let all: Vec<Distribution> = series.iter().map(|series| of(&series.merged)).collect();
+    Percentile::NAMED.into_iter().fold(Group::new(title), |group, (name, percentile)| {
+        group.with(name, all.iter().map(|distribution| distribution.percentile(percentile).map(latency)))
+    })
+}
+
+/// A latency, bad when it is infinite.
+fn latency(latency: Latency) -> Cell {
+    Cell::plain(figures::duration(latency.nanoseconds())).toned(Tone::Bad, latency == Latency::Infinite)
+}
+
+/// Octets for each delivery.
+fn octets(measured: &Measured, layer: fn(&PerDelivery) -> f64) -> Option<Cell> {
+    PerDelivery::of(&measured.bytes).map(|each| Cell::plain(figures::octets(layer(&each))))
+}
+
+/// Of what was lost, what the broker has told its subscriber of.
+fn told(measured: &Measured) -> Option<Cell> {
+    let told = measured.counts.told;
+    (told > 0).then(|| Cell::plain(figures::count(told)))
+}
+
+/// What should be none.
+fn errors(measured: &Measured, errors: u64) -> Option<Cell> {
+    (measured.counts.expected > 0).then(|| Cell::plain(figures::count(errors)).toned(Tone::Bad, errors > 0))
+}
+
+/// What is only worth a cell when there is any.
+fn unless_zero(count: u64) -> Option<Cell> {
+    (count > 0).then(|| Cell::plain(figures::count(count)).toned(Tone::Bad, true))
+}
+
+/// The broker's memory.
+fn resident(measured: &Measured) -> Option<Cell> {
+    measured.broker.map(|broker| Cell::plain(figures::octets(broker.resident as f64)))
+}
+
+/// A percentile of the subscribers' own p99.
+fn spread(measured: &Measured, nanoseconds: u64) -> Option<Cell> {
+    let p99 = if nanoseconds == u64::MAX { Latency::Infinite } else { Latency::Finite(nanoseconds) };
+    (measured.subscribers.subscribers > 0).then(|| latency(p99))
+}
+
+/// Each once, in the order in which they first come.
+fn distinct<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    all.fold(Vec::new(), |mut seen, one| {
+        if !seen.contains(&one) {
+            seen.push(one);
+        }
+        seen
+    })
+}

@@ -1,0 +1,180 @@
+//! One run: its threads, from the first connection to the last message.
+//!
+//! ```text
+//!   this thread      open ─────────────── ready? ─ start ── sleeps ─┬── sleeps ──┬─ join
+//!                                           ▲        │           usage        usage
+//!   publishers       connect all ───────────┤        ├─ sends every message when it is due ──────┐
+//!   receivers        connect all, subscribe ┘        └─ hear them, until all have come or the grace has passed
+//!                                                       warm-up ───┤ measured ├─── grace
+//! ```
+
+use std::io;
+use std::ops::Range;
+use std::sync::mpsc::{self, Receiver as Inbox, Sender};
+use std::thread::{self, Scope, ScopedJoinHandle};
+
+use crate::clock::{Sleeper, now_ns};
+use crate::link::Broken;
+use crate::live::Live;
+use crate::opening::RunError;
+use crate::plan::Plan;
+use crate::publisher::Publishers;
+use crate::receiver::Receiver;
+use crate::record::Usage;
+use crate::tally::{Part, Tally};
+use crate::usage::{self, Family, UsageError, Used};
+
+/// From when all are ready to when it begins: time for all threads to hear of it.
+const LEAD_NS: u64 = 20_000_000;
+
+/// What a run has brought.
+pub struct Outcome {
+    /// What was counted.
+    pub tally: Tally,
+    /// What the broker used in the measured window, if its process is known.
+    pub broker: Option<Usage>,
+    /// What the generator used in it.
+    pub generator: Usage,
+    /// Why the first of the connections that broke did so.
+    pub first_broken: Option<Broken>,
+}
+
+/// Runs a plan with that many receiving threads.
+pub fn run(
+    plan: &Plan,
+    threads: usize,
+    broker: Option<&mut Family>,
+    live: &Live,
+) -> Result<Outcome, RunError> {
+    thread::scope(|scope| {
+        let mut crew = Crew::hire(scope, plan, threads, live);
+        crew.wait_until_ready()?;
+        let origin_ns = now_ns() + LEAD_NS;
+        crew.start(origin_ns);
+        let (broker, generator) = observe(plan, origin_ns, broker)?;
+        let mut outcome =
+            Outcome { tally: Tally::new(plan.workload.duration_ns), broker, generator, first_broken: None };
+        outcome.tally.counts.due = plan.due();
+        for part in crew.join()? {
+            outcome.add(part);
+        }
+        Ok(outcome)
+    })
+}
+
+/// What broker and generator use in the measured window.
+fn observe(
+    plan: &Plan,
+    origin_ns: u64,
+    mut broker: Option<&mut Family>,
+) -> Result<(Option<Usage>, Usage), RunError> {
+    let sleeper = Sleeper::exact()?;
+    let mut look = |at_ns: u64| -> Result<_, UsageError> {
+        sleeper.sleep_until(origin_ns + at_ns);
+        let broker = broker.as_mut().map(|broker| broker.look()).transpose()?;
+        Ok((now_ns(), broker, usage::ourselves()?))
+    };
+    let (begin_ns, broker_before, generator_before) = look(plan.workload.warmup_ns)?;
+    let (end_ns, broker_after, generator_after) = look(plan.workload.end_ns())?;
+    let used = |before: Used, after: Used| Usage {
+        cpu_ns: after.cpu_ns - before.cpu_ns,
+        wall_ns: end_ns - begin_ns,
+        resident: after.resident_bytes,
+    };
+    let broker = broker_before.zip(broker_after).map(|(before, after)| used(before, after));
+    Ok((broker, used(generator_before, generator_after)))
+}
+
+/// The threads of a run.
+struct Crew<'scope> {
+    readiness: Inbox<Result<(), RunError>>,
+    starts: Vec<Sender<u64>>,
+    threads: Vec<ScopedJoinHandle<'scope, Option<io::Result<Part>>>>,
+}
+
+impl<'scope> Crew<'scope> {
+    fn hire<'env>(
+        scope: &'scope Scope<'scope, 'env>,
+        plan: &'env Plan,
+        threads: usize,
+        live: &'env Live,
+    ) -> Self {
+        let (ready, readiness) = mpsc::channel();
+        let mut crew = Self { readiness, starts: Vec::new(), threads: Vec::new() };
+        let publish = move |publishers: Publishers<'env>, origin_ns| publishers.run(origin_ns, live);
+        crew.add(scope, ready.clone(), move || Publishers::open(plan), publish);
+        for share in shares(plan.workload.subscribers, threads) {
+            let receive = move |receiver: Receiver<'env>, origin_ns| receiver.run(origin_ns, live);
+            crew.add(scope, ready.clone(), move || Receiver::open(plan, share), receive);
+        }
+        crew
+    }
+
+    /// A thread that opens something, says whether it could, and works with it from the start on.
+    fn add<'env, O>(
+        &mut self,
+        scope: &'scope Scope<'scope, 'env>,
+        ready: Sender<Result<(), RunError>>,
+        open: impl FnOnce() -> Result<O, RunError> + Send + 'scope,
+        work: impl FnOnce(O, u64) -> io::Result<Part> + Send + 'scope,
+    ) {
+        let (start, started) = mpsc::channel();
+        self.starts.push(start);
+        self.threads.push(scope.spawn(move || {
+            let (opened, verdict) = match open() {
+                Ok(opened) => (Some(opened), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            // Nobody waits any more once one could not open.
+            let _ = ready.send(verdict);
+            let origin_ns = started.recv().ok()?;
+            Some(work(opened?, origin_ns))
+        }));
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), RunError> {
+        let verdicts = self.readiness.iter().take(self.threads.len());
+        let outcome: Result<(), RunError> = verdicts.collect();
+        if outcome.is_err() {
+            // Those that are ready, or will be, hear that it does not begin.
+            self.starts.clear();
+        }
+        outcome
+    }
+
+    fn start(&self, origin_ns: u64) {
+        for start in &self.starts {
+            start.send(origin_ns).expect("a thread that is ready waits");
+        }
+    }
+
+    fn join(self) -> io::Result<Vec<Part>> {
+        let left = self.threads.into_iter().filter_map(|thread| thread.join().expect("no thread panics"));
+        left.collect()
+    }
+}
+
+impl Outcome {
+    fn add(&mut self, part: Part) {
+        self.tally.add(&part.tally);
+        self.first_broken = self.first_broken.take().or(part.first_broken);
+    }
+}
+
+/// Parts of about the same size.
+fn shares(subscribers: usize, threads: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..threads).map(move |number| number * subscribers / threads..(number + 1) * subscribers / threads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_subscriber_is_in_one_share() {
+        for (subscribers, threads) in [(1, 1), (10, 3), (3, 4), (19_000, 7)] {
+            let all: Vec<_> = shares(subscribers, threads).flatten().collect();
+            assert!(all.into_iter().eq(0..subscribers));
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The report in a terminal.
+
+use loadtest::kaazing;
+use loadtest::record::{Connecting, Record};
+use loadtest::report::{Comparison, Terminal, table};
+
+use super::samples;
+
+const PLAIN: Terminal = Terminal { width: None, colours: false };
+
+fn at(width: u16) -> Terminal {
+    Terminal { width: Some(width), colours: false }
+}
+
+#[test]
+fn a_wide_terminal_has_all_figures_in_one_row_for_each_series() {
+    let mut record = samples::countable();
+    record.ratios.truncate(2);
+    record.ratios[1].interval = Some((0.9, 1.2));
+    let expected = "
+valid
+compare: 1,000 subscribers · 10 messages/s of 128 B · 1 topic · 10 s measured · 5 repeats
+
+         latency, end to end ··················  bytes per delivered message ······  deliveries ······················  broker ···········
+series      p50     p90     p99   p99.9     max  payload  application    TCP     IP  lost  told  doubled  out of order  CPU each       RSS
+──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ws       100 µs  100 µs  100 µs  100 µs  100 µs    128 B        130 B  130 B  238 B     0     –        0             0   9.90 µs  2.00 MiB
+poll:1s  500 ms  500 ms  500 ms       ∞       ∞    128 B        530 B  530 B  698 B     1     1        0             0   10.0 µs  2.00 MiB
+
+What was lost counts as infinite above; of what was delivered:
+         latency of what was delivered ········
+series      p50     p90     p99   p99.9     max
+───────────────────────────────────────────────
+poll:1s  500 ms  500 ms  500 ms  500 ms  500 ms
+
+Medians of the paired ratios of the repeats, with their 95 % intervals:
+ratio to ws                   p50                        p99
+────────────────────────────────────────────────────────────
+poll:1s      5,148× (4,530–5,765)  inconclusive (0.900–1.20)
+
+How far to trust it:
+         schedule lag ·  generator
+series      p50     p99        CPU
+──────────────────────────────────
+ws       100 µs  100 µs       20 %
+poll:1s  500 ms  500 ms       20 %
+";
+    assert_eq!(table(&record, PLAIN), expected[1..]);
+}
+
+#[test]
+fn the_verdict_is_the_first_line_and_each_reason_follows() {
+    let text = table(&samples::lossy(), PLAIN);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "INVALID for 2 reasons");
+    assert!(lines[1].starts_with("- poll:100ms: The median of the last third is 31 % above"));
+    assert!(lines[2].starts_with("- all series: The generator used 92 % of its core"));
+    assert_eq!(table(&samples::comparison(), PLAIN).lines().next(), Some("valid"));
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    for record in [samples::comparison(), samples::lossy(), samples::sweep()] {
+        for width in [40, 80, 120] {
+            let text = table(&record, at(width));
+            let widest = text.lines().max_by_key(|line| line.chars().count()).expect("there are lines");
+            assert!(widest.chars().count() <= usize::from(width), "{widest}");
+        }
+    }
+}
+
+#[test]
+fn every_width_has_the_same_figures() {
+    let figures = |text: &str| {
+        let mut words: Vec<String> =
+            text.split_whitespace().filter(|word| word.contains("ms")).map(str::to_owned).collect();
+        words.sort();
+        words.dedup();
+        words
+    };
+    let record = samples::comparison();
+    assert_eq!(figures(&table(&record, at(80))), figures(&table(&record, PLAIN)));
+}
+
+#[test]
+fn there_are_colours_only_when_they_are_asked_for() {
+    let record = samples::lossy();
+    assert!(!table(&record, PLAIN).contains('\u{1b}'));
+    assert!(table(&record, Terminal { width: Some(80), colours: true }).contains('\u{1b}'));
+}
+
+#[test]
+fn columns_that_no_series_has_are_left_out() {
+    let mut record = samples::countable();
+    assert!(["CPU each", "RSS", "application"].iter().all(|column| table(&record, PLAIN).contains(column)));
+    for series in &mut record.series {
+        series.merged.broker = None;
+        series.merged.bytes.deliveries = 0;
+    }
+    assert!(["CPU each", "RSS", "application"].iter().all(|column| !table(&record, PLAIN).contains(column)));
+}
+
+#[test]
+fn connecting_has_a_table_of_its_own() {
+    let mut record: Record = samples::record("conn", samples::countable().series);
+    (record.series, record.ratios) = (Vec::new(), Vec::new());
+    record.connecting = Some(Connecting {
+        wanted: 1_000,
+        opened: 998,
+        failed: 2,
+        per_second: 12_345.0,
+        p50_ns: 1_230_000,
+        p99_ns: 4_560_000,
+        max_ns: 7_890_000,
+        idle_bytes_each: Some(1_536.0),
+        cpu_ns_each: None,
+        storm_ns: Some(2_000_000_000),
+    });
+    let expected = "
+valid
+conn: 1,000 connections · 10/s due
+
+connections               measured
+──────────────────────────────────
+wanted                       1,000
+opened                         998
+refused                          2
+connected                 12,345/s
+until subscribed, p50      1.23 ms
+until subscribed, p99      4.56 ms
+until subscribed, max      7.89 ms
+broker memory, each idle  1.50 KiB
+all again after a cut       2.00 s
+";
+    assert_eq!(table(&record, PLAIN), expected[1..]);
+}
+
+#[test]
+fn what_differs_between_two_records_is_said_before_the_ratios() {
+    let (first, mut second) = (samples::countable(), samples::countable());
+    (second.configuration.rate, second.environment.kernel) = (20.0, "6.13.0".into());
+    second.environment.sysctls.insert("net.ipv4.tcp_rmem".into(), "4096".into());
+    second.series.remove(1);
+    let text = Comparison::of(&first, &second).text(PLAIN);
+    let warnings: Vec<&str> = text.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert_eq!(
+        warnings,
+        [
+            "warning: They differ in messages: 10/s of 128 B in the first, 20/s of 128 B in the second.",
+            "warning: They differ in kernel: 6.12.8 in the first, 6.13.0 in the second.",
+            "warning: They differ in net.ipv4.tcp_rmem: nothing in the first, 4096 in the second.",
+            "warning: Only the first record has poll:1s.",
+        ]
+    );
+}
+
+#[test]
+fn a_record_compared_with_itself_is_inconclusive_throughout() {
+    let record = samples::comparison();
+    let comparison = Comparison::of(&record, &record);
+    assert_eq!((comparison.ratios.len(), comparison.warnings.len()), (24, 0));
+    assert!(comparison.ratios.iter().all(loadtest::record::Ratio::is_inconclusive));
+    assert_eq!(comparison.text(PLAIN).matches("inconclusive").count(), 24);
+}
+
+#[test]
+fn twice_the_latency_is_a_ratio_of_two() {
+    let (first, mut second) = (samples::comparison(), samples::comparison());
+    for repeat in second.series.iter_mut().flat_map(|series| &mut series.repeats) {
+        repeat.p99_ns *= 2;
+    }
+    let comparison = Comparison::of(&first, &second);
+    for ratio in comparison.ratios.iter().filter(|ratio| ratio.metric == "p99") {
+        assert!((ratio.median - 2.0).abs() < 1e-6 && !ratio.is_inconclusive(), "{ratio:?}");
+    }
+}
+
+#[test]
+fn the_famous_table_stands_beside_what_is_measured_and_marks_what_is_extrapolated() {
+    let mut record = samples::countable();
+    for series in &mut record.series {
+        series.merged.counts.expected = 50_000;
+    }
+    let expected = "
+Mbit/s (of 2^20 bits), for one message a second
+One message a second for each client. The famous figures count headers alone;
+measured is what the application adds to the payload, and all that IP carries:
+payload, headers of every layer, acknowledgements.
+
+           famous ···········  headers, measured   all of IP, measured
+clients    polling  WebSocket  polling  WebSocket   polling  WebSocket
+──────────────────────────────────────────────────────────────────────
+1,000          6.6      0.015     3.07     0.0153      5.33       1.82
+10,000 *        66      0.153     30.7      0.153      53.3       18.2
+100,000 *      665      1.526      307       1.53       533        182
+* extrapolated from the 1,000 clients that were connected.
+";
+    let text = kaazing::Table::of(&record).expect("it has both series").text(at(80));
+    assert_eq!(text, expected[1..]);
+}
+
+#[test]
+fn the_famous_table_needs_both_series() {
+    let mut record = samples::countable();
+    record.series.pop();
+    assert_eq!(kaazing::Table::of(&record), None);
+}

@@ -1,0 +1,331 @@
+//! The ways in which messages can reach a subscriber, and how they are named on the command line and in reports.
+
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
+
+const NS_PER_US: u64 = 1_000;
+const NS_PER_MS: u64 = 1_000_000;
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// The units of a poll period, the largest first.
+const PERIOD_UNITS: [(&str, u64); 3] = [("s", NS_PER_S), ("ms", NS_PER_MS), ("us", NS_PER_US)];
+
+/// The longest poll period. Servers drop connections that are silent for minutes.
+const MAX_PERIOD_NS: u64 = 3_600 * NS_PER_S;
+
+/// How messages reach a subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Pushed over a WebSocket: `ws`, and `ws-deflate` with permessage-deflate (RFC 7692).
+    WebSocket {
+        /// Whether the server has to compress.
+        deflate: bool,
+    },
+    /// Pushed as server-sent events: `sse`.
+    EventStream,
+    /// HTTP requests that are answered when there is a message, one after the other: `longpoll`.
+    LongPoll,
+    /// HTTP requests at fixed times: `poll:100ms`.
+    Poll {
+        /// From one request to the next, in nanoseconds.
+        period_ns: u64,
+    },
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::WebSocket { deflate: false } => f.write_str("ws"),
+            Self::WebSocket { deflate: true } => f.write_str("ws-deflate"),
+            Self::EventStream => f.write_str("sse"),
+            Self::LongPoll => f.write_str("longpoll"),
+            Self::Poll { period_ns } => {
+                let divides = |&(_, unit_ns): &(&str, u64)| period_ns.is_multiple_of(unit_ns);
+                let (unit, unit_ns) = PERIOD_UNITS.into_iter().find(divides).unwrap_or(("ns", 1));
+                write!(f, "poll:{}{unit}", period_ns / unit_ns)
+            }
+        }
+    }
+}
+
+impl FromStr for Transport {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        match name {
+            "ws" => Ok(Self::WebSocket { deflate: false }),
+            "ws-deflate" => Ok(Self::WebSocket { deflate: true }),
+            "sse" => Ok(Self::EventStream),
+            "longpoll" => Ok(Self::LongPoll),
+            _ => match name.strip_prefix("poll") {
+                Some(period) => Ok(Self::Poll { period_ns: parse_period(name, period)? }),
+                None => Err(NameError::Transport { given: name.to_owned() }),
+            },
+        }
+    }
+}
+
+/// Reads `:100ms`, which stands behind `poll` in `name`.
+fn parse_period(name: &str, period: &str) -> Result<u64, NameError> {
+    let bad_period = |problem| NameError::Period { given: name.to_owned(), problem };
+    let period = period.strip_prefix(':').ok_or(bad_period(PeriodProblem::Missing))?;
+    let (digits, unit) = period.split_at(period.bytes().take_while(u8::is_ascii_digit).count());
+    if digits.is_empty() {
+        return Err(bad_period(PeriodProblem::NotANumber));
+    }
+    let unit_ns = PERIOD_UNITS.into_iter().find(|(name, _)| *name == unit);
+    let (_, unit_ns) = unit_ns.ok_or(bad_period(PeriodProblem::Unit))?;
+    let period_ns = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit_ns));
+    period_ns
+        .filter(|period_ns| (1..=MAX_PERIOD_NS).contains(period_ns))
+        .ok_or(bad_period(PeriodProblem::OutOfRange))
+}
+
+/// What is spoken over a WebSocket: the dialect of `--protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// One topic a connection, named by the path; each message is one WebSocket message.
+    Raw,
+    /// Fanwire's JSON interface.
+    FanwireJson,
+    /// NATS core over WebSocket.
+    Nats,
+    /// MQTT 3.1.1 over WebSocket, at quality of service 0.
+    Mqtt,
+}
+
+impl Protocol {
+    /// All, in the order in which they are shown to people.
+    pub const ALL: [Self; 4] = [Self::Raw, Self::FanwireJson, Self::Nats, Self::Mqtt];
+
+    /// The path at which servers usually have it; `{topic}` stands for the topic.
+    pub const fn usual_path(self) -> &'static str {
+        match self {
+            Self::Raw => "/topics/{topic}",
+            Self::FanwireJson => "/v1/ws",
+            Self::Nats => "/",
+            Self::Mqtt => "/mqtt",
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::FanwireJson => "fanwire-json",
+            Self::Nats => "nats",
+            Self::Mqtt => "mqtt",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        let named = Self::ALL.into_iter().find(|protocol| protocol.name() == name);
+        named.ok_or_else(|| NameError::Protocol { given: name.to_owned() })
+    }
+}
+
+/// What an HTTP request carries besides what it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HeaderProfile {
+    /// Nothing.
+    Minimal,
+    /// What a Chromium of today sends for a page on the same host, without cookies.
+    Browser,
+    /// A cookie that brings request and response head of a poll to the 871 octets of the article "HTML5 WebSocket: A Quantum
+    /// Leap in Scalability for the Web". Other requests are minimal: they are not in its sum.
+    Kaazing,
+}
+
+impl HeaderProfile {
+    /// All, in the order in which they are shown to people.
+    pub const ALL: [Self; 3] = [Self::Minimal, Self::Browser, Self::Kaazing];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Minimal => "minimal",
+            Self::Browser => "browser",
+            Self::Kaazing => "kaazing",
+        }
+    }
+}
+
+impl fmt::Display for HeaderProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for HeaderProfile {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        let named = Self::ALL.into_iter().find(|profile| profile.name() == name);
+        named.ok_or_else(|| NameError::HeaderProfile { given: name.to_owned() })
+    }
+}
+
+/// A name that stands for nothing, from the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameError {
+    /// Not a [`Transport`].
+    Transport {
+        /// What was given.
+        given: String,
+    },
+    /// A poll without a period that makes sense.
+    Period {
+        /// What was given.
+        given: String,
+        /// What is wrong with its period.
+        problem: PeriodProblem,
+    },
+    /// Not a [`Protocol`].
+    Protocol {
+        /// What was given.
+        given: String,
+    },
+    /// Not a [`HeaderProfile`].
+    HeaderProfile {
+        /// What was given.
+        given: String,
+    },
+}
+
+/// What can be wrong with the period of a poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeriodProblem {
+    /// It is not there.
+    Missing,
+    /// It does not begin with digits.
+    NotANumber,
+    /// It ends with something else than a unit.
+    Unit,
+    /// It is 0, or longer than an hour.
+    OutOfRange,
+}
+
+impl fmt::Display for PeriodProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "has no period",
+            Self::NotANumber => "has a period that is not a whole number with a unit",
+            Self::Unit => "has a period whose unit is none of us, ms and s",
+            Self::OutOfRange => "has a period outside of 1us to 3600s",
+        })
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transport { given } => {
+                write!(f, "there is no transport {given:?}; use ws, ws-deflate, sse, longpoll or poll:PERIOD")
+            }
+            Self::Period { given, problem } => {
+                write!(f, "the transport {given:?} {problem}; write it as in poll:100ms or poll:1s")
+            }
+            Self::Protocol { given } => {
+                write!(f, "there is no protocol {given:?}; use raw, fanwire-json, nats or mqtt")
+            }
+            Self::HeaderProfile { given } => {
+                write!(f, "there is no header profile {given:?}; use minimal, browser or kaazing")
+            }
+        }
+    }
+}
+
+impl Error for NameError {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn transports() -> impl Strategy<Value = Transport> {
+        prop_oneof![
+            any::<bool>().prop_map(|deflate| Transport::WebSocket { deflate }),
+            Just(Transport::EventStream),
+            Just(Transport::LongPoll),
+            (1..=MAX_PERIOD_NS / NS_PER_US).prop_map(|us| Transport::Poll { period_ns: us * NS_PER_US }),
+            (1..=3_600_u64).prop_map(|s| Transport::Poll { period_ns: s * NS_PER_S }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_transport_is_read_as_it_is_written(transport in transports()) {
+            prop_assert_eq!(transport.to_string().parse(), Ok(transport));
+        }
+    }
+
+    #[test]
+    fn a_period_is_written_in_its_largest_unit() {
+        for (period_ns, name) in
+            [(NS_PER_S, "poll:1s"), (100 * NS_PER_MS, "poll:100ms"), (1_500 * NS_PER_US, "poll:1500us")]
+        {
+            assert_eq!(Transport::Poll { period_ns }.to_string(), name);
+        }
+    }
+
+    #[test]
+    fn protocols_and_profiles_are_read_as_they_are_written() {
+        for protocol in Protocol::ALL {
+            assert_eq!(protocol.to_string().parse(), Ok(protocol));
+        }
+        for profile in HeaderProfile::ALL {
+            assert_eq!(profile.to_string().parse(), Ok(profile));
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_is_told_with_what_there_is() {
+        for given in ["", "WS", "wss", "websocket", "long-poll"] {
+            let error = given.parse::<Transport>().unwrap_err();
+            assert_eq!(error, NameError::Transport { given: given.to_owned() });
+            assert!(error.to_string().contains("ws, ws-deflate, sse, longpoll or poll:PERIOD"), "{error}");
+        }
+        let error = "fanwire-binary".parse::<Protocol>().unwrap_err().to_string();
+        for protocol in Protocol::ALL {
+            assert!(error.contains(protocol.name()), "{error}");
+        }
+        let error = "chrome".parse::<HeaderProfile>().unwrap_err().to_string();
+        for profile in HeaderProfile::ALL {
+            assert!(error.contains(profile.name()), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_period_is_told_by_what_is_wrong_with_it() {
+        let cases = [
+            ("poll", PeriodProblem::Missing),
+            ("poll100ms", PeriodProblem::Missing),
+            ("poll:", PeriodProblem::NotANumber),
+            ("poll:ms", PeriodProblem::NotANumber),
+            ("poll:-1s", PeriodProblem::NotANumber),
+            ("poll:+1s", PeriodProblem::NotANumber),
+            ("poll:100", PeriodProblem::Unit),
+            ("poll:1.5s", PeriodProblem::Unit),
+            ("poll:1 s", PeriodProblem::Unit),
+            ("poll:1S", PeriodProblem::Unit),
+            ("poll:0s", PeriodProblem::OutOfRange),
+            ("poll:3601s", PeriodProblem::OutOfRange),
+            ("poll:99999999999999999999s", PeriodProblem::OutOfRange),
+            ("poll:18446744073709551615s", PeriodProblem::OutOfRange),
+        ];
+        for (given, problem) in cases {
+            let error = NameError::Period { given: given.to_owned(), problem };
+            assert_eq!(given.parse::<Transport>(), Err(error), "{given}");
+        }
+    }
+}
