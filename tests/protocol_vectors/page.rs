@@ -19,8 +19,8 @@ const VECTORS: [&str; 12] = [
     "text matches",
 ];
 
-/// What the others say: transcripts for people.
-const TRANSCRIPTS: [&str; 1] = ["text"];
+/// What the others say: transcripts and examples for people.
+const TRANSCRIPTS: [&str; 2] = ["text", "js"];
 
 /// Every block: its info string, and what it holds.
 fn blocks() -> Vec<(&'static str, &'static str)> {
