@@ -5,7 +5,7 @@
 //!             ┌─────────────┼──────────────┐                        │
 //!         EventStream     Poller       WebSocket ───────────────────┘
 //!             │             │              │
-//!         EventReader       │           Dialect: raw, FanwireJson, Nats, Mqtt
+//!         EventReader       │           Dialect: raw, FanwireJson, FanwireBinary, Nats, Mqtt
 //!             └──────┬──────┘
 //!              ResponseReader
 //! ```
@@ -21,12 +21,14 @@ mod dialect;
 mod error;
 mod event_stream;
 mod events;
+mod fanwire_binary;
 mod fanwire_json;
 mod mqtt;
 mod nats;
 mod notification;
 mod pieces;
 mod poller;
+mod receipts;
 mod refusal;
 mod request;
 mod response;

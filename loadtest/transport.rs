@@ -89,6 +89,8 @@ pub enum Protocol {
     Raw,
     /// Fanwire's JSON interface.
     FanwireJson,
+    /// Fanwire's binary interface.
+    FanwireBinary,
     /// NATS core over WebSocket.
     Nats,
     /// MQTT 3.1.1 over WebSocket, at quality of service 0.
@@ -97,13 +99,13 @@ pub enum Protocol {
 
 impl Protocol {
     /// All, in the order in which they are shown to people.
-    pub const ALL: [Self; 4] = [Self::Raw, Self::FanwireJson, Self::Nats, Self::Mqtt];
+    pub const ALL: [Self; 5] = [Self::Raw, Self::FanwireJson, Self::FanwireBinary, Self::Nats, Self::Mqtt];
 
     /// The path at which servers usually have it; `{topic}` stands for the topic.
     pub const fn usual_path(self) -> &'static str {
         match self {
             Self::Raw => "/topics/{topic}",
-            Self::FanwireJson => "/v1/ws",
+            Self::FanwireJson | Self::FanwireBinary => "/v1/ws",
             Self::Nats => "/",
             Self::Mqtt => "/mqtt",
         }
@@ -113,6 +115,7 @@ impl Protocol {
         match self {
             Self::Raw => "raw",
             Self::FanwireJson => "fanwire-json",
+            Self::FanwireBinary => "fanwire-binary",
             Self::Nats => "nats",
             Self::Mqtt => "mqtt",
         }
@@ -235,7 +238,10 @@ impl fmt::Display for NameError {
                 write!(f, "the transport {given:?} {problem}; write it as in poll:100ms or poll:1s")
             }
             Self::Protocol { given } => {
-                write!(f, "there is no protocol {given:?}; use raw, fanwire-json, nats or mqtt")
+                write!(
+                    f,
+                    "there is no protocol {given:?}; use raw, fanwire-json, fanwire-binary, nats or mqtt"
+                )
             }
             Self::HeaderProfile { given } => {
                 write!(f, "there is no header profile {given:?}; use minimal, browser or kaazing")
@@ -295,7 +301,7 @@ mod tests {
             assert_eq!(error, NameError::Transport { given: given.to_owned() });
             assert!(error.to_string().contains("ws, ws-deflate, sse, longpoll or poll:PERIOD"), "{error}");
         }
-        let error = "fanwire-binary".parse::<Protocol>().unwrap_err().to_string();
+        let error = "amqp".parse::<Protocol>().unwrap_err().to_string();
         for protocol in Protocol::ALL {
             assert!(error.contains(protocol.name()), "{error}");
         }

@@ -240,7 +240,7 @@ pub(super) struct ServerFlags {
     /// The server, as in ws://host:8080/path, in which {topic} is replaced [default: a broker that this program starts]
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<Url>,
-    /// What is spoken over WebSockets: raw, fanwire-json, nats or mqtt [default: raw]
+    /// What is spoken over WebSockets: raw, fanwire-json, fanwire-binary, nats or mqtt [default: raw]
     #[arg(long, value_name = "NAME")]
     pub(super) protocol: Option<Protocol>,
     /// What HTTP requests carry besides what they need: minimal, browser or kaazing [default: minimal]

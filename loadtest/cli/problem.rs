@@ -84,7 +84,7 @@ impl fmt::Display for Problem {
             Self::OneTopicEach { topics, connections, transport, protocol } => write!(
                 f,
                 "--topics: {topics} are more than the {connections} subscribers, and a connection of {transport} in \
-                 {protocol} has one topic; raise --connections, or take ws in fanwire-json, nats or mqtt"
+                 {protocol} has one topic; raise --connections, or take ws in fanwire-json, fanwire-binary, nats or mqtt"
             ),
             Self::WebSocketOnly { transport, protocol } => write!(
                 f,

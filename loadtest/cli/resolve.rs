@@ -222,7 +222,7 @@ const PUSH: Transport = Transport::WebSocket { deflate: false };
 fn usual_transports(server: &Server) -> Vec<Transport> {
     let poll = |period: Period| Transport::Poll { period_ns: period.ns() };
     match (server.protocol, &server.url) {
-        (Protocol::Raw, None) | (Protocol::FanwireJson, _) => vec![
+        (Protocol::Raw, None) | (Protocol::FanwireJson | Protocol::FanwireBinary, _) => vec![
             PUSH,
             Transport::WebSocket { deflate: true },
             Transport::EventStream,
@@ -254,7 +254,8 @@ fn carries(transport: Transport, workload: &Workload, server: &Server) -> Result
 
 fn is_spoken(transport: Transport, protocol: Protocol) -> Result<(), Problem> {
     match (transport, protocol) {
-        (Transport::WebSocket { .. }, _) | (_, Protocol::Raw | Protocol::FanwireJson) => Ok(()),
+        (Transport::WebSocket { .. }, _)
+        | (_, Protocol::Raw | Protocol::FanwireJson | Protocol::FanwireBinary) => Ok(()),
         (_, Protocol::Nats | Protocol::Mqtt) => Err(Problem::WebSocketOnly { transport, protocol }),
     }
 }

@@ -3,6 +3,7 @@
 use fanwire_wire::frame::OpCode;
 use fastrand::Rng;
 
+use super::fanwire_binary::FanwireBinary;
 use super::fanwire_json::FanwireJson;
 use super::mqtt::Mqtt;
 use super::nats::Nats;
@@ -16,6 +17,7 @@ pub(super) enum Dialect {
     /// Each message is a payload; the path has said the rest.
     Raw,
     FanwireJson(FanwireJson),
+    FanwireBinary(FanwireBinary),
     Nats(Nats),
     Mqtt(Mqtt),
 }
@@ -26,6 +28,7 @@ impl Dialect {
         match protocol {
             Protocol::Raw => Self::Raw,
             Protocol::FanwireJson => Self::FanwireJson(FanwireJson::new(topics)),
+            Protocol::FanwireBinary => Self::FanwireBinary(FanwireBinary::new(topics)),
             Protocol::Nats => Self::Nats(Nats::new(topics)),
             Protocol::Mqtt => Self::Mqtt(Mqtt::new(topics, random)),
         }
@@ -36,6 +39,7 @@ impl Dialect {
         match self {
             Self::Raw | Self::Nats(_) => None,
             Self::FanwireJson(_) => Some("fanwire.v1.json"),
+            Self::FanwireBinary(_) => Some("fanwire.v1.binary"),
             Self::Mqtt(_) => Some("mqtt"),
         }
     }
@@ -45,6 +49,7 @@ impl Dialect {
         match self {
             Self::Raw => true,
             Self::FanwireJson(json) => json.is_ready(),
+            Self::FanwireBinary(binary) => binary.is_ready(),
             Self::Nats(nats) => nats.is_ready(),
             Self::Mqtt(mqtt) => mqtt.is_ready(),
         }
@@ -53,7 +58,7 @@ impl Dialect {
     /// The WebSocket is open: says what a client says unasked.
     pub(super) fn opened(&self, frames: &mut Frames<'_>) {
         match self {
-            Self::Raw | Self::FanwireJson(_) | Self::Nats(_) => {}
+            Self::Raw | Self::FanwireJson(_) | Self::FanwireBinary(_) | Self::Nats(_) => {}
             Self::Mqtt(mqtt) => mqtt.opened(frames),
         }
     }
@@ -71,6 +76,7 @@ impl Dialect {
                 Ok(())
             }
             Self::FanwireJson(json) => json.read(message, frames, on_heard),
+            Self::FanwireBinary(binary) => binary.read(message, frames, on_heard),
             Self::Nats(nats) => nats.read(message, frames, on_heard),
             Self::Mqtt(mqtt) => mqtt.read(message, frames, on_heard),
         }
@@ -86,6 +92,10 @@ impl Dialect {
             Self::FanwireJson(_) => {
                 FanwireJson::publish(topic, payload, out);
                 OpCode::Text
+            }
+            Self::FanwireBinary(_) => {
+                FanwireBinary::publish(topic, payload, out);
+                OpCode::Binary
             }
             Self::Nats(_) => {
                 Nats::publish(topic, payload, out);

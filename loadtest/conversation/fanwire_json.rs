@@ -1,37 +1,24 @@
 //! Fanwire's JSON interface over WebSocket: `welcome`, then a `subscribe` for each topic, each with an id that its receipt
 //! repeats.
 
-use std::mem;
-
 use fanwire_wire::notification::write_json_string;
 
 use super::notification::Notification;
+use super::receipts::Receipts;
 use super::web_socket::Frames;
 use super::{ConversationError, Heard};
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct FanwireJson {
-    /// What is yet to be subscribed to.
-    topics: Vec<String>,
-    phase: Phase,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// The broker has yet to say who it is.
-    Greeting,
-    /// So many of what was subscribed to have no receipt yet.
-    Subscribing { open: usize },
-}
+pub(super) struct FanwireJson(Receipts);
 
 impl FanwireJson {
     pub(super) fn new(topics: &[String]) -> Self {
-        Self { topics: topics.to_vec(), phase: Phase::Greeting }
+        Self(Receipts::new(topics))
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.phase == Phase::Subscribing { open: 0 }
+        self.0.are_complete()
     }
 
     /// Writes what publishes a message. Without an id there is no receipt, only an error if it fails.
@@ -51,24 +38,19 @@ impl FanwireJson {
         on_heard: &mut dyn FnMut(Heard<'_>),
     ) -> Result<(), ConversationError> {
         let notification = Notification::parse(message)?;
-        match (notification.kind, &mut self.phase) {
-            ("welcome", Phase::Greeting) => self.subscribe(frames),
-            ("subscribed", Phase::Subscribing { open: open @ 1.. }) if notification.id.is_some() => {
-                *open -= 1;
-            }
+        match notification.kind {
+            "welcome" => self.subscribe(frames),
+            "subscribed" if notification.id.is_some() => self.0.received(),
             _ => notification.hear(on_heard)?,
         }
         Ok(())
     }
 
     fn subscribe(&mut self, frames: &mut Frames<'_>) {
-        let topics = mem::take(&mut self.topics);
-        self.phase = Phase::Subscribing { open: topics.len() };
         let mut command = Vec::new();
-        for (index, topic) in topics.iter().enumerate() {
+        for (id, topic) in self.0.welcomed() {
             command.clear();
-            command
-                .extend_from_slice(format!(r#"{{"type":"subscribe","id":{},"topic":"#, index + 1).as_bytes());
+            command.extend_from_slice(format!(r#"{{"type":"subscribe","id":{id},"topic":"#).as_bytes());
             write_json_string(&mut command, topic.as_bytes());
             command.push(b'}');
             frames.text(&command);

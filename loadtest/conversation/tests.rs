@@ -1,5 +1,6 @@
 //! Conversations with servers that are written out by hand, cut at every octet.
 
+mod fanwire_binary;
 mod fanwire_json;
 mod http;
 mod mqtt;

@@ -190,7 +190,7 @@ fn everything_is_heard(peer: &Peer, broker: &TestBroker, topics: &[&str]) {
 /// The same for one topic and each header profile, published in both dialects of Fanwire's.
 fn every_profile_hears_everything(transport: &str) {
     let broker = TestBroker::start();
-    for protocol in [Protocol::Raw, Protocol::FanwireJson] {
+    for protocol in [Protocol::Raw, Protocol::FanwireJson, Protocol::FanwireBinary] {
         for headers in HeaderProfile::ALL {
             let topic = format!("demo.{protocol}.{headers}");
             everything_is_heard(&broker.peer(transport, protocol, headers), &broker, &[&topic]);
