@@ -81,12 +81,14 @@ impl Campaign {
     /// Measures everything, each run with a server of its own, where it is ours.
     pub fn run(&self, session: &Session<'_>, progress: &Progress) -> Result<Results, CampaignError> {
         let mut gathered: Vec<_> = self.entries.iter().map(Gathered::new).collect();
+        let mut exhausted = None;
         for (order, (repeat, number)) in self.order().into_iter().enumerate() {
             let entry = &self.entries[number];
             let running = session.start(&entry.workload, entry.transport).map_err(CampaignError::Session)?;
             let Running { mut target, server, mut family } = running;
             // All series of a repeat have the same schedule.
-            let plan = Plan::new(entry.workload.clone(), server, self.seed.wrapping_add(repeat as u64));
+            let plan =
+                Plan::new(entry.workload.clone(), server, self.seed.wrapping_add(repeat as u64), order);
             let live = Live::default();
             let work = || run(&plan, session.threads(), family.as_mut(), &live);
             let outcome = progress.during(&entry.name, &live, work);
@@ -95,15 +97,16 @@ impl Campaign {
             match outcome {
                 Ok(outcome) => gathered[number].add(&outcome, repeat, order),
                 Err(error) => {
-                    progress.clear();
-                    let reason = error.into_reason(Some(&entry.name));
                     let named = |error| CampaignError::Open { series: entry.name.clone(), error };
-                    return Ok(Results { reasons: vec![reason.map_err(named)?], ..Results::default() });
+                    exhausted = Some(error.into_reason(Some(&entry.name)).map_err(named)?);
+                    break;
                 }
             }
         }
         progress.clear();
-        Ok(self.results(gathered, session.threads()))
+        let mut results = self.results(gathered, session.threads());
+        results.reasons.extend(exhausted);
+        Ok(results)
     }
 
     /// Which entry is run in which repeat, in time.
@@ -120,7 +123,8 @@ impl Campaign {
 
     fn results(&self, gathered: Vec<Gathered>, generator_cores: usize) -> Results {
         let mut results = Results::default();
-        for (entry, gathered) in self.entries.iter().zip(gathered) {
+        let measured = |(_, gathered): &(&Entry, Gathered)| !gathered.repeats.is_empty();
+        for (entry, gathered) in self.entries.iter().zip(gathered).filter(measured) {
             let first_broken = gathered.first_broken.clone();
             let series = gathered.series(entry, generator_cores);
             results.reasons.extend(judge(&series, first_broken.as_deref()));

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use crate::campaign::CampaignError;
 use crate::cli::{Exit, Request};
 use crate::opening::RunError;
-use crate::presenting::WriteError;
+use crate::presenting::{WriteError, warn};
 use crate::report::json::ReadError;
 use crate::session::SessionError;
 
@@ -48,7 +48,7 @@ pub fn run(request: Request) -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error}");
+            warn(&format!("error: {error}"));
             Exit::Error.into()
         }
     }

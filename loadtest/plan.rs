@@ -51,7 +51,9 @@ pub struct Plan {
 
 impl Plan {
     /// Plans a run of a workload, which must not have more than [`MAX_STREAMS`] streams.
-    pub fn new(workload: Workload, server: Server, seed: u64) -> Self {
+    ///
+    /// `order` tells it from other runs of the same seed: what is left of those in a slow server is none of its own.
+    pub fn new(workload: Workload, server: Server, seed: u64, order: usize) -> Self {
         let streams = workload.streams();
         assert!(streams.len() <= MAX_STREAMS, "{} streams cannot be told apart", streams.len());
         let windows = Schedule::new(&workload, streams.len(), seed).windows(workload.warmup_ns);
@@ -59,7 +61,7 @@ impl Plan {
         for (number, stream) in streams.iter().enumerate() {
             streams_of_topics[stream.topic].push(number as u32);
         }
-        let run = fastrand::Rng::with_seed(seed).u8(..);
+        let run = fastrand::Rng::with_seed(seed).u8(..).wrapping_add(order as u8);
         Self { workload, server, seed, run, streams, windows, streams_of_topics }
     }
 

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs;
-use std::io::{self, IsTerminal, Write, stdout};
+use std::fs::{self, OpenOptions};
+use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Exit, Output};
@@ -26,11 +26,23 @@ impl fmt::Display for WriteError {
 
 impl Error for WriteError {}
 
-/// Writes what is wanted of a record, shows it, and says how the process ends.
+/// Makes sure that what is wanted can be written, before anything is measured for it.
+pub fn prepare(output: &Output) -> Result<(), WriteError> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |error| WriteError { path, error }
+    };
+    for path in [&output.json, &output.html].into_iter().flatten() {
+        OpenOptions::new().create(true).append(true).open(path).map_err(at(path))?;
+    }
+    output.hgrm.iter().try_for_each(|folder| fs::create_dir_all(folder).map_err(at(folder)))
+}
+
+/// Shows a record, writes what is wanted of it, and says how the process ends.
 pub fn present(record: &Record, output: &Output) -> Result<Exit, WriteError> {
-    write_files(record, output)?;
     let terminal = terminal();
     say(&if output.quiet { report::verdict(record, terminal) } else { report::table(record, terminal) });
+    write_files(record, output)?;
     if let (Some(path), false) = (&output.html, output.quiet) {
         say(&format!("\nThe report, with plots: {}\n", path.display()));
     }
@@ -71,6 +83,11 @@ fn judge(record: &Record, thresholds: &[Threshold]) -> Exit {
 /// Whoever reads it may have seen enough: a closed pipe is no failure.
 pub fn say(text: &str) {
     let _ = stdout().write_all(text.as_bytes());
+}
+
+/// What is not of the result. There may be nobody to hear it.
+pub fn warn(text: &str) {
+    let _ = writeln!(stderr(), "{text}");
 }
 
 /// What standard output is.

@@ -6,6 +6,7 @@ use std::io;
 use crate::cli;
 use crate::conversation::Peer;
 use crate::plan;
+use crate::presenting::warn;
 use crate::target::{Cores, Load, OwnBroker, Remote, THIS_PROGRAM, Target, TargetError, pin_to};
 use crate::transport::Transport;
 use crate::usage::{Family, UsageError};
@@ -44,7 +45,7 @@ impl<'a> Session<'a> {
     pub fn new(server: &'a cli::Server, transports: &[Transport]) -> io::Result<Self> {
         let cores = if server.url.is_none() { Cores::split()? } else { Cores::all()? };
         if let Some(shared) = cores.shared {
-            eprintln!("warning: {shared}");
+            warn(&format!("warning: {shared}"));
         }
         pin_to(&cores.generator)?;
         Ok(Self { server, cores, transports: transports.to_vec() })

@@ -211,10 +211,10 @@ pub(super) struct LoadFlags {
     /// Messages a second, of all publishers together [default: 100]
     #[arg(short, long, value_name = "RATE")]
     pub(super) rate: Option<Rate>,
-    /// Measure for so long [default: 3s]
+    /// Measure for so long [default: 2s]
     #[arg(short, long, value_name = "TIME")]
     pub(super) duration: Option<Period>,
-    /// Send for so long before that [default: 1s]
+    /// Send for so long before that [default: 500ms]
     #[arg(long, value_name = "TIME")]
     pub(super) warmup: Option<Period>,
     /// Payload octets of a message, 20 at least [default: 128]
@@ -260,7 +260,7 @@ pub(super) struct ServerFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Measuring")]
 pub(super) struct MeasuringFlags {
-    /// Run each series so often, in an order that chance gives [default: 3]
+    /// Run each series so often, in an order that chance gives; intervals take 6 [default: 6]
     #[arg(long, value_name = "N")]
     pub(super) repeat: Option<Count>,
     /// What chance is drawn from: the same seed gives the same schedule [default: drawn, and recorded]

@@ -15,11 +15,11 @@ use crate::transport::{HeaderProfile, Protocol, Transport};
 use crate::units::{Count, Period, Rate, Size};
 use crate::workload::{Arrival, Shape, Slow, Workload};
 
-/// What holds for a load when nothing is said: six transports, three times each, in a minute and a half.
+/// What holds for a load when nothing is said: six transports, six times each, in less than two minutes.
 const DEFAULTS: Defaults = Defaults {
     connections: Count(100),
     rate: Rate::from_thousandths(100_000),
-    duration: Period::from_secs(3),
+    duration: Period::from_secs(2),
     size: Size(128),
     headers: HeaderProfile::Minimal,
 };
@@ -41,8 +41,9 @@ struct Defaults {
     headers: HeaderProfile,
 }
 
-const WARMUP: Period = Period::from_secs(1);
-const REPEATS: Count = Count(3);
+const WARMUP: Period = Period::from_ms(500);
+/// As many as an interval of 95 % takes.
+const REPEATS: Count = Count(6);
 const SLOW_RATE: Size = Size(1024);
 const CONN_CONNECTIONS: Count = Count(1_000);
 const CONN_RATE: Rate = Rate::from_thousandths(500_000);

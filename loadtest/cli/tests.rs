@@ -31,10 +31,10 @@ fn nothing_said_is_a_comparison_of_six_transports_with_an_own_broker() {
     let Compare { workload, transports, preset, server, measuring, output } = compare("");
     assert_eq!(names(&transports), "ws,ws-deflate,sse,longpoll,poll:100ms,poll:1s");
     assert_eq!((workload.subscribers, workload.size, workload.burst), (100, 128, 1));
-    assert_eq!((workload.duration_ns, workload.warmup_ns), (3_000_000_000, 1_000_000_000));
+    assert_eq!((workload.duration_ns, workload.warmup_ns), (2_000_000_000, 500_000_000));
     assert_eq!(workload.shape, Shape::Feeds { topics: 1, publishers: 1 });
     assert_eq!((server.url, server.protocol, server.headers), (None, Protocol::Raw, HeaderProfile::Minimal));
-    assert_eq!((preset, measuring.repeats, output), (None, 3, Output::default()));
+    assert_eq!((preset, measuring.repeats, output), (None, 6, Output::default()));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn what_cannot_hold_is_told_why_and_what_to_do() {
         ),
         ("--topics 101 --protocol fanwire-json", "a connection of sse in fanwire-json has one topic"),
         ("--transport ws,sse,ws", "--transport: ws is there twice"),
-        ("--transport poll:5s", "--transport: poll:5s would not poll once in 3s"),
+        ("--transport poll:5s", "--transport: poll:5s would not poll once in 2s"),
         ("--protocol nats --transport sse", "--transport: sse is not for nats"),
         ("pubsub --rooms 101", "--rooms: 101 are more than the 100 subscribers"),
         ("pubsub --slow 101", "--slow: 101 are more than the 100 subscribers"),

@@ -29,7 +29,7 @@ pub(super) fn conn(request: &Conn) -> Result<Exit, CommandError> {
     let workload = idle(request);
     let session = Session::new(&request.server, &[request.transport])?;
     let mut running = session.start(&workload, request.transport)?;
-    let plan = Plan::new(workload.clone(), running.server.clone(), 0);
+    let plan = Plan::new(workload.clone(), running.server.clone(), 0, 0);
     let (connecting, results) = match connect(request, &plan, &mut running) {
         Ok((connecting, reasons)) => (Some(connecting), Results { reasons, ..Results::default() }),
         Err(error) => (None, Results { reasons: vec![error.into_reason(None)?], ..Results::default() }),

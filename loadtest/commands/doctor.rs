@@ -39,7 +39,7 @@ pub(super) fn doctor(request: &Doctor) -> Result<Exit, CommandError> {
 fn cost_ns(session: &Session<'_>, burst: usize) -> Result<f64, CommandError> {
     let workload = workload(burst);
     let mut running = session.start(&workload, PUSH)?;
-    let plan = Plan::new(workload, running.server.clone(), 0);
+    let plan = Plan::new(workload, running.server.clone(), 0, 0);
     let outcome = run(&plan, session.threads(), running.family.as_mut(), &Live::default())?;
     Ok(outcome.generator.cpu_ns as f64 / outcome.tally.counts.delivered.max(1) as f64)
 }

@@ -7,9 +7,9 @@ use fanwire::listener::raise_file_limit;
 
 use super::CommandError;
 use crate::campaign::{Campaign, Entry};
-use crate::cli::{self, Compare, Exit, Preset, Pubsub};
+use crate::cli::{self, Compare, Exit, Output, Preset, Pubsub};
 use crate::kaazing;
-use crate::presenting::{present, say, terminal};
+use crate::presenting::{prepare, present, say, terminal};
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::recording::Asked;
@@ -29,9 +29,9 @@ pub(super) fn compare(request: &Compare) -> Result<Exit, CommandError> {
     };
     let asked = asked(request.arguments(), &request.server, &request.workload, request.measuring);
     let entries = request.transports.iter().map(entry).collect();
-    let record = measure(asked, entries, request.output.quiet)?;
     let mut output = request.output.clone();
     output.html.get_or_insert_with(|| PathBuf::from(PAGE));
+    let record = measure(asked, entries, &output)?;
     let exit = present(&record, &output)?;
     if request.preset == Some(Preset::Kaazing) && !output.quiet {
         say_kaazing(&record);
@@ -49,8 +49,7 @@ fn say_kaazing(record: &Record) {
 pub(super) fn pubsub(request: &Pubsub) -> Result<Exit, CommandError> {
     let Pubsub { workload, transport, server, measuring, output } = request;
     let entry = Entry { name: transport.to_string(), transport: *transport, workload: workload.clone() };
-    let record =
-        measure(asked(request.arguments(), server, workload, *measuring), vec![entry], output.quiet)?;
+    let record = measure(asked(request.arguments(), server, workload, *measuring), vec![entry], output)?;
     Ok(present(&record, output)?)
 }
 
@@ -63,12 +62,13 @@ pub(super) fn asked<'a>(
     Asked { arguments, server, workload, measuring, started: SystemTime::now() }
 }
 
-fn measure(asked: Asked<'_>, entries: Vec<Entry>, is_quiet: bool) -> Result<Record, CommandError> {
+fn measure(asked: Asked<'_>, entries: Vec<Entry>, output: &Output) -> Result<Record, CommandError> {
+    prepare(output)?;
     raise_file_limit()?;
     let transports: Vec<_> = entries.iter().map(|entry| entry.transport).collect();
     let session = Session::new(asked.server, &transports)?;
     let cli::Measuring { repeats, seed } = asked.measuring;
-    let progress = Progress::new(repeats * entries.len(), is_quiet);
+    let progress = Progress::new(repeats * entries.len(), output.quiet);
     let results = Campaign { entries, repeats, seed }.run(&session, &progress)?;
     Ok(asked.record(&session, results))
 }

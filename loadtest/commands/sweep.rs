@@ -6,7 +6,7 @@ use super::CommandError;
 use super::measure::asked;
 use crate::campaign::{Campaign, Entry, Results};
 use crate::cli::{Exit, Sweep};
-use crate::presenting::present;
+use crate::presenting::{prepare, present};
 use crate::progress::Progress;
 use crate::record::{Knee, Reason, ReasonKind, Series};
 use crate::session::Session;
@@ -19,8 +19,9 @@ const CLIMB: f64 = 3.0;
 
 /// Measures each transport at each rate, until a rate is not carried well.
 pub(super) fn sweep(request: &Sweep) -> Result<Exit, CommandError> {
-    raise_file_limit()?;
     let Sweep { workload, rates, transports, server, measuring, output } = request;
+    prepare(output)?;
+    raise_file_limit()?;
     let asked = asked(request.arguments(), server, workload, *measuring);
     let session = Session::new(server, transports)?;
     let progress = Progress::new(transports.len() * rates.len() * measuring.repeats, output.quiet);
@@ -52,6 +53,15 @@ fn climb(
         let campaign = Campaign { entries, repeats: request.measuring.repeats, seed: request.measuring.seed };
         let results = campaign.run(session, progress)?;
         all.series.extend(results.series);
+        let slows_down = all
+            .series
+            .last()
+            .is_some_and(|series| series.merged.first_third_p50_ns < series.merged.last_third_p50_ns);
+        let is_overload = |reason: &Reason| match reason.kind {
+            ReasonKind::RateMissed => true,
+            ReasonKind::Unsteady => slows_down,
+            _ => false,
+        };
         let (overload, others): (Vec<_>, Vec<_>) = results.reasons.into_iter().partition(is_overload);
         if let Some(explanation) = not_carried(&all.series, &overload) {
             let (rate, transport) = (Some(rate.per_second()), transport.to_string());
@@ -60,7 +70,12 @@ fn climb(
         }
         if !others.is_empty() {
             all.reasons.extend(others);
-            break;
+            let explanation =
+                format!("at {rate}/s the run itself was not valid, and no higher rate was tried");
+            return Ok((
+                all,
+                Knee { transport: transport.to_string(), carried, not_carried: None, explanation },
+            ));
         }
         carried = Some(rate.per_second());
     }
@@ -71,11 +86,6 @@ fn climb(
 fn step(workload: &Workload, transport: Transport, rate: Rate) -> Entry {
     let workload = Workload { rate: rate.per_second(), ..workload.clone() };
     Entry { name: format!("{transport} at {rate}/s"), transport, workload }
-}
-
-/// What too high a rate does to a run of a good generator.
-fn is_overload(reason: &Reason) -> bool {
-    matches!(reason.kind, ReasonKind::RateMissed | ReasonKind::Unsteady)
 }
 
 /// How it shows that the last of the series was not carried well, if it was not.

@@ -4,8 +4,8 @@
 //!   GET …?last=0                  →
 //!                                 ←  204, the position of the latest message          ready
 //!   GET …?since=POSITION          →                                                   at each time, or (with
-//!                                 ←  200, what follows it, and the next position;     &wait=30s) at once
-//!                                    or 204
+//!                                 ←  200, what follows it, and the next position;     &wait=30s) at once;
+//!                                    or 204                                           behind a large answer too
 //! ```
 //!
 //! `last=0` asks for none of what is held, and is answered with a position whether the topic ever had a message or not.
@@ -19,12 +19,17 @@ use super::request::{Purpose, Request, USUAL_RESPONSE_HEAD_OCTETS};
 use super::response::{Part, ResponseHead, ResponseReader};
 use super::{ConversationError, Heard, MAX_MESSAGE_BYTES, Peer};
 
+/// Octets of an answer behind which there may be more: it is to be asked again at once. Answers hold about 64 KiB of messages
+/// and do not say whether there is more, and their JSON may be shorter than what the broker counts. Who always asked again
+/// would send two requests for each that has something.
+const LARGE_ANSWER_BYTES: usize = 16 * 1024;
+
 /// When a poller asks again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asks {
     /// At once; the answer waits for a message.
     Always,
-    /// When it is told to.
+    /// When it is told to, and at once behind an answer that may not be all.
     OnDemand,
 }
 
@@ -139,8 +144,12 @@ impl Poller {
             return Err(ConversationError::NotKeptAlive);
         }
         self.response_head_octets = head.octets;
-        if self.asks == Asks::Always {
-            self.send(&format!("since={position}&wait=30s"), out);
+        match self.asks {
+            Asks::Always => self.send(&format!("since={position}&wait=30s"), out),
+            Asks::OnDemand if body.len() >= LARGE_ANSWER_BYTES => {
+                self.send(&format!("since={position}"), out);
+            }
+            Asks::OnDemand => {}
         }
         self.position = Some(position);
         Ok(())

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
@@ -46,7 +46,6 @@ pub struct OwnBroker {
     cores: CoreList,
     /// Reads its log; the last lines of it, when it has ended.
     log: Option<JoinHandle<String>>,
-    _folder: Folder,
 }
 
 /// Why a broker does not run.
@@ -121,7 +120,8 @@ impl OwnBroker {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(system("a process"))?;
         let log = child.stderr.take().map(|stderr| thread::spawn(|| last_words(stderr)));
-        let mut broker = Self { child, address, cores: cores.clone(), log, _folder: folder };
+        let mut broker = Self { child, address, cores: cores.clone(), log };
+        // It has read its configuration by then, which is gone with the folder.
         broker.wait_until_it_listens()?;
         Ok(broker)
     }
@@ -246,7 +246,7 @@ impl BrokerCommand {
     /// Is the broker until it is told to stop. The exit codes are those of `fanwire`.
     pub fn run(self) -> ExitCode {
         if let Err(error) = self.settle() {
-            eprintln!("fanwire: {error}");
+            let _ = writeln!(io::stderr(), "fanwire: {error}");
             return ExitCode::FAILURE;
         }
         let arguments = [OsString::from("fanwire")].into_iter().chain(self.arguments);

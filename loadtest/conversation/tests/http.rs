@@ -74,6 +74,22 @@ fn a_long_poller_learns_its_position_and_then_asks_again_after_each_answer() {
 }
 
 #[test]
+fn a_short_poller_asks_at_once_behind_an_answer_that_may_not_be_all() {
+    let small = news(42, &[&message(42, "one")]);
+    let large = news(43, &[&message(43, &"x".repeat(17_000))]);
+    let outcome = talk_in_pieces(short_poller, nothing_new(41).as_bytes());
+    assert!(outcome.out.is_empty());
+    let mut poller = after(short_poller(), &[&nothing_new(41)]).unwrap();
+    for (answer, offset) in [(small, None), (large, Some(43)), (nothing_new(43), None)] {
+        let mut out = Vec::new();
+        poller.ask(&mut Vec::new());
+        poller.read(&mut answer.into_bytes(), &mut out, &mut |_| ()).unwrap();
+        let expected = offset.map(|offset| format!("GET /topics/a.b?since={EPOCH}:{offset}"));
+        assert_eq!(asked(&out), expected.into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn a_short_poller_asks_when_it_is_told_to_and_never_twice_at_once() {
     let mut poller = short_poller();
     let mut out = Vec::new();

@@ -75,7 +75,7 @@ fn a_generator_that_is_late_shows_its_own_lateness() {
 fn a_window_that_ends_otherwise_than_it_began_is_not_steady() {
     let broker = Broker::start();
     let running = Generator::new(&["pubsub", "-c", "10", "-r", "500", "-d", "3s"]).against(&broker).start();
-    stop_between(&broker, broker.pid(), Duration::from_secs(3), Duration::from_secs(1));
+    stop_between(&broker, broker.pid(), Duration::from_millis(2_400), Duration::from_secs(1));
     assert_invalid(running, ReasonKind::Unsteady);
 }
 

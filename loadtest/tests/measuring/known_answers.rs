@@ -33,6 +33,17 @@ fn short_polling_is_late_by_half_its_period_in_the_mean_and_by_nearly_all_of_it_
     }
 }
 
+/// More comes in a period than one answer holds: who asked for the rest in the next period would fall behind for ever.
+#[test]
+fn short_polling_keeps_up_with_more_than_an_answer_holds() {
+    let arguments = ["pubsub", "--transport", "poll:1s", "-c", "5", "-r", "400", "-s", "1KiB", "-d", "3s"];
+    let record = Generator::new(&arguments).record();
+    let measured = &record.series[0].merged;
+    assert_eq!((measured.counts.lost, measured.counts.told), (0, 0));
+    let max_ms = measured.latencies.end_to_end.max() as f64 / MS_NS;
+    assert!((900.0..1_200.0).contains(&max_ms), "{max_ms} ms at most");
+}
+
 /// Messages that were due while the server stood still are late by what was left of the stop. A generator that waits for
 /// the server before it goes on would see one late message, and call the p99 good.
 #[test]
