@@ -34,6 +34,8 @@ pub enum RunError {
     Usage(UsageError),
     /// The kernel refuses what an event loop needs.
     Kernel(io::Error),
+    /// A thread of the generator has panicked, which is a fault of this program. It has said why on standard error.
+    Panicked,
 }
 
 impl RunError {
@@ -62,6 +64,9 @@ impl fmt::Display for RunError {
             ),
             Self::Usage(error) => error.fmt(f),
             Self::Kernel(error) => write!(f, "the kernel refuses what an event loop needs: {error}"),
+            Self::Panicked => f.write_str(
+                "a thread of the load generator has panicked: a fault of its own, not of the server",
+            ),
         }
     }
 }

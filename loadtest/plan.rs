@@ -103,3 +103,25 @@ impl Plan {
         self.windows.iter().map(|window| u64::from(window.len())).sum()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::transport::{HeaderProfile, Protocol};
+    use crate::workload::Shape;
+    use crate::workload::tests::workload;
+
+    /// One topic with one publisher and one subscriber.
+    pub(crate) fn plan(transport: &str) -> Plan {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let peer = Peer {
+            authority: address.to_string(),
+            path: Protocol::Raw.usual_path().to_owned(),
+            headers: HeaderProfile::Minimal,
+            transport: transport.parse().expect("a transport"),
+            protocol: Protocol::Raw,
+        };
+        let server = Server { address, peer, sources: None, mss: None };
+        Plan::new(workload(1, Shape::Feeds { topics: 1, publishers: 1 }), server, 1)
+    }
+}

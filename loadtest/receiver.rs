@@ -3,9 +3,8 @@
 mod account;
 mod connecting;
 mod connection;
+mod ticks;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
@@ -16,6 +15,7 @@ use mio::{Events, Interest, Poll, Token};
 
 pub use self::connecting::{Opened, Opening};
 use self::connection::{Connection, Service};
+use self::ticks::{Tick, Ticks};
 use crate::clock::{Alarm, now_ns};
 use crate::link::Broken;
 use crate::live::Live;
@@ -46,7 +46,7 @@ pub struct Receiver<'p> {
     first_broken: Option<Broken>,
     alarm: Alarm,
     /// When the next short poll, or the next share of a slow subscriber, is due, and whose.
-    ticks: BinaryHeap<Reverse<(u64, usize)>>,
+    ticks: Ticks,
     reader: StampedReader,
     scratch: Vec<u8>,
     tally: Tally,
@@ -85,7 +85,7 @@ impl<'p> Receiver<'p> {
             connections: Vec::new(),
             first_broken: None,
             alarm,
-            ticks: BinaryHeap::new(),
+            ticks: Ticks::default(),
             reader: StampedReader::default(),
             scratch: vec![0; SCRATCH_LEN],
             tally: Tally::new(plan.workload.duration_ns),
@@ -130,8 +130,8 @@ impl<'p> Receiver<'p> {
             if now_ns >= deadline_ns || (now_ns >= end_ns && self.awaited == 0) {
                 break;
             }
-            if let Some(Reverse((due_ns, _))) = self.ticks.peek() {
-                self.alarm.set(*due_ns)?;
+            if let Some(due_ns) = self.ticks.next_ns() {
+                self.alarm.set(due_ns)?;
             }
             self.wait(&mut events, LIVE_TICK)?;
             for event in &events {
@@ -150,7 +150,7 @@ impl<'p> Receiver<'p> {
         let mut rng = fastrand::Rng::with_seed(self.plan.seed ^ self.first as u64);
         for place in 0..self.connections.len() {
             if let Some(period_ns) = self.period_ns(place) {
-                self.ticks.push(Reverse((self.origin_ns + rng.u64(..period_ns), place)));
+                self.ticks.add(Tick { due_ns: self.origin_ns + rng.u64(..period_ns), place, period_ns });
             }
             if self.is_slow(place) {
                 let link = &mut self.connections[place].link;
@@ -172,37 +172,42 @@ impl<'p> Receiver<'p> {
         }
     }
 
-    /// Does what is due. The next time is counted from when it was due, and not from when it was done.
+    /// Does what is due, once for each subscriber; what it has missed besides is left out.
     fn tick(&mut self) {
         self.alarm.clear();
-        while let Some(&Reverse((due_ns, place))) = self.ticks.peek()
-            && due_ns <= now_ns()
-        {
-            self.ticks.pop();
+        let now_ns = now_ns();
+        while let Some(tick) = self.ticks.take(now_ns) {
+            let Tick { due_ns, place, .. } = tick;
             if self.connections[place].is_broken {
                 continue;
             }
-            match (self.is_slow(place), self.plan.workload.slow) {
-                (true, Some(slow)) => {
-                    let share = slow.octets_per_second * SLOW_TICK_NS / 1_000_000_000;
-                    self.attend(place, share.max(1) as usize);
-                }
-                _ => self.ask(place, due_ns),
+            if let Some(slow) = self.plan.workload.slow.filter(|_| self.is_slow(place)) {
+                let share = slow.octets_per_second * SLOW_TICK_NS / 1_000_000_000;
+                self.attend(place, share.max(1) as usize);
+            } else {
+                self.ask(place, due_ns);
+                tick.missed_ns(now_ns).for_each(|due_ns| self.count_skipped(due_ns));
             }
-            let period_ns = self.period_ns(place).expect("what ticks has a period");
-            self.ticks.push(Reverse((due_ns + period_ns, place)));
+            self.ticks.renew(tick, now_ns);
         }
     }
 
     /// Sends a short poll. If the one before has not been answered, this one is left out, and counted.
     fn ask(&mut self, place: usize, due_ns: u64) {
-        let is_measured = self.plan.is_measured(due_ns - self.origin_ns);
         match self.connections[place].ask() {
-            Ok(true) if is_measured => self.tally.latencies.record_lag(now_ns() - due_ns),
-            Ok(false) if is_measured => self.tally.counts.polls_skipped += 1,
-            Ok(_) => {}
+            Ok(true) if self.is_measured(due_ns) => self.tally.latencies.record_lag(now_ns() - due_ns),
+            Ok(true) => {}
+            Ok(false) => self.count_skipped(due_ns),
             Err(broken) => self.mark_broken(place, broken),
         }
+    }
+
+    fn count_skipped(&mut self, due_ns: u64) {
+        self.tally.counts.polls_skipped += u64::from(self.is_measured(due_ns));
+    }
+
+    fn is_measured(&self, due_ns: u64) -> bool {
+        self.plan.is_measured(due_ns - self.origin_ns)
     }
 
     /// Serves a connection, and counts its octets when it is time to.

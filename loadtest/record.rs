@@ -237,7 +237,7 @@ pub struct Counts {
     pub doubled: u64,
     /// Deliveries that came after a later one of the same publisher and topic.
     pub disordered: u64,
-    /// Polls that were due, and could not be sent because the one before was not answered.
+    /// Polls that were due and not sent: the one before was not answered, or the generator itself was late by a period.
     pub polls_skipped: u64,
     /// Deliveries of messages that nobody in this run has sent.
     #[serde(default)]

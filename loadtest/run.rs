@@ -127,19 +127,28 @@ impl<'scope> Crew<'scope> {
             };
             // Nobody waits any more once one could not open.
             let _ = ready.send(verdict);
+            // Whoever waits for all verdicts has to see that no more will come, if another thread panics before its own.
+            drop(ready);
             let origin_ns = started.recv().ok()?;
             Some(work(opened?, origin_ns))
         }));
     }
 
     fn wait_until_ready(&mut self) -> Result<(), RunError> {
-        let verdicts = self.readiness.iter().take(self.threads.len());
-        let outcome: Result<(), RunError> = verdicts.collect();
-        if outcome.is_err() {
-            // Those that are ready, or will be, hear that it does not begin.
-            self.starts.clear();
+        // It ends when each thread has said something, or cannot any more.
+        let ready: Result<Vec<()>, RunError> = self.readiness.iter().collect();
+        let error = match ready {
+            Ok(ready) if ready.len() == self.threads.len() => return Ok(()),
+            Ok(_) => RunError::Panicked,
+            Err(error) => error,
+        };
+        // Those that are ready, or will be, hear that it does not begin.
+        self.starts.clear();
+        for thread in self.threads.drain(..) {
+            // It has said why it panicked, if it has.
+            let _ = thread.join();
         }
-        outcome
+        Err(error)
     }
 
     fn start(&self, origin_ns: u64) {
@@ -148,9 +157,14 @@ impl<'scope> Crew<'scope> {
         }
     }
 
-    fn join(self) -> io::Result<Vec<Part>> {
-        let left = self.threads.into_iter().filter_map(|thread| thread.join().expect("no thread panics"));
-        left.collect()
+    fn join(self) -> Result<Vec<Part>, RunError> {
+        // All are waited for before any of them is an error.
+        let ended: Vec<_> = self.threads.into_iter().map(ScopedJoinHandle::join).collect();
+        let parts = ended.into_iter().map(|ended| match ended {
+            Ok(part) => Ok(part.transpose()?),
+            Err(_) => Err(RunError::Panicked),
+        });
+        parts.filter_map(Result::transpose).collect()
     }
 }
 
@@ -169,6 +183,36 @@ fn shares(subscribers: usize, threads: usize) -> impl Iterator<Item = Range<usiz
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A part that nothing is in.
+    fn part() -> Part {
+        Part { tally: Tally::new(1), first_broken: None }
+    }
+
+    #[test]
+    fn a_run_does_not_begin_when_a_thread_panics_while_it_opens() {
+        let outcome: Result<(), RunError> = thread::scope(|scope| {
+            let (ready, readiness) = mpsc::channel();
+            let mut crew = Crew { readiness, starts: Vec::new(), threads: Vec::new() };
+            crew.add(scope, ready.clone(), || Ok(()), |(), _| Ok(part()));
+            crew.add(scope, ready, || -> Result<(), RunError> { panic!("as it should") }, |(), _| Ok(part()));
+            crew.wait_until_ready()
+        });
+        assert!(matches!(outcome, Err(RunError::Panicked)), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_thread_that_panics_while_it_works_is_an_error() {
+        let outcome: Result<(), RunError> = thread::scope(|scope| {
+            let (ready, readiness) = mpsc::channel();
+            let mut crew = Crew { readiness, starts: Vec::new(), threads: Vec::new() };
+            crew.add(scope, ready, || Ok(()), |(), _| panic!("as it should"));
+            crew.wait_until_ready()?;
+            crew.start(0);
+            crew.join().map(drop)
+        });
+        assert!(matches!(outcome, Err(RunError::Panicked)), "{outcome:?}");
+    }
 
     #[test]
     fn every_subscriber_is_in_one_share() {

@@ -68,7 +68,8 @@ impl Account {
         let payload = match heard {
             Heard::Payload(payload) => payload,
             Heard::Gap { count } => {
-                self.told += count;
+                // The server's number, which may be any.
+                self.told = self.told.saturating_add(count);
                 return 0;
             }
         };
@@ -126,10 +127,30 @@ impl Account {
             lost += lost_here;
         }
         counts.lost += lost;
-        counts.told += self.told;
+        counts.told = counts.told.saturating_add(self.told);
         counts.foreign += self.foreign;
         if !self.is_slow {
             tally.record_subscriber(&self.latencies, lost);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::plan;
+
+    #[test]
+    fn gaps_of_any_length_are_added_up() {
+        let plan = plan("ws");
+        let (mut account, mut tally) = (Account::new(&plan, 0), Tally::new(plan.workload.duration_ns));
+        let at = ReadAt { origin_ns: 0, arrived_ns: None, read_ns: 0 };
+        for count in [1, u64::MAX, u64::MAX] {
+            assert_eq!(account.hear(Heard::Gap { count }, at, &plan, &mut tally), 0);
+        }
+        for _ in 0..2 {
+            account.settle(&plan, &mut tally);
+            assert_eq!(tally.counts.told, u64::MAX);
         }
     }
 }
