@@ -11,7 +11,7 @@ use crate::session::{Running, Session, SessionError};
 use crate::tally::{Tally, quantile_with_lost};
 use crate::target::Ended;
 use crate::transport::Transport;
-use crate::verdict::judge;
+use crate::verdict::{Evidence, judge};
 use crate::workload::Workload;
 
 /// One series that is to be measured.
@@ -73,8 +73,7 @@ struct Gathered {
     broker: Option<Usage>,
     generator: Usage,
     repeats: Vec<Repeat>,
-    /// Why the first of the connections that broke did so.
-    first_broken: Option<String>,
+    evidence: Evidence,
 }
 
 impl Campaign {
@@ -125,9 +124,8 @@ impl Campaign {
         let mut results = Results::default();
         let measured = |(_, gathered): &(&Entry, Gathered)| !gathered.repeats.is_empty();
         for (entry, gathered) in self.entries.iter().zip(gathered).filter(measured) {
-            let first_broken = gathered.first_broken.clone();
-            let series = gathered.series(entry, generator_cores);
-            results.reasons.extend(judge(&series, first_broken.as_deref()));
+            let (series, evidence) = gathered.series(entry, generator_cores);
+            results.reasons.extend(judge(&series, &evidence));
             results.series.push(series);
         }
         results.ratios = ratios(&results.series, self.seed);
@@ -142,12 +140,12 @@ impl Gathered {
             broker: None,
             generator: Usage::default(),
             repeats: Vec::new(),
-            first_broken: None,
+            evidence: Evidence::default(),
         }
     }
 
     fn add(&mut self, outcome: &Outcome, repeat: usize, order: usize) {
-        let Outcome { tally, broker, generator, first_broken } = outcome;
+        let Outcome { tally, broker, generator, publish_lag, first_broken } = outcome;
         let end_to_end = &tally.latencies.end_to_end;
         let per = |amount: u64, deliveries: u64| amount as f64 / deliveries.max(1) as f64;
         self.repeats.push(Repeat {
@@ -163,12 +161,16 @@ impl Gathered {
         if let Some(usage) = broker {
             self.broker.get_or_insert_default().add(usage);
         }
+        let evidence = &mut self.evidence;
+        evidence.busy = evidence.busy.max(generator.cpu_ns as f64 / generator.wall_ns as f64);
+        evidence.sent = evidence.sent.min(tally.counts.sent as f64 / tally.counts.due.max(1) as f64);
+        evidence.publish_lag.add(publish_lag).expect("all have the same bounds");
         let first_broken = first_broken.as_ref().map(ToString::to_string);
-        self.first_broken = self.first_broken.take().or(first_broken);
+        evidence.first_broken = evidence.first_broken.take().or(first_broken);
     }
 
-    fn series(self, entry: &Entry, generator_cores: usize) -> Series {
-        Series {
+    fn series(self, entry: &Entry, generator_cores: usize) -> (Series, Evidence) {
+        let series = Series {
             name: entry.name.clone(),
             transport: entry.transport.to_string(),
             rate: entry.workload.rate,
@@ -176,7 +178,8 @@ impl Gathered {
             size: entry.workload.size,
             merged: self.tally.measured(self.broker, self.generator, generator_cores),
             repeats: self.repeats,
-        }
+        };
+        (series, self.evidence)
     }
 }
 

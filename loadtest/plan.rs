@@ -122,6 +122,6 @@ pub(crate) mod tests {
             protocol: Protocol::Raw,
         };
         let server = Server { address, peer, sources: None, mss: None };
-        Plan::new(workload(1, Shape::Feeds { topics: 1, publishers: 1 }), server, 1)
+        Plan::new(workload(1, Shape::Feeds { topics: 1, publishers: 1 }), server, 1, 0)
     }
 }

@@ -13,6 +13,8 @@ use std::ops::Range;
 use std::sync::mpsc::{self, Receiver as Inbox, Sender};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
+use hdrhistogram::Histogram;
+
 use crate::clock::{Sleeper, now_ns};
 use crate::link::Broken;
 use crate::live::Live;
@@ -35,6 +37,8 @@ pub struct Outcome {
     pub broker: Option<Usage>,
     /// What the generator used in it.
     pub generator: Usage,
+    /// How late the publishers alone were: among the polls of thousands, their lateness would not show.
+    pub publish_lag: Histogram<u64>,
     /// Why the first of the connections that broke did so.
     pub first_broken: Option<Broken>,
 }
@@ -52,12 +56,13 @@ pub fn run(
         let origin_ns = now_ns() + LEAD_NS;
         crew.start(origin_ns);
         let (broker, generator) = observe(plan, origin_ns, broker)?;
-        let mut outcome =
-            Outcome { tally: Tally::new(plan.workload.duration_ns), broker, generator, first_broken: None };
-        outcome.tally.counts.due = plan.due();
-        for part in crew.join()? {
-            outcome.add(part);
-        }
+        let mut parts = crew.join()?.into_iter();
+        let Part { mut tally, first_broken } =
+            parts.next().expect("the publishers are the first of the crew");
+        tally.counts.due = plan.due();
+        let publish_lag = tally.latencies.schedule_lag.clone();
+        let mut outcome = Outcome { tally, broker, generator, publish_lag, first_broken };
+        parts.for_each(|part| outcome.add(part));
         Ok(outcome)
     })
 }

@@ -1,5 +1,8 @@
 //! Whether a measurement can be trusted: it has to show that it measured the server, and not itself or an accident.
 
+use hdrhistogram::Histogram;
+
+use crate::latencies::histogram;
 use crate::record::{Measured, Reason, ReasonKind, Series};
 
 /// How much of its cores the generator may use. Above that, what waits for a core is the generator.
@@ -17,15 +20,38 @@ const ALLOWED_LAG_NS: u64 = 200_000;
 /// By how much the medians of the first and the last third of the window may differ.
 const MAX_DRIFT: f64 = 0.1;
 
-/// Why a series cannot be trusted. `first_broken` is why the first of its connections that broke did so, if any.
-pub fn judge(series: &Series, first_broken: Option<&str>) -> Vec<Reason> {
+/// What is known of the repeats of a series beside what they have measured together: a bad one must not hide behind good
+/// ones.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The most that the generator used in a repeat, in cores.
+    pub busy: f64,
+    /// The smallest part of the messages due that was sent in a repeat.
+    pub sent: f64,
+    /// How late the publishers were, in all repeats.
+    pub publish_lag: Histogram<u64>,
+    /// Why the first of the connections that broke did so.
+    pub first_broken: Option<String>,
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self { busy: 0.0, sent: 1.0, publish_lag: histogram(), first_broken: None }
+    }
+}
+
+/// Why a series cannot be trusted.
+///
+/// What a repeat did to itself counts repeat by repeat; lateness and steadiness are of all repeats together, since a single
+/// one is too short to tell a trend from the noise of a machine.
+pub fn judge(series: &Series, evidence: &Evidence) -> Vec<Reason> {
     let measured = &series.merged;
     let findings = [
         nothing_delivered(measured),
-        connections_lost(measured, first_broken),
-        generator_busy(measured),
-        rate_missed(measured),
-        schedule_lag(measured),
+        connections_lost(measured, evidence),
+        generator_busy(measured, evidence),
+        rate_missed(evidence),
+        schedule_lag(measured, evidence),
         unsteady(measured),
     ];
     let reason = |(kind, explanation)| Reason { kind, series: Some(series.name.clone()), explanation };
@@ -43,19 +69,19 @@ fn nothing_delivered(measured: &Measured) -> Finding {
     (counts.delivered == 0).then_some((ReasonKind::NothingDelivered, explanation))
 }
 
-fn connections_lost(measured: &Measured, first: Option<&str>) -> Finding {
+fn connections_lost(measured: &Measured, evidence: &Evidence) -> Finding {
     let broken = measured.counts.broken;
-    let first = first.unwrap_or("nobody said why");
+    let first = evidence.first_broken.as_deref().unwrap_or("nobody said why");
     let explanation = format!("{broken} connections broke during the run; the first: {first}");
     (broken > 0).then_some((ReasonKind::ConnectionsLost, explanation))
 }
 
-fn generator_busy(measured: &Measured) -> Finding {
+fn generator_busy(measured: &Measured, evidence: &Evidence) -> Finding {
     let cores = measured.generator_cores;
-    let busy = measured.generator.cpu_ns as f64 / (measured.generator.wall_ns as f64 * cores as f64);
+    let busy = evidence.busy / cores as f64;
     let explanation = format!(
-        "the generator used {:.0} % of its {cores} core{}, and may have measured itself (at most {:.0} %): lower --rate \
-         or --connections, or give it more cores",
+        "the generator used {:.0} % of its {cores} core{} in a repeat, and may have measured itself (at most {:.0} %): \
+         lower --rate or --connections, or give it more cores",
         busy * 100.0,
         if cores == 1 { "" } else { "s" },
         MAX_BUSY * 100.0
@@ -63,18 +89,20 @@ fn generator_busy(measured: &Measured) -> Finding {
     (busy > MAX_BUSY).then_some((ReasonKind::GeneratorBusy, explanation))
 }
 
-fn rate_missed(measured: &Measured) -> Finding {
-    let (due, sent) = (measured.counts.due, measured.counts.sent);
+fn rate_missed(evidence: &Evidence) -> Finding {
     let explanation = format!(
-        "{sent} of {due} messages that were due were sent (at least {:.0} %): the server takes no more, or the \
-         generator gives no more; lower --rate",
+        "only {:.1} % of the messages that were due in a repeat were sent (at least {:.0} %): the server takes no more, \
+         or the generator gives no more; lower --rate",
+        evidence.sent * 100.0,
         MIN_SENT * 100.0
     );
-    ((sent as f64) < due as f64 * MIN_SENT).then_some((ReasonKind::RateMissed, explanation))
+    (evidence.sent < MIN_SENT).then_some((ReasonKind::RateMissed, explanation))
 }
 
-fn schedule_lag(measured: &Measured) -> Finding {
-    let lag_ns = measured.latencies.schedule_lag.value_at_quantile(0.99);
+fn schedule_lag(measured: &Measured, evidence: &Evidence) -> Finding {
+    let lags = [&measured.latencies.schedule_lag, &evidence.publish_lag];
+    let [all_ns, publish_ns] = lags.map(|lag| lag.value_at_quantile(0.99));
+    let lag_ns = all_ns.max(publish_ns);
     let latency_ns = measured.latencies.end_to_end.value_at_quantile(0.99);
     let allowed_ns = ALLOWED_LAG_NS.max((latency_ns as f64 * MAX_LAG) as u64);
     let explanation = format!(
@@ -132,49 +160,49 @@ mod tests {
         }
     }
 
-    fn kinds(series: &Series) -> Vec<ReasonKind> {
-        judge(series, None).into_iter().map(|reason| reason.kind).collect()
+    fn kinds(series: &Series, evidence: &Evidence) -> Vec<ReasonKind> {
+        judge(series, evidence).into_iter().map(|reason| reason.kind).collect()
     }
 
     #[test]
     fn a_good_run_is_trusted() {
-        assert_eq!(judge(&good(), None), []);
+        assert_eq!(judge(&good(), &Evidence::default()), []);
     }
 
     #[test]
     fn each_fault_is_found_and_no_other() {
-        let check = |spoil: fn(&mut Measured), expected: ReasonKind| {
-            let mut series = good();
-            spoil(&mut series.merged);
-            assert_eq!(kinds(&series), [expected]);
+        let check = |spoil: fn(&mut Measured, &mut Evidence), expected: ReasonKind| {
+            let (mut series, mut evidence) = (good(), Evidence::default());
+            spoil(&mut series.merged, &mut evidence);
+            assert_eq!(kinds(&series, &evidence), [expected]);
         };
-        check(|measured| measured.counts.delivered = 0, ReasonKind::NothingDelivered);
-        check(|measured| measured.counts.broken = 1, ReasonKind::ConnectionsLost);
-        check(|measured| measured.generator.cpu_ns = SECOND_NS / 100 * 81, ReasonKind::GeneratorBusy);
-        check(|measured| measured.counts.sent = 989, ReasonKind::RateMissed);
-        check(
-            |measured| measured.latencies.schedule_lag.record_n(300_000, 20).unwrap(),
-            ReasonKind::ScheduleLag,
-        );
-        check(|measured| measured.last_third_p50_ns = 1_110_000, ReasonKind::Unsteady);
-        check(|measured| measured.first_third_p50_ns = 1_110_000, ReasonKind::Unsteady);
+        check(|measured, _| measured.counts.delivered = 0, ReasonKind::NothingDelivered);
+        check(|measured, _| measured.counts.broken = 1, ReasonKind::ConnectionsLost);
+        check(|_, evidence| evidence.busy = 0.81, ReasonKind::GeneratorBusy);
+        check(|_, evidence| evidence.sent = 0.989, ReasonKind::RateMissed);
+        let late = |measured: &mut Measured, _: &mut Evidence| {
+            measured.latencies.schedule_lag.record_n(300_000, 20).unwrap();
+        };
+        check(late, ReasonKind::ScheduleLag);
+        check(|_, evidence| evidence.publish_lag.record(300_000).unwrap(), ReasonKind::ScheduleLag);
+        check(|measured, _| measured.last_third_p50_ns = 1_110_000, ReasonKind::Unsteady);
+        check(|measured, _| measured.first_third_p50_ns = 1_110_000, ReasonKind::Unsteady);
     }
 
     #[test]
     fn what_is_just_allowed_is_allowed() {
         let mut series = good();
-        series.merged.generator.cpu_ns = SECOND_NS / 100 * 79;
-        series.merged.counts.sent = 990;
         series.merged.last_third_p50_ns = 1_090_000;
-        assert_eq!(judge(&series, None), []);
+        let evidence = Evidence { busy: 0.79, sent: 0.99, ..Evidence::default() };
+        assert_eq!(judge(&series, &evidence), []);
     }
 
     #[test]
     fn a_late_generator_is_forgiven_where_latencies_are_ten_times_as_long() {
         let mut series = good();
         series.merged.latencies.schedule_lag.record_n(5_000_000, 20).unwrap();
-        assert_eq!(kinds(&series), [ReasonKind::ScheduleLag]);
+        assert_eq!(kinds(&series, &Evidence::default()), [ReasonKind::ScheduleLag]);
         series.merged.latencies.end_to_end.record_n(60_000_000, 20).unwrap();
-        assert_eq!(kinds(&series), []);
+        assert_eq!(kinds(&series, &Evidence::default()), []);
     }
 }
