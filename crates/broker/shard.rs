@@ -26,7 +26,7 @@ use crate::lanes::{ConnectionId, Delivery, Outbox, Request, Waiter};
 use crate::message::Message;
 use crate::settings::Settings;
 use crate::subscriptions::Subscriptions;
-use crate::topic_table::{Polled, SWEEP_EVERY_MS, TopicTable};
+use crate::topic_table::{Placement, Polled, SWEEP_EVERY_MS, TopicTable};
 use crate::write_queue::ReplyKind;
 
 /// The most cores of a broker: a set of them is 64 bits.
@@ -110,14 +110,12 @@ pub struct Identity {
 pub enum Event {
     /// The subscription of a raw connection or event stream begins. With `recovered == Some(false)` a raw one has not
     /// begun: what was asked for is no longer held, and a raw subscriber cannot be told of a gap. An event stream is told
-    /// by what follows the server's answer to this.
+    /// by [`Shard::begin_stream`], behind its head.
     Subscribed {
         /// The connection.
         connection: ConnectionId,
-        /// The position that it begins after.
-        offset: u64,
-        /// Whether everything asked for follows; `None` when nothing was.
-        recovered: Option<bool>,
+        /// Where it begins.
+        placement: Placement,
     },
     /// An HTTP publish has its offset.
     Published {

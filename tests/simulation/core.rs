@@ -6,17 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use fanwire::mailbox::{Mailbox, Wake};
+use fanwire_broker::topic_table::Placement;
 use fanwire_broker::{Backlog, ConnectionId, Delivery, Draft, Event, Now, Request, Shard};
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, PayloadKind};
-use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::Topic;
 
 use crate::binary;
 use crate::client::{Client, Speaks};
 use crate::follower::Poller;
 use crate::random::Random;
-use crate::world::EPOCH;
 
 /// A wake that sticks until the core looks.
 #[derive(Default)]
@@ -238,21 +237,14 @@ impl Core {
     fn events(&mut self, clients: &mut [Client]) {
         while let Some(event) = self.shard.poll_event() {
             match event {
-                Event::Subscribed { connection, offset, recovered } => {
+                Event::Subscribed { connection, placement } => {
                     let client =
                         owner(clients, connection, self.shard.core()).expect("an answer to a stranger");
                     if let Speaks::Stream(stream) = &client.speaks {
-                        let (topic, epoch, offset) = (&*stream.followed.topic, EPOCH, Some(offset));
-                        let subscribed = Notification::Subscribed {
-                            id: None,
-                            topic,
-                            epoch,
-                            offset,
-                            number: None,
-                            recovered,
-                        };
-                        self.shard.notify(connection, &subscribed);
+                        let topic = Topic::parse(&stream.followed.topic).expect("a topic");
+                        self.shard.begin_stream(connection, &topic, placement);
                     } else {
+                        let Placement { offset, recovered, .. } = placement;
                         assert_ne!(recovered, Some(false), "raw clients begin with the next message");
                         self.shard.reply(connection, format!("{offset}\n").as_bytes());
                     }

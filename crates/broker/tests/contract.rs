@@ -39,6 +39,15 @@ fn subscribe(shard: &mut Shard, topic: &str) {
     assert!(matches!(shard.poll_event(), Some(Event::Subscribed { .. })));
 }
 
+/// The subscriber's event stream, as the server begins it.
+fn begin_stream(shard: &mut Shard, topic: &str, start: Start) {
+    let topic = Topic::parse(topic).unwrap();
+    shard.subscribe(SUBSCRIBER, topic.clone(), start);
+    let Some(Event::Subscribed { placement, .. }) = shard.poll_event() else { panic!("no answer") };
+    shard.reply(SUBSCRIBER, b"head\n");
+    shard.begin_stream(SUBSCRIBER, &topic, placement);
+}
+
 fn publish(shard: &mut Shard, topic: &str, byte: u8, bytes: usize) {
     let payload = Bytes::from(vec![byte; bytes]);
     let topic = Topic::parse(topic).unwrap();
@@ -370,16 +379,37 @@ fn what_is_no_longer_held_follows_the_head_of_an_event_stream() {
     let mut shard = shard(Interface::Sse, 100_000);
     (b'1'..=b'5').for_each(|n| publish(&mut shard, "kept.a", n, 1));
     let since = Position { epoch: "epoch".into(), offset: 1 };
-    shard.subscribe(SUBSCRIBER, Topic::parse("kept.a").unwrap(), Start::After(since));
-    let begun = shard.poll_event();
-    assert!(matches!(begun, Some(Event::Subscribed { offset: 1, recovered: Some(false), .. })), "{begun:?}");
-    shard.reply(SUBSCRIBER, b"head\n");
+    begin_stream(&mut shard, "kept.a", Start::After(since));
     publish(&mut shard, "kept.a", b'6', 1);
     let heard = text(&flush(&mut shard, 7));
     let events: Vec<_> = heard.lines().filter(|line| !line.starts_with("data") && !line.is_empty()).collect();
-    let expected = ["head", "id: epoch:3", "id: epoch:4", "id: epoch:5", "id: epoch:6"];
-    assert_eq!(events, expected, "6 let go of 3 before it was read: {heard}");
-    assert!(heard.contains(r#"data: {"type":"gap","topic":"kept.a","from":2,"to":3,"count":2}"#), "{heard}");
+    let expected = ["id: epoch:2", "id: epoch:3", "id: epoch:4", "id: epoch:5", "id: epoch:6"];
+    assert_eq!(events[..2], ["head", "id: epoch:1"], "the receipt comes first: {heard}");
+    assert_eq!(events[2..], expected, "6 let go of 3 before it was read: {heard}");
+    assert_eq!(heard.matches(r#""type":"gap""#).count(), 2, "2, and then 3: {heard}");
+}
+
+#[test]
+fn a_subscription_that_begins_with_a_gap_is_live_at_once_where_nothing_is_kept() {
+    for interface in [Interface::Json, Interface::Sse] {
+        let mut shard = shard(interface, 100_000);
+        // Somebody has to listen, or the topic is forgotten.
+        shard
+            .handle_command(PUBLISHER, command::parse(r#"{"type":"subscribe","topic":"strict.a"}"#).unwrap());
+        (b'1'..=b'5').for_each(|n| publish(&mut shard, "strict.a", n, 1));
+        flush(&mut shard, usize::MAX);
+        if interface == Interface::Json {
+            let since = r#"{"epoch":"epoch","offset":1}"#;
+            command(&mut shard, &format!(r#"{{"type":"subscribe","topic":"strict.a","since":{since}}}"#));
+        } else {
+            let since = Position { epoch: "epoch".into(), offset: 1 };
+            begin_stream(&mut shard, "strict.a", Start::After(since));
+        }
+        (b'6'..=b'7').for_each(|n| publish(&mut shard, "strict.a", n, 1));
+        let heard = text(&flush(&mut shard, usize::MAX));
+        assert!(heard.contains(r#"{"type":"gap","topic":"strict.a","from":2,"to":5,"count":4}"#), "{heard}");
+        assert_eq!(heard.matches(r#""type":"message""#).count(), 2, "6 and 7 came after it: {heard}");
+    }
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use fanwire_broker::topic_table::Polled;
+use fanwire_broker::topic_table::{Placement, Polled};
 use fanwire_broker::{self as broker, Backlog, ConnectionId, Delivery, Event, Identity, Message, Now, Shard};
-use fanwire_wire::notification::Notification;
+use fanwire_wire::topic::Topic;
 
 use crate::operation::{Operation, Start};
 use crate::peer::{Command, Peer, Request, Speaks, payload_of};
@@ -194,23 +194,7 @@ impl Broker {
     /// Does what the server does for an event.
     fn event(&mut self, core: usize, event: Event) {
         match event {
-            Event::Subscribed { connection, offset, recovered } => {
-                let peer = self.owner(core, connection).expect("an answer to a stranger");
-                if let Speaks::Stream { topic, .. } = &self.peers[peer].speaks {
-                    let (epoch, offset) = (EPOCH, Some(offset));
-                    let (id, number) = (None, None);
-                    let subscribed = Notification::Subscribed { id, topic, epoch, offset, number, recovered };
-                    return self.cores[core].shard.notify(connection, &subscribed);
-                }
-                let Speaks::Raw { subscribed, .. } = &mut self.peers[peer].speaks else { panic!("not raw") };
-                assert!(!std::mem::replace(subscribed, true), "a second answer");
-                if recovered == Some(false) {
-                    self.close(peer, Backlog::Keep);
-                } else {
-                    let line = format!("{offset}\n");
-                    self.cores[core].shard.reply(connection, line.as_bytes());
-                }
-            }
+            Event::Subscribed { connection, placement } => self.subscribed(core, connection, placement),
             Event::Published { connection, offset } => {
                 let peer = self.owner(core, connection).expect("an answer to a stranger");
                 let Some(Request::Publish(topic, payload)) = self.take_request(peer) else {
@@ -243,6 +227,25 @@ impl Broker {
                 let peer = self.owner(core, connection).expect("a stranger is too slow");
                 self.close(peer, Backlog::Drop);
             }
+        }
+    }
+
+    fn subscribed(&mut self, core: usize, connection: ConnectionId, placement: Placement) {
+        let peer = self.owner(core, connection).expect("an answer to a stranger");
+        let shard = &mut self.cores[core].shard;
+        match &mut self.peers[peer].speaks {
+            Speaks::Stream { topic, .. } => {
+                shard.begin_stream(connection, &Topic::parse(topic).expect("a topic"), placement);
+            }
+            Speaks::Raw { subscribed, .. } => {
+                assert!(!std::mem::replace(subscribed, true), "a second answer");
+                if placement.recovered == Some(false) {
+                    self.close(peer, Backlog::Keep);
+                } else {
+                    shard.reply(connection, format!("{}\n", placement.offset).as_bytes());
+                }
+            }
+            Speaks::Http(_) | Speaks::Json(_) => panic!("that did not subscribe by itself"),
         }
     }
 
