@@ -98,9 +98,15 @@ pub struct Polled {
 }
 
 impl Polled {
-    /// Whether there is anything to tell the client, so that it does not wait.
+    /// Whether nothing follows the position that was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.gap.is_none() && self.messages.is_empty()
+    }
+
+    /// Whether there is anything to tell the client, so that it does not wait. A position of another run is told to be
+    /// one even if nothing follows it.
     pub(crate) fn is_news(&self) -> bool {
-        self.recovered == Some(false) || self.gap.is_some() || !self.messages.is_empty()
+        !self.is_empty() || self.recovered == Some(false)
     }
 }
 

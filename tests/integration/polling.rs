@@ -107,6 +107,46 @@ fn an_entity_tag_that_still_holds_is_304() {
 }
 
 #[test]
+fn an_entity_tag_hides_nothing_that_was_not_told() {
+    let broker = keeping(10, 64 << 10);
+    let mut client = broker.http();
+    for text in ["one", "two", "three"] {
+        broker.post("a.b", text);
+    }
+    let epoch = broker.epoch();
+    let list = format!(r#""{epoch}:1", "{epoch}:3""#);
+    for tags in ["*", &list] {
+        for wait in ["", "&wait=60s"] {
+            let answer = conditional(&mut client, &format!("/topics/a.b?since={epoch}:1{wait}"), tags);
+            assert_eq!(answer.status, 200, "{tags} {wait}");
+            assert_eq!(told(&answer), messages(&["two", "three"]), "{tags} {wait}");
+        }
+        let nothing_new = conditional(&mut client, &format!("/topics/a.b?since={epoch}:3"), tags);
+        assert_eq!(nothing_new.status, 304, "{tags}");
+    }
+    let other = format!(r#""{epoch}:1", "{epoch}:2""#);
+    let unknown = conditional(&mut client, &format!("/topics/a.b?since={epoch}:3"), &other);
+    assert_eq!(unknown.status, 204, "it has nothing that the topic has now");
+}
+
+#[test]
+fn an_entity_tag_hides_no_message_that_was_waited_for() {
+    let broker = keeping(10, 64 << 10);
+    let list = format!(r#""{0}:1", "{0}:0""#, broker.epoch());
+    let mut clients = ["*", &list].map(|tags| {
+        let mut client = broker.http();
+        client.send(format!("GET /topics/a.b?wait=60s HTTP/1.1\r\nHost: x\r\nIf-None-Match: {tags}\r\n\r\n"));
+        client
+    });
+    broker.wait_for_figure("fanwire_polls{", 2);
+    broker.post("a.b", "one");
+    for client in &mut clients {
+        let answer = client.response();
+        assert_eq!((answer.status, told(&answer)), (200, messages(&["one"])));
+    }
+}
+
+#[test]
 fn one_url_with_the_tag_of_the_last_answer_brings_each_message_once() {
     let broker = keeping(10, 64 << 10);
     let mut client = broker.http();

@@ -70,12 +70,13 @@ pub(crate) fn latest(epoch: &str, message: Option<&Message>, known: &Known) -> R
 /// The answer to a poll.
 pub(crate) fn polled(epoch: &str, poll: &Poll, polled: &Polled) -> Response {
     let tag = entity_tag(epoch, polled.offset);
-    let response = if poll.known.has(&tag) {
-        Response::without_content(Status::NotModified)
-    } else if polled.gap.is_none() && polled.messages.is_empty() {
-        Response::without_content(Status::NoContent)
-    } else {
+    let response = if !polled.is_empty() {
+        // The tag names where the client is then, not what it is told: one that has it may have been told none of this.
         Response::new(Status::Ok, JSON, array(&poll.topic, polled))
+    } else if poll.known.has(&tag) {
+        Response::without_content(Status::NotModified)
+    } else {
+        Response::without_content(Status::NoContent)
     };
     let response = response.at(epoch, polled.offset).with("ETag", tag).with("Cache-Control", "no-store");
     match polled.recovered {
