@@ -384,6 +384,11 @@ impl Connections {
         self.slots[slot as usize].state = State::Closing;
     }
 
+    /// Changes with each new palette.
+    pub(crate) fn palette_stamp(&self) -> u32 {
+        self.stamp
+    }
+
     pub(crate) fn has_output(&self) -> bool {
         // What somebody has a span or pieces of is in the palette.
         !self.palette.is_empty() || !self.ready.is_empty()

@@ -23,6 +23,13 @@ impl EventLoop {
         }
     }
 
+    /// Answers polls that a message has come for, as far as there is room.
+    pub(super) fn answer_polls(&mut self) {
+        while let Some(answer) = self.shard.poll_answer() {
+            self.handle_shard_event(answer);
+        }
+    }
+
     fn handle_shard_event(&mut self, event: Event) {
         match event {
             Event::Subscribed { connection, placement } => self.answer_subscribed(connection, placement),

@@ -192,7 +192,7 @@ impl Broker {
     }
 
     /// Does what the server does for an event.
-    fn event(&mut self, core: usize, event: Event) {
+    pub fn event(&mut self, core: usize, event: Event) {
         match event {
             Event::Subscribed { connection, placement } => self.subscribed(core, connection, placement),
             Event::Published { connection, offset } => {
