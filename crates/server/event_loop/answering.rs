@@ -55,8 +55,8 @@ impl EventLoop {
     }
 
     fn answer_polled(&mut self, id: ConnectionId, polled: &Polled) {
-        let Some((Awaited::Polled { poll, .. }, reply)) = self.take_awaited(id) else { return };
-        self.respond(id, &http_api::polled(&self.site.epoch, &poll, polled), reply);
+        let Some((Awaited::Polled { topic, known, .. }, reply)) = self.take_awaited(id) else { return };
+        self.respond(id, &http_api::polled(&self.site.epoch, &topic, polled, &known), reply);
     }
 
     /// What the current request of a connection waits for, which it does no longer.
