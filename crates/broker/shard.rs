@@ -160,7 +160,7 @@ pub enum Event {
 pub enum Backlog {
     /// It is sent in front of the close frame.
     Keep,
-    /// It is let go, but for the rest of a frame that was begun.
+    /// It is let go, but for the rest of a frame that was begun, and what is no message in front of the first of them.
     Drop,
 }
 

@@ -426,3 +426,39 @@ fn an_event_stream_ends_behind_what_it_was_given_with_the_reason() {
     );
     assert_eq!(heard.matches("data").count(), 2, "the field, and the name within: {heard}");
 }
+
+/// Lets the subscriber go that is too slow, as the server does. Everything that it is written.
+fn let_go(shard: &mut Shard) -> Vec<u8> {
+    let event = shard.poll_event();
+    let Some(Event::SlowConsumer { connection: SUBSCRIBER, reason }) = event else { panic!("{event:?}") };
+    shard.close(SUBSCRIBER, CloseCode::TRY_AGAIN_LATER, &reason, Backlog::Drop);
+    shard.handle_writable(SUBSCRIBER);
+    flush(shard, usize::MAX)
+}
+
+#[test]
+fn who_has_to_go_before_its_head_was_written_gets_the_head_first() {
+    let mut shard = shard(Interface::Sse, 500);
+    begin_stream(&mut shard, "strict.a", Start::Now);
+    block(&mut shard);
+    (0..4).for_each(|_| publish(&mut shard, "strict.a", b'1', 300));
+    assert!(shard.poll_flush().is_none());
+    let heard = text(&let_go(&mut shard));
+    assert!(
+        heard.starts_with("head\nid: epoch:0\n") && heard.contains("\n: too slow for strict.a"),
+        "{heard}"
+    );
+    assert!(!heard.contains("message"), "a message of what was let go: {heard}");
+}
+
+#[test]
+fn who_has_to_go_with_its_head_in_the_palette_gets_the_head_first() {
+    let mut shard = shard(Interface::Raw, 500);
+    subscribe(&mut shard, "news");
+    shard.reply(SUBSCRIBER, b"head\n");
+    publish(&mut shard, "news", b'1', 1);
+    shard.handle_delivery(0, Delivery::Lost { topic: Topic::parse("news").unwrap(), offsets: (2, 2) });
+    let heard = let_go(&mut shard);
+    assert_eq!(text(&heard[..5]), "head\n");
+    assert_eq!(heard[5], 0x88, "nothing but the close frame behind it");
+}
