@@ -282,6 +282,20 @@ fn a_client_that_takes_nothing_is_let_go() {
     broker.wait_for_figure("fanwire_event_streams{", 1);
     flood(&broker, "a.b");
     broker.wait_for_figure("fanwire_event_streams{", 0);
+    assert_eq!(broker.disconnects("ping_timeout"), 1);
+}
+
+#[test]
+fn a_client_that_talks_and_takes_nothing_is_let_go() {
+    let broker = TestBroker::start_with(|config| config.timeouts.ping_ms = 200);
+    let mut stuck = EventSource::open(&broker, "/topics/a.b");
+    broker.wait_for_figure("fanwire_event_streams{", 1);
+    flood(&broker, "a.b");
+    while broker.figure("fanwire_event_streams{") > 0 {
+        // Until it is let go, when this is refused.
+        _ = stuck.client.stream().get_mut().write_all(b"still here");
+    }
+    assert_eq!(broker.disconnects("ping_timeout"), 1);
 }
 
 #[test]

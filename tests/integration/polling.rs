@@ -101,6 +101,9 @@ fn an_entity_tag_that_still_holds_is_304() {
         let tag = &answer.headers["etag"];
         let unchanged = conditional(&mut client, path, tag);
         assert_eq!((unchanged.status, unchanged.body.len()), (304, 0), "{path}");
+        for name in ["etag", "cache-control", "vary"] {
+            assert_eq!(unchanged.headers.get(name), answer.headers.get(name), "{path}");
+        }
         assert_eq!(position(&unchanged), position(&answer), "{path}");
         assert_eq!(conditional(&mut client, path, r#""another:1""#).status, 200, "{path}");
     }
@@ -144,6 +147,14 @@ fn an_entity_tag_hides_no_message_that_was_waited_for() {
         let answer = client.response();
         assert_eq!((answer.status, told(&answer)), (200, messages(&["one"])));
     }
+}
+
+#[test]
+fn a_cache_may_keep_the_latest_message_and_has_to_ask_each_time() {
+    let broker = keeping(10, 64 << 10);
+    broker.post("a.b", "one");
+    let latest = broker.http().get("/topics/a.b");
+    assert_eq!((&*latest.headers["cache-control"], &*latest.headers["vary"]), ("no-cache", "Accept"));
 }
 
 #[test]
