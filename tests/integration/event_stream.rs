@@ -345,15 +345,17 @@ fn a_stream_ends_with_the_broker_behind_everything_that_was_published() {
 fn a_start_that_makes_no_sense_is_refused() {
     let broker = TestBroker::start();
     let ahead = format!("Last-Event-ID: {}:9\r\n", broker.epoch());
-    for (path, further, code) in [
-        ("/topics/a.b?since=9", "", "bad_since"),
-        ("/topics/a.b", "Last-Event-ID: 9\r\n", "bad_since"),
-        ("/topics/a.b", ahead.as_str(), "bad_since"),
-        ("/topics/a.b?last=some", "", "bad_query"),
-        ("/topics/a..b", "", "bad_topic"),
+    for (path, further, code, says) in [
+        ("/topics/a.b?since=9", "", "bad_since", "since must be"),
+        ("/topics/a.b", "Last-Event-ID: 9\r\n", "bad_since", "Last-Event-ID must be"),
+        ("/topics/a.b", "Last-Event-ID: earliest\r\n", "bad_since", "Last-Event-ID must be"),
+        ("/topics/a.b", ahead.as_str(), "bad_since", "not been published yet"),
+        ("/topics/a.b?last=some", "", "bad_query", "last must be"),
+        ("/topics/a..b", "", "bad_topic", "octet"),
     ] {
         let answer = broker.http().request(request(path, further));
         assert_eq!((answer.status, answer.code().as_str()), (400, code), "{path} {further}");
+        assert!(answer.text().contains(says), "{path} {further}: {}", answer.text());
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn start_in_query(query: &str) -> Result<Option<Start>, Response> {
 }
 
 /// The start that `earliest` or `EPOCH:OFFSET` stands for.
-pub(super) fn start_since(text: &str) -> Result<Start, Response> {
+fn start_since(text: &str) -> Result<Start, Response> {
     match parse_since(text).map_err(|error| bad_since(&error))? {
         Since::Earliest => Ok(Start::Earliest),
         Since::Position(position) => Ok(Start::After(position)),
