@@ -161,14 +161,14 @@ impl Connections {
     pub(crate) fn disconnect(&mut self, slot: u32) {
         _ = self.take_pieces(slot);
         self.with_queue(slot, WriteQueue::drop_messages);
-        self.event_streams -= usize::from(self.interface(slot) == Some(Interface::Sse));
+        self.event_streams -= usize::from(self.interface(slot) == Some(Interface::EventStream));
         self.slots[slot as usize] = Connection::default();
         self.spans[slot as usize] = Span::default();
     }
 
     pub(crate) fn upgrade(&mut self, slot: u32, encoding: Encoding) {
         self.slots[slot as usize].encoding = Some(self.palette.id_of(encoding));
-        self.event_streams += usize::from(encoding.interface == Interface::Sse);
+        self.event_streams += usize::from(encoding.interface == Interface::EventStream);
     }
 
     /// Whether the connection is there and may be written to.

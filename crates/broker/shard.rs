@@ -316,7 +316,7 @@ impl Shard {
         }
         let interface = self.connections.interface(id.slot);
         self.connections.reply(id.slot, ReplyKind::Close, |_, out| match interface {
-            Some(Interface::Sse) => write_comment(out, reason),
+            Some(Interface::EventStream) => write_comment(out, reason),
             Some(Interface::Raw | Interface::Json | Interface::Binary) | None => {
                 write_close(out, code, reason);
             }

@@ -53,7 +53,7 @@ impl Shard {
                 self.refuse(connection, id.as_ref(), "subscribe", &topic, code);
             }
             Ok(placement) => match self.connections.interface(connection.slot) {
-                Some(Interface::Raw | Interface::Sse) => {
+                Some(Interface::Raw | Interface::EventStream) => {
                     self.answer_by_head(home, &topic, subscription, placement);
                 }
                 Some(Interface::Json | Interface::Binary) | None => {
@@ -273,7 +273,7 @@ impl Shard {
     /// queue, where a rewind finds the gap with the messages in front of it.
     fn tell_gap(&mut self, slot: u32, topic: &Topic, (from, to): (u64, u64)) {
         match self.connections.interface(slot) {
-            Some(Interface::Json | Interface::Binary | Interface::Sse) => {
+            Some(Interface::Json | Interface::Binary | Interface::EventStream) => {
                 self.queue_gap(slot, topic, (from, to));
             }
             Some(Interface::Raw) => self.too_slow(slot, topic),

@@ -69,7 +69,8 @@ impl Shard {
         self.request(self.home_of(&topic), Request::Poll { topic, ticket, start, waits });
     }
 
-    /// The connection's poll has waited long enough; an event answers it with what there is by now.
+    /// The connection's poll has waited long enough: unless a message has come for it, an event answers it with the position
+    /// that it waited at.
     pub fn end_poll(&mut self, id: ConnectionId) {
         if self.connections.is_connected(id)
             && let Some(Poll { ticket, topic }) = self.polls.get(&id.slot)

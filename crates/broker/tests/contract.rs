@@ -376,7 +376,7 @@ fn publishes_of_one_turn_are_handed_over_as_one_batch() {
 
 #[test]
 fn what_is_no_longer_held_follows_the_head_of_an_event_stream() {
-    let mut shard = shard(Interface::Sse, 100_000);
+    let mut shard = shard(Interface::EventStream, 100_000);
     (b'1'..=b'5').for_each(|n| publish(&mut shard, "kept.a", n, 1));
     let since = Position { epoch: "epoch".into(), offset: 1 };
     begin_stream(&mut shard, "kept.a", Start::After(since));
@@ -391,7 +391,7 @@ fn what_is_no_longer_held_follows_the_head_of_an_event_stream() {
 
 #[test]
 fn a_subscription_that_begins_with_a_gap_is_live_at_once_where_nothing_is_kept() {
-    for interface in [Interface::Json, Interface::Sse] {
+    for interface in [Interface::Json, Interface::EventStream] {
         let mut shard = shard(interface, 100_000);
         // Somebody has to listen, or the topic is forgotten.
         shard
@@ -414,7 +414,7 @@ fn a_subscription_that_begins_with_a_gap_is_live_at_once_where_nothing_is_kept()
 
 #[test]
 fn an_event_stream_ends_behind_what_it_was_given_with_the_reason() {
-    let mut shard = shard(Interface::Sse, 100_000);
+    let mut shard = shard(Interface::EventStream, 100_000);
     subscribe(&mut shard, "news");
     publish(&mut shard, "news", b'1', 1);
     shard.close(SUBSCRIBER, CloseCode::GOING_AWAY, "the broker is stopping", Backlog::Keep);
@@ -438,7 +438,7 @@ fn let_go(shard: &mut Shard) -> Vec<u8> {
 
 #[test]
 fn who_has_to_go_before_its_head_was_written_gets_the_head_first() {
-    let mut shard = shard(Interface::Sse, 500);
+    let mut shard = shard(Interface::EventStream, 500);
     begin_stream(&mut shard, "strict.a", Start::Now);
     block(&mut shard);
     (0..4).for_each(|_| publish(&mut shard, "strict.a", b'1', 300));

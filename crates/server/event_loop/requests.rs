@@ -142,7 +142,7 @@ impl EventLoop {
 
     /// Begins an event stream when its subscription has begun.
     fn stream(&mut self, id: ConnectionId, stream: Box<PendingStream>, reply: Reply) {
-        self.shard.upgrade(id, Encoding { interface: Interface::Sse, deflate_window_bits: None });
+        self.shard.upgrade(id, Encoding { interface: Interface::EventStream, deflate_window_bits: None });
         let (topic, start) = (stream.topic.clone(), stream.start.clone());
         self.await_answer(id, Awaited::Streamed(stream), reply.last());
         self.shard.subscribe(id, topic, start);

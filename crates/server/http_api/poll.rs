@@ -26,7 +26,7 @@ pub(crate) struct Poll {
 
 /// Asks for what the query says, or for the latest message. A client that has a position already goes on from there,
 /// whatever its query says: so one URL serves for all polls.
-pub(super) fn read(request: &Request<'_>, topic: Topic, epoch: &str) -> Call {
+pub(super) fn latest_or_poll(request: &Request<'_>, topic: Topic, epoch: &str) -> Call {
     let known = Known::of(request, epoch);
     match options(request.query().unwrap_or_default()) {
         Err(response) => response.into(),

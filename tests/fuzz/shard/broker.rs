@@ -127,6 +127,29 @@ impl Broker {
                     this.close(peer, if keep_backlog { Backlog::Keep } else { Backlog::Drop });
                 }
             }),
+            Operation::Publish { peer, topic, size, times, echo } => self.on(peer, |this, peer| {
+                (0..=times % 8).for_each(|_| this.publish(peer, of(TOPICS, topic), size, echo));
+            }),
+            Operation::Latest { peer, topic } => {
+                self.on(peer, |this, peer| this.latest(peer, of(TOPICS, topic)));
+            }
+            Operation::UpgradeStream { peer, topic, start } => {
+                self.on(peer, |this, peer| this.upgrade_stream(peer, of(TOPICS, topic), start));
+            }
+            Operation::Poll { peer, topic, start, waits } => {
+                self.on(peer, |this, peer| this.poll(peer, of(TOPICS, topic), start, waits));
+            }
+            Operation::EndPoll { peer } => self.on(peer, Self::end_poll),
+            Operation::Read { peer, bytes } => {
+                self.on(peer, |this, peer| _ = this.read(peer, bytes.into()));
+            }
+            operation => self.say(operation),
+        }
+    }
+
+    /// What a peer asks for by a command.
+    fn say(&mut self, operation: Operation) {
+        match operation {
             Operation::Subscribe { peer, target, start } => self.on(peer, |this, peer| {
                 let name = of(&TARGETS, target).to_owned();
                 let since = this.since(&name, start);
@@ -148,26 +171,10 @@ impl Broker {
                     Command::Unsubscribe(name),
                 );
             }),
-            Operation::Publish { peer, topic, size, times, echo } => self.on(peer, |this, peer| {
-                (0..=times % 8).for_each(|_| this.publish(peer, of(TOPICS, topic), size, echo));
-            }),
             Operation::Ping { peer } => {
                 self.on(peer, |this, peer| this.command(peer, r#""type":"ping""#, Command::Ping));
             }
-            Operation::Latest { peer, topic } => {
-                self.on(peer, |this, peer| this.latest(peer, of(TOPICS, topic)));
-            }
-            Operation::UpgradeStream { peer, topic, start } => {
-                self.on(peer, |this, peer| this.upgrade_stream(peer, of(TOPICS, topic), start));
-            }
-            Operation::Poll { peer, topic, start, waits } => {
-                self.on(peer, |this, peer| this.poll(peer, of(TOPICS, topic), start, waits));
-            }
-            Operation::EndPoll { peer } => self.on(peer, Self::end_poll),
-            Operation::Read { peer, bytes } => {
-                self.on(peer, |this, peer| _ = this.read(peer, bytes.into()));
-            }
-            _ => unreachable!("the broker's own operations are not peers'"),
+            _ => unreachable!("the rest is no command"),
         }
     }
 
