@@ -159,15 +159,16 @@ impl Connections {
 
     /// Forgets the connection; its subscriptions must have ended.
     pub(crate) fn disconnect(&mut self, slot: u32) {
-        self.drop_backlog(slot);
-        self.event_streams -= usize::from(self.interface(slot) == Some(Interface::Sse));
+        _ = self.take_pieces(slot);
+        self.with_queue(slot, WriteQueue::drop_messages);
+        self.event_streams -= usize::from(self.interface(slot) == Some(Interface::EventStream));
         self.slots[slot as usize] = Connection::default();
         self.spans[slot as usize] = Span::default();
     }
 
     pub(crate) fn upgrade(&mut self, slot: u32, encoding: Encoding) {
         self.slots[slot as usize].encoding = Some(self.palette.id_of(encoding));
-        self.event_streams += usize::from(encoding.interface == Interface::Sse);
+        self.event_streams += usize::from(encoding.interface == Interface::EventStream);
     }
 
     /// Whether the connection is there and may be written to.
@@ -346,12 +347,16 @@ impl Connections {
         }
     }
 
-    /// Takes away what the connection has not written, but for the rest of a frame that was begun.
+    /// Takes away what the connection has not written, but for the rest of a frame that was begun, and replies in front of
+    /// the first message.
     pub(crate) fn drop_backlog(&mut self, slot: u32) {
-        if self.spans[slot as usize].stamp == self.stamp {
-            self.clear_span(slot);
+        for piece in self.take_pieces(slot) {
+            let Piece::Reply(start, end, kind) = piece else { break };
+            let reply = self.palette.replies(start, end).to_vec();
+            self.behind(slot).queue.push_reply(&reply, kind);
         }
-        self.with_queue(slot, WriteQueue::drop_all);
+        self.with_queue(slot, WriteQueue::drop_messages);
+        self.schedule(slot);
     }
 
     /// The connection is to be closed: what it has not been sent is let go, and nothing more is given to it but a close
@@ -382,6 +387,11 @@ impl Connections {
     /// Nothing may follow what the connection has.
     pub(crate) fn seal(&mut self, slot: u32) {
         self.slots[slot as usize].state = State::Closing;
+    }
+
+    /// Changes with each new palette.
+    pub(crate) fn palette_stamp(&self) -> u32 {
+        self.stamp
     }
 
     pub(crate) fn has_output(&self) -> bool {

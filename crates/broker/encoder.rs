@@ -22,7 +22,7 @@ pub enum Interface {
     /// The same in octets.
     Binary,
     /// An event stream of one topic: each notification is an event. Nothing comes from the client.
-    Sse,
+    EventStream,
 }
 
 impl Interface {
@@ -30,7 +30,7 @@ impl Interface {
     pub(crate) const fn has_commands(self) -> bool {
         match self {
             Self::Json | Self::Binary => true,
-            Self::Raw | Self::Sse => false,
+            Self::Raw | Self::EventStream => false,
         }
     }
 }
@@ -88,7 +88,7 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) {
         match encoding.interface {
-            Interface::Json | Interface::Sse => {
+            Interface::Json | Interface::EventStream => {
                 self.notification(encoding, &Notification::Message(message.fields()), out);
             }
             Interface::Raw => {
@@ -115,7 +115,7 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) {
         self.with_scratch(|encoder, octets| match encoding.interface {
-            Interface::Sse => {
+            Interface::EventStream => {
                 notification.write_json(octets);
                 let position = notification.reaches().map(|offset| (&*encoder.epoch, offset));
                 write_event(out, position, octets);

@@ -19,14 +19,14 @@ use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 use self::fan_out::Run;
-use self::polling::Poll;
+use self::polling::{Answers, Poll};
 use crate::connections::Connections;
 use crate::encoder::{Encoding, Interface};
-use crate::lanes::{ConnectionId, Delivery, Outbox, Request, Waiter};
+use crate::lanes::{ConnectionId, Delivery, Outbox, Request};
 use crate::message::Message;
 use crate::settings::Settings;
 use crate::subscriptions::Subscriptions;
-use crate::topic_table::{Polled, SWEEP_EVERY_MS, TopicTable};
+use crate::topic_table::{Placement, Polled, SWEEP_EVERY_MS, TopicTable};
 use crate::write_queue::ReplyKind;
 
 /// The most cores of a broker: a set of them is 64 bits.
@@ -46,8 +46,9 @@ const MAX_UNREAD_REPLY_BYTES: usize = 256 * 1024;
 ///   send by [`handle_request`](Self::handle_request) and [`handle_delivery`](Self::handle_delivery), in the order in
 ///   which it was sent. A slot may be used again, with another generation, in the turn after its `disconnect`.
 /// - **Events**: after each of these calls [`poll_event`](Self::poll_event) is called until it returns `None`, before
-///   the next of them. What answers an event comes before anything that the connection is sent later. Where one message
-///   answers more polls than there is room for, the rest come after a flush.
+///   the next of them. What answers an event comes before anything that the connection is sent later.
+/// - **Answers** to polls that have waited, by [`poll_answer`](Self::poll_answer), which is called in each turn ahead of
+///   the flush until it returns `None`. One message may answer more of them than there is room for at a time.
 /// - **Out to cores**: [`poll_requests`](Self::poll_requests) and [`poll_deliveries`](Self::poll_deliveries) give one
 ///   batch for each other core. A batch that the mailbox has no room for is given back at once.
 /// - **Out to sockets**: [`poll_flush`](Self::poll_flush) names a connection, [`output`](Self::output) is what to write,
@@ -80,8 +81,8 @@ pub struct Shard {
     events: VecDeque<Event>,
     /// The polls of connections that were not answered yet, by slot.
     polls: HashMap<u32, Poll>,
-    /// Those that have an answer, which is to become an event.
-    answered: VecDeque<(Waiter, Arc<Message>)>,
+    /// What those are to be told that a message has come for.
+    answers: Answers,
     stopping: Stopping,
     deliveries_made: u64,
     messages_published: u64,
@@ -110,14 +111,12 @@ pub struct Identity {
 pub enum Event {
     /// The subscription of a raw connection or event stream begins. With `recovered == Some(false)` a raw one has not
     /// begun: what was asked for is no longer held, and a raw subscriber cannot be told of a gap. An event stream is told
-    /// by what follows the server's answer to this.
+    /// by [`Shard::begin_stream`], behind its head.
     Subscribed {
         /// The connection.
         connection: ConnectionId,
-        /// The position that it begins after.
-        offset: u64,
-        /// Whether everything asked for follows; `None` when nothing was.
-        recovered: Option<bool>,
+        /// Where it begins.
+        placement: Placement,
     },
     /// An HTTP publish has its offset.
     Published {
@@ -161,7 +160,7 @@ pub enum Event {
 pub enum Backlog {
     /// It is sent in front of the close frame.
     Keep,
-    /// It is let go, but for the rest of a frame that was begun.
+    /// It is let go, but for the rest of a frame that was begun, and what is no message in front of the first of them.
     Drop,
 }
 
@@ -215,7 +214,7 @@ impl Shard {
             deliveries: std::iter::repeat_with(Outbox::default).take(cores).collect(),
             events: VecDeque::new(),
             polls: HashMap::default(),
-            answered: VecDeque::new(),
+            answers: Answers::default(),
             stopping: Stopping::default(),
             deliveries_made: 0,
             messages_published: 0,
@@ -263,7 +262,7 @@ impl Shard {
 
     /// What the server has to see to. Empty it after every call, and after a flush.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front().or_else(|| self.next_answered())
+        self.events.pop_front()
     }
 
     /// What was counted since the start, and what is held now.
@@ -317,7 +316,7 @@ impl Shard {
         }
         let interface = self.connections.interface(id.slot);
         self.connections.reply(id.slot, ReplyKind::Close, |_, out| match interface {
-            Some(Interface::Sse) => write_comment(out, reason),
+            Some(Interface::EventStream) => write_comment(out, reason),
             Some(Interface::Raw | Interface::Json | Interface::Binary) | None => {
                 write_close(out, code, reason);
             }
@@ -445,7 +444,7 @@ impl Shard {
     /// Whether everything that was published has come to this core's write queues, and to the polls that waited for it:
     /// the connections can be closed.
     pub fn is_stopped(&self) -> bool {
-        self.stopping.deliveries_ended == self.every_core() && self.answered.is_empty()
+        self.stopping.deliveries_ended == self.every_core() && !self.has_answers()
     }
 
     fn requests_ended(&mut self, from: usize) {

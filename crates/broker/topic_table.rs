@@ -53,7 +53,7 @@ pub(crate) struct Published {
     /// The cores that have subscribers, as bits.
     pub(crate) cores: u64,
     /// The polls that waited for it.
-    pub(crate) waiters: Waiters,
+    pub(crate) waiters: Option<Box<Waiters>>,
 }
 
 /// Where a subscription begins.
@@ -98,9 +98,15 @@ pub struct Polled {
 }
 
 impl Polled {
-    /// Whether there is anything to tell the client, so that it does not wait.
+    /// Whether nothing follows the position that was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.gap.is_none() && self.messages.is_empty()
+    }
+
+    /// Whether there is anything to tell the client, so that it does not wait. A position of another run is told to be
+    /// one even if nothing follows it.
     pub(crate) fn is_news(&self) -> bool {
-        self.recovered == Some(false) || self.gap.is_some() || !self.messages.is_empty()
+        !self.is_empty() || self.recovered == Some(false)
     }
 }
 
@@ -149,7 +155,7 @@ impl TopicTable {
         if row.keeps_last {
             row.last = Some(message.clone());
         }
-        let waiters = std::mem::take(&mut row.waiters);
+        let waiters = row.waiters.take();
         self.forget_if_idle(key);
         Ok(Published { message, cores, waiters })
     }
@@ -242,7 +248,7 @@ impl TopicTable {
     /// Has a poll of `core` wait for the topic's next message. Until then the topic is not forgotten.
     pub(crate) fn wait(&mut self, topic: &Topic, core: usize, waiter: Waiter) -> Result<(), ErrorCode> {
         let key = self.row_or_insert(topic)?;
-        self.rows[key].waiters.insert(core, waiter);
+        self.rows[key].waiters.get_or_insert_default().insert(core, waiter);
         Ok(())
     }
 
@@ -250,7 +256,8 @@ impl TopicTable {
     pub(crate) fn end_wait(&mut self, topic: &Topic, core: usize, ticket: PollTicket) -> Option<Polled> {
         let &key = self.index.get(topic)?;
         let row = &mut self.rows[key];
-        let Waiter { recovered, .. } = row.waiters.remove(core, ticket)?;
+        let Waiter { recovered, .. } = row.waiters.as_mut()?.remove(core, ticket)?;
+        row.waiters.take_if(|waiters| waiters.is_empty());
         let polled = Polled { recovered, gap: None, messages: Vec::new(), offset: row.offset };
         self.forget_if_idle(key);
         Some(polled)

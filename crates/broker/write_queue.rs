@@ -64,6 +64,10 @@ impl Item {
         if matches!(self, Self::Gap { .. }) { self.bytes() } else { 0 }
     }
 
+    fn reply_bytes(&self) -> usize {
+        if let Self::Reply(bytes, _) = self { bytes.len() } else { 0 }
+    }
+
     /// Whether it is of `topic`, and not a reply.
     fn is_of(&self, topic: &Topic) -> bool {
         match self {
@@ -133,7 +137,6 @@ impl WriteQueue {
     }
 
     pub(crate) fn push_reply(&mut self, bytes: &[u8], kind: ReplyKind) {
-        self.reply_bytes += bytes.len();
         self.push(Item::Reply(bytes.into(), kind));
     }
 
@@ -157,6 +160,7 @@ impl WriteQueue {
     fn push(&mut self, item: Item) {
         self.bytes += item.bytes();
         self.gap_bytes += item.gap_bytes();
+        self.reply_bytes += item.reply_bytes();
         self.items.push_back(item);
     }
 
@@ -220,12 +224,12 @@ impl WriteQueue {
         messages > 0
     }
 
-    /// Lets everything go that the socket has not begun to take.
-    pub(crate) fn drop_all(&mut self) {
-        self.items.clear();
-        self.bytes = 0;
-        self.gap_bytes = 0;
-        self.reply_bytes = 0;
+    /// Lets everything go from the first message or gap on. Replies in front of it are behind no hole, and one may be the
+    /// head of a response.
+    pub(crate) fn drop_messages(&mut self) {
+        let replies = self.items.iter().take_while(|item| matches!(item, Item::Reply(..))).count();
+        self.items.truncate(replies);
+        self.recount();
     }
 
     /// Writes the front of the queue to `written`, up to about `max_bytes`.
@@ -285,15 +289,14 @@ impl WriteQueue {
     fn recount(&mut self) {
         self.bytes = self.items.iter().map(Item::bytes).sum();
         self.gap_bytes = self.items.iter().map(Item::gap_bytes).sum();
+        self.reply_bytes = self.items.iter().map(Item::reply_bytes).sum();
     }
 
     fn pop(&mut self) {
         if let Some(item) = self.items.pop_front() {
             self.bytes -= item.bytes();
             self.gap_bytes -= item.gap_bytes();
-            if let Item::Reply(bytes, _) = item {
-                self.reply_bytes -= bytes.len();
-            }
+            self.reply_bytes -= item.reply_bytes();
         }
     }
 }
@@ -422,7 +425,7 @@ mod tests {
         let first_frame = written.ends[0];
         let all = written.bytes.clone();
         queue.advance(&written, 3);
-        queue.drop_all();
+        queue.drop_messages();
         assert_eq!(drain(&mut queue, &[7], 64), all[3..first_frame]);
     }
 

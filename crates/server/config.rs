@@ -74,10 +74,14 @@ pub struct Timeouts {
     pub drain_ms: u64,
 }
 
+/// More than a timer is late, in milliseconds.
+const LATE_MS: u64 = 1_000;
+
 impl Timeouts {
-    /// How long a peer may acknowledge nothing: as long as it may leave pings without an answer.
+    /// How long a peer may acknowledge nothing before the kernel resets it: longer than it may leave pings without an
+    /// answer, so that where the broker can tell, it does. The kernel is for those that it does not read, and does not ping.
     pub fn patience(&self) -> Duration {
-        Duration::from_millis(self.ping_ms * (u64::from(self.unanswered_pings) + 1))
+        Duration::from_millis((self.ping_ms + LATE_MS) * (u64::from(self.unanswered_pings) + 1))
     }
 }
 

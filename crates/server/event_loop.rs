@@ -5,9 +5,9 @@
 //! ```text
 //!   ┌─► sleep (epoll) ──► accept ──► read ready sockets, within a budget ──┐
 //!   │                                                                      ▼
-//!   │   deadlines ◄── flush, within a budget ◄── drain the mailbox ◄── hand batches over
-//!   │       │                                                                 ▲
-//!   └───────┴── hand over what these phases made for other cores ─────────────┘
+//!   │   deadlines ◄── flush, within a budget ◄── answer polls ◄── drain the mailbox ◄── hand batches over
+//!   │       │                                                                                 ▲
+//!   └───────┴── hand over what these phases made for other cores ─────────────────────────────┘
 //! ```
 //!
 //! Batches are handed over before the flush, or a hop would wait for it; and at the end of the turn, or what the
@@ -147,6 +147,7 @@ impl EventLoop {
         self.hand_over();
         self.drain_mailbox();
         self.hand_over();
+        self.answer_polls();
         self.flush();
         self.expire_deadlines();
         self.advance_shutdown();
@@ -173,6 +174,7 @@ impl EventLoop {
     /// socket is no work: that wakes this core.
     fn has_work(&self) -> bool {
         self.shard.has_output()
+            || self.shard.has_answers()
             || self.has_input()
             || self.has_mail()
             || self.entrance.has_work()

@@ -141,7 +141,7 @@ fn topic(request: &Request<'_>, name: &str, site: &Site) -> Call {
     }
     match request.method() {
         Method::Get | Method::Head if stream::is_wanted(request) => stream::open(request, topic),
-        Method::Get | Method::Head => poll::read(request, topic),
+        Method::Get | Method::Head => poll::latest_or_poll(request, topic, &site.epoch),
         Method::Post => Call::Post(post(request, topic)),
         Method::Options => options(Methods::Topic),
         Method::Other => method_not_allowed(Methods::Topic),

@@ -178,11 +178,16 @@ pub fn parse(text: &str) -> Result<Envelope<'_>, Box<Rejection>> {
     }))
 }
 
-/// Reads a position in the form that query parameters and event ids have: `earliest`, or `EPOCH:OFFSET`.
+/// Reads a start in the form that query parameters have: `earliest`, or a position.
 pub fn parse_since(text: &str) -> Result<Since, CommandError> {
-    if text == "earliest" {
-        return Ok(Since::Earliest);
+    match text {
+        "earliest" => Ok(Since::Earliest),
+        text => parse_position(text).map(Since::Position),
     }
+}
+
+/// Reads a position in the form that query parameters, entity tags and event ids have: `EPOCH:OFFSET`.
+pub fn parse_position(text: &str) -> Result<Position, CommandError> {
     let (epoch, offset) = text.rsplit_once(':').ok_or(CommandError::BadSince)?;
     if !offset.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(CommandError::BadSince);
@@ -298,15 +303,15 @@ fn since_field(fields: &Fields<'_>) -> Result<Option<Since>, CommandError> {
         return Err(CommandError::BadSince);
     }
     let PositionFields { epoch, offset } = serde_json::from_str(json).map_err(|_| CommandError::BadSince)?;
-    position(&epoch, offset).map(Some)
+    Ok(Some(Since::Position(position(&epoch, offset)?)))
 }
 
 /// The position, if it can be one.
-pub(crate) fn position(epoch: &str, offset: u64) -> Result<Since, CommandError> {
+pub(crate) fn position(epoch: &str, offset: u64) -> Result<Position, CommandError> {
     if epoch.is_empty() || epoch.len() > MAX_EPOCH_BYTES || offset >= MAX_OFFSET {
         return Err(CommandError::BadSince);
     }
-    Ok(Since::Position(Position { epoch: epoch.into(), offset }))
+    Ok(Position { epoch: epoch.into(), offset })
 }
 
 fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {

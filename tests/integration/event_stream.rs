@@ -282,6 +282,20 @@ fn a_client_that_takes_nothing_is_let_go() {
     broker.wait_for_figure("fanwire_event_streams{", 1);
     flood(&broker, "a.b");
     broker.wait_for_figure("fanwire_event_streams{", 0);
+    assert_eq!(broker.disconnects("ping_timeout"), 1);
+}
+
+#[test]
+fn a_client_that_talks_and_takes_nothing_is_let_go() {
+    let broker = TestBroker::start_with(|config| config.timeouts.ping_ms = 200);
+    let mut stuck = EventSource::open(&broker, "/topics/a.b");
+    broker.wait_for_figure("fanwire_event_streams{", 1);
+    flood(&broker, "a.b");
+    while broker.figure("fanwire_event_streams{") > 0 {
+        // Until it is let go, when this is refused.
+        _ = stuck.client.stream().get_mut().write_all(b"still here");
+    }
+    assert_eq!(broker.disconnects("ping_timeout"), 1);
 }
 
 #[test]
@@ -331,15 +345,17 @@ fn a_stream_ends_with_the_broker_behind_everything_that_was_published() {
 fn a_start_that_makes_no_sense_is_refused() {
     let broker = TestBroker::start();
     let ahead = format!("Last-Event-ID: {}:9\r\n", broker.epoch());
-    for (path, further, code) in [
-        ("/topics/a.b?since=9", "", "bad_since"),
-        ("/topics/a.b", "Last-Event-ID: 9\r\n", "bad_since"),
-        ("/topics/a.b", ahead.as_str(), "bad_since"),
-        ("/topics/a.b?last=some", "", "bad_query"),
-        ("/topics/a..b", "", "bad_topic"),
+    for (path, further, code, says) in [
+        ("/topics/a.b?since=9", "", "bad_since", "since must be"),
+        ("/topics/a.b", "Last-Event-ID: 9\r\n", "bad_since", "Last-Event-ID must be"),
+        ("/topics/a.b", "Last-Event-ID: earliest\r\n", "bad_since", "Last-Event-ID must be"),
+        ("/topics/a.b", ahead.as_str(), "bad_since", "not been published yet"),
+        ("/topics/a.b?last=some", "", "bad_query", "last must be"),
+        ("/topics/a..b", "", "bad_topic", "octet"),
     ] {
         let answer = broker.http().request(request(path, further));
         assert_eq!((answer.status, answer.code().as_str()), (400, code), "{path} {further}");
+        assert!(answer.text().contains(says), "{path} {further}: {}", answer.text());
     }
 }
 

@@ -101,9 +101,60 @@ fn an_entity_tag_that_still_holds_is_304() {
         let tag = &answer.headers["etag"];
         let unchanged = conditional(&mut client, path, tag);
         assert_eq!((unchanged.status, unchanged.body.len()), (304, 0), "{path}");
+        for name in ["etag", "cache-control", "vary"] {
+            assert_eq!(unchanged.headers.get(name), answer.headers.get(name), "{path}");
+        }
         assert_eq!(position(&unchanged), position(&answer), "{path}");
         assert_eq!(conditional(&mut client, path, r#""another:1""#).status, 200, "{path}");
     }
+}
+
+#[test]
+fn an_entity_tag_hides_nothing_that_was_not_told() {
+    let broker = keeping(10, 64 << 10);
+    let mut client = broker.http();
+    for text in ["one", "two", "three"] {
+        broker.post("a.b", text);
+    }
+    let epoch = broker.epoch();
+    let list = format!(r#""{epoch}:1", "{epoch}:3""#);
+    for tags in ["*", &list] {
+        for wait in ["", "&wait=60s"] {
+            let answer = conditional(&mut client, &format!("/topics/a.b?since={epoch}:1{wait}"), tags);
+            assert_eq!(answer.status, 200, "{tags} {wait}");
+            assert_eq!(told(&answer), messages(&["two", "three"]), "{tags} {wait}");
+        }
+        let nothing_new = conditional(&mut client, &format!("/topics/a.b?since={epoch}:3"), tags);
+        assert_eq!(nothing_new.status, 304, "{tags}");
+    }
+    let other = format!(r#""{epoch}:1", "{epoch}:2""#);
+    let unknown = conditional(&mut client, &format!("/topics/a.b?since={epoch}:3"), &other);
+    assert_eq!(unknown.status, 204, "it has nothing that the topic has now");
+}
+
+#[test]
+fn an_entity_tag_hides_no_message_that_was_waited_for() {
+    let broker = keeping(10, 64 << 10);
+    let list = format!(r#""{0}:1", "{0}:0""#, broker.epoch());
+    let mut clients = ["*", &list].map(|tags| {
+        let mut client = broker.http();
+        client.send(format!("GET /topics/a.b?wait=60s HTTP/1.1\r\nHost: x\r\nIf-None-Match: {tags}\r\n\r\n"));
+        client
+    });
+    broker.wait_for_figure("fanwire_polls{", 2);
+    broker.post("a.b", "one");
+    for client in &mut clients {
+        let answer = client.response();
+        assert_eq!((answer.status, told(&answer)), (200, messages(&["one"])));
+    }
+}
+
+#[test]
+fn a_cache_may_keep_the_latest_message_and_has_to_ask_each_time() {
+    let broker = keeping(10, 64 << 10);
+    broker.post("a.b", "one");
+    let latest = broker.http().get("/topics/a.b");
+    assert_eq!((&*latest.headers["cache-control"], &*latest.headers["vary"]), ("no-cache", "Accept"));
 }
 
 #[test]

@@ -90,6 +90,15 @@ impl TestBroker {
         }
     }
 
+    /// How many connections have ended for this reason.
+    pub(crate) fn disconnects(&self, reason: &str) -> u64 {
+        let page = self.http().get("/metrics");
+        let text = page.text();
+        let samples = text.lines().filter(|line| line.starts_with("fanwire_disconnects_total{"));
+        let samples = samples.filter(|line| line.contains(&format!("reason=\"{reason}\"")));
+        samples.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+    }
+
     /// Publishes text over HTTP; gives the offset.
     pub(crate) fn post(&self, topic: &str, text: &str) -> u64 {
         let response = self.http().request(format!(

@@ -6,17 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use fanwire::mailbox::{Mailbox, Wake};
+use fanwire_broker::topic_table::Placement;
 use fanwire_broker::{Backlog, ConnectionId, Delivery, Draft, Event, Now, Request, Shard};
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, PayloadKind};
-use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::Topic;
 
 use crate::binary;
 use crate::client::{Client, Speaks};
 use crate::follower::Poller;
 use crate::random::Random;
-use crate::world::EPOCH;
 
 /// A wake that sticks until the core looks.
 #[derive(Default)]
@@ -102,6 +101,9 @@ impl Core {
         self.hand_over();
         self.drain(clients, random);
         self.hand_over();
+        while let Some(answer) = self.shard.poll_answer() {
+            self.event(answer, clients);
+        }
         self.flush(clients, random);
         self.hand_over();
         for freed in self.slots.freed_this_turn.drain(..) {
@@ -237,47 +239,41 @@ impl Core {
     /// Does what events ask for, as the server does.
     fn events(&mut self, clients: &mut [Client]) {
         while let Some(event) = self.shard.poll_event() {
-            match event {
-                Event::Subscribed { connection, offset, recovered } => {
-                    let client =
-                        owner(clients, connection, self.shard.core()).expect("an answer to a stranger");
-                    if let Speaks::Stream(stream) = &client.speaks {
-                        let (topic, epoch, offset) = (&*stream.followed.topic, EPOCH, Some(offset));
-                        let subscribed = Notification::Subscribed {
-                            id: None,
-                            topic,
-                            epoch,
-                            offset,
-                            number: None,
-                            recovered,
-                        };
-                        self.shard.notify(connection, &subscribed);
-                    } else {
-                        assert_ne!(recovered, Some(false), "raw clients begin with the next message");
-                        self.shard.reply(connection, format!("{offset}\n").as_bytes());
-                    }
+            self.event(event, clients);
+        }
+    }
+
+    fn event(&mut self, event: Event, clients: &mut [Client]) {
+        match event {
+            Event::Subscribed { connection, placement } => {
+                let client = owner(clients, connection, self.shard.core()).expect("an answer to a stranger");
+                if let Speaks::Stream(stream) = &client.speaks {
+                    let topic = Topic::parse(&stream.followed.topic).expect("a topic");
+                    self.shard.begin_stream(connection, &topic, placement);
+                } else {
+                    let Placement { offset, recovered, .. } = placement;
+                    assert_ne!(recovered, Some(false), "raw clients begin with the next message");
+                    self.shard.reply(connection, format!("{offset}\n").as_bytes());
                 }
-                Event::Polled { connection, polled } => {
-                    let client =
-                        owner(clients, connection, self.shard.core()).expect("an answer to a stranger");
-                    let Speaks::Poller(poller) = &client.speaks else { panic!("it does not poll") };
-                    self.shard.reply(connection, &poller.answer(&polled));
+            }
+            Event::Polled { connection, polled } => {
+                let client = owner(clients, connection, self.shard.core()).expect("an answer to a stranger");
+                let Speaks::Poller(poller) = &client.speaks else { panic!("it does not poll") };
+                self.shard.reply(connection, &poller.answer(&polled));
+            }
+            Event::SlowConsumer { connection, reason } => {
+                self.shard.close(connection, CloseCode::TRY_AGAIN_LATER, &reason, Backlog::Drop);
+            }
+            Event::Refused { connection, .. } => {
+                let client = owner(clients, connection, self.shard.core()).expect("an answer to a stranger");
+                if let Speaks::Poller(_) = &client.speaks {
+                    self.shard.reply(connection, format!("{}\n", Poller::REFUSED).as_bytes());
+                } else {
+                    self.shard.close(connection, CloseCode::TRY_AGAIN_LATER, "", Backlog::Drop);
                 }
-                Event::SlowConsumer { connection, reason } => {
-                    self.shard.close(connection, CloseCode::TRY_AGAIN_LATER, &reason, Backlog::Drop);
-                }
-                Event::Refused { connection, .. } => {
-                    let client =
-                        owner(clients, connection, self.shard.core()).expect("an answer to a stranger");
-                    if let Speaks::Poller(_) = &client.speaks {
-                        self.shard.reply(connection, format!("{}\n", Poller::REFUSED).as_bytes());
-                    } else {
-                        self.shard.close(connection, CloseCode::TRY_AGAIN_LATER, "", Backlog::Drop);
-                    }
-                }
-                Event::Published { .. } | Event::Latest { .. } => {
-                    panic!("{event:?}: nobody asked over HTTP")
-                }
+            }
+            Event::Published { .. } | Event::Latest { .. } => {
+                panic!("{event:?}: nobody asked over HTTP")
             }
         }
     }
@@ -288,6 +284,7 @@ impl Core {
             client.socket.open && self.shard.may_read() && self.shard.may_read_from(client.connection)
         };
         self.shard.has_output()
+            || self.shard.has_answers()
             || !self.deliveries.is_empty() && self.shard.may_take_deliveries()
             || !self.requests.is_empty() && self.shard.may_take_requests()
             || self.readable.iter().any(may_read)

@@ -162,7 +162,7 @@ impl World {
                 shard.subscribe(id, Topic::parse(topic).expect("a topic"), broker::Start::Now);
             }
             Speaks::Stream(stream) => {
-                shard.upgrade(id, encoding(Interface::Sse));
+                shard.upgrade(id, encoding(Interface::EventStream));
                 let topic = Topic::parse(&stream.followed.topic).expect("a topic");
                 shard.subscribe(id, topic, stream.start());
             }

@@ -53,8 +53,9 @@ impl Shard {
                 self.refuse(connection, id.as_ref(), "subscribe", &topic, code);
             }
             Ok(placement) => match self.connections.interface(connection.slot) {
-                Some(Interface::Raw) => self.raw_subscribed(home, &topic, subscription, placement),
-                Some(Interface::Sse) => self.stream_subscribed(home, &topic, subscription, placement),
+                Some(Interface::Raw | Interface::EventStream) => {
+                    self.answer_by_head(home, &topic, subscription, placement);
+                }
                 Some(Interface::Json | Interface::Binary) | None => {
                     if rewinds {
                         self.forget_what_is_queued(connection.slot, &topic);
@@ -93,9 +94,9 @@ impl Shard {
         }
     }
 
-    /// A raw subscriber is told by its handshake. It cannot be told of a gap, so with one it is not subscribed, but told
-    /// where it could be.
-    fn raw_subscribed(
+    /// A raw connection or event stream is told by the server, in front of everything else: by its head. A raw subscriber
+    /// cannot be told of a gap, so with one it is not subscribed.
+    fn answer_by_head(
         &mut self,
         home: usize,
         topic: &Topic,
@@ -103,33 +104,21 @@ impl Shard {
         placement: Placement,
     ) {
         let connection = self.connections.id(self.subscriptions.subscription(subscription).slot);
-        let Placement { offset, recovered, gap, .. } = placement;
-        let offset = gap.map_or(offset, |(_, to)| to);
-        self.events.push_back(Event::Subscribed { connection, offset, recovered });
-        if recovered == Some(false) {
+        let is_raw = self.connections.interface(connection.slot) == Some(Interface::Raw);
+        self.events.push_back(Event::Subscribed { connection, placement });
+        if is_raw && placement.recovered == Some(false) {
             self.forget_subscription(subscription);
         } else {
             self.go_live(home, topic, subscription, placement);
         }
     }
 
-    /// An event stream begins with its head, which is the server's answer to this. What is no longer held is left to
-    /// the first piece of history to tell, which comes behind that.
-    fn stream_subscribed(
-        &mut self,
-        home: usize,
-        topic: &Topic,
-        subscription: SubscriptionId,
-        placement: Placement,
-    ) {
-        let connection = self.connections.id(self.subscriptions.subscription(subscription).slot);
-        let Placement { offset, recovered, gap, catch_up, number: _ } = placement;
-        self.events.push_back(Event::Subscribed { connection, offset, recovered });
-        let catch_up = match (gap, catch_up) {
-            (Some((from, to)), held) => Some((from, held.map_or(to, |(_, last)| last))),
-            (None, held) => held,
-        };
-        self.go_live(home, topic, subscription, Placement { catch_up, ..placement });
+    /// The first events of a stream: where it begins, and what is no longer held. They follow the head that the server has
+    /// answered [`Event::Subscribed`] with.
+    pub fn begin_stream(&mut self, id: ConnectionId, topic: &Topic, placement: Placement) {
+        if self.connections.is_open(id) {
+            self.tell_placement(id.slot, None, topic, placement);
+        }
     }
 
     fn go_live(&mut self, home: usize, topic: &Topic, subscription: SubscriptionId, placement: Placement) {
@@ -284,7 +273,7 @@ impl Shard {
     /// queue, where a rewind finds the gap with the messages in front of it.
     fn tell_gap(&mut self, slot: u32, topic: &Topic, (from, to): (u64, u64)) {
         match self.connections.interface(slot) {
-            Some(Interface::Json | Interface::Binary | Interface::Sse) => {
+            Some(Interface::Json | Interface::Binary | Interface::EventStream) => {
                 self.queue_gap(slot, topic, (from, to));
             }
             Some(Interface::Raw) => self.too_slow(slot, topic),

@@ -51,7 +51,9 @@ impl Shard {
                     self.deliver_to(from, Delivery::Published { topic, connection, receipt, outcome });
                 }
                 self.route(&message, cores);
-                self.answer_waiters(&message, waiters);
+                if let Some(waiters) = waiters {
+                    self.answer_waiters(&message, *waiters);
+                }
             }
             Err(code) => {
                 let outcome = Err(code);

@@ -10,6 +10,7 @@
 //!
 //! So each poll is answered once, by whichever of these comes first at the home.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use fanwire_wire::error::ErrorCode;
@@ -18,14 +19,39 @@ use fanwire_wire::topic::Topic;
 use super::{Event, Shard};
 use crate::lanes::{ConnectionId, Delivery, PollTicket, Request, Start, Waiter};
 use crate::message::Message;
+use crate::palette::FULL_BYTES;
 use crate::topic_table::Polled;
 use crate::waiters::Waiters;
+
+/// What answers take of one palette, in bytes of messages, whatever else is in it. They have a share of their own: if
+/// they took what room there is, ten thousand of them would keep sockets and mail waiting until the last is out, and a
+/// core that is given a palette of messages in every turn would never come to them.
+const ANSWER_BYTES: usize = FULL_BYTES / 2;
 
 /// A poll that was not answered yet.
 #[derive(Debug)]
 pub(super) struct Poll {
     ticket: PollTicket,
     topic: Topic,
+}
+
+/// Messages that have come for polls, each still to be told to one.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    waiting: VecDeque<(Waiter, Arc<Message>)>,
+    /// How much of the share of the palette with this stamp is used up, in bytes.
+    used: usize,
+    stamp: u32,
+}
+
+impl Answers {
+    /// The next one, if the palette with this stamp has room for it.
+    fn next(&mut self, stamp: u32) -> Option<(Waiter, Arc<Message>)> {
+        if self.stamp != stamp {
+            (self.stamp, self.used) = (stamp, 0);
+        }
+        self.waiting.pop_front_if(|_| self.used < ANSWER_BYTES)
+    }
 }
 
 /// What connections ask for.
@@ -43,7 +69,8 @@ impl Shard {
         self.request(self.home_of(&topic), Request::Poll { topic, ticket, start, waits });
     }
 
-    /// The connection's poll has waited long enough; an event answers it with what there is by now.
+    /// The connection's poll has waited long enough: unless a message has come for it, an event answers it with the position
+    /// that it waited at.
     pub fn end_poll(&mut self, id: ConnectionId) {
         if self.connections.is_connected(id)
             && let Some(Poll { ticket, topic }) = self.polls.get(&id.slot)
@@ -110,21 +137,28 @@ impl Shard {
         }
     }
 
-    /// A message has come for polls here. Their answers become events as the palette has room for what they say.
+    /// A message has come for polls here. They are answered as the palette has room for what they are told.
     pub(super) fn awaited(&mut self, message: &Arc<Message>, waiters: Vec<Waiter>) {
-        self.answered.extend(waiters.into_iter().map(|waiter| (waiter, message.clone())));
+        self.answers.waiting.extend(waiters.into_iter().map(|waiter| (waiter, message.clone())));
     }
 
-    pub(super) fn next_answered(&mut self) -> Option<Event> {
-        while !self.answered.is_empty() && self.may_take_deliveries() {
-            let (Waiter { ticket, recovered }, message) = self.answered.pop_front()?;
-            if self.redeem_poll(ticket) {
+    /// The next answer to a poll that a message has come for, if there is room for it before the next flush.
+    pub fn poll_answer(&mut self) -> Option<Event> {
+        loop {
+            let (waiter, message) = self.answers.next(self.connections.palette_stamp())?;
+            if self.redeem_poll(waiter.ticket) {
+                self.answers.used += message.bytes();
+                let Waiter { ticket: PollTicket { connection, .. }, recovered } = waiter;
                 let offset = message.offset;
                 let polled = Polled { recovered, gap: None, messages: vec![message], offset };
-                return Some(Event::Polled { connection: ticket.connection, polled });
+                return Some(Event::Polled { connection, polled });
             }
         }
-        None
+    }
+
+    /// Whether [`Self::poll_answer`] has more, now or after a flush.
+    pub fn has_answers(&self) -> bool {
+        !self.answers.waiting.is_empty()
     }
 
     /// Whether the poll with this ticket was still to be answered. It has its answer now.

@@ -39,6 +39,15 @@ fn subscribe(shard: &mut Shard, topic: &str) {
     assert!(matches!(shard.poll_event(), Some(Event::Subscribed { .. })));
 }
 
+/// The subscriber's event stream, as the server begins it.
+fn begin_stream(shard: &mut Shard, topic: &str, start: Start) {
+    let topic = Topic::parse(topic).unwrap();
+    shard.subscribe(SUBSCRIBER, topic.clone(), start);
+    let Some(Event::Subscribed { placement, .. }) = shard.poll_event() else { panic!("no answer") };
+    shard.reply(SUBSCRIBER, b"head\n");
+    shard.begin_stream(SUBSCRIBER, &topic, placement);
+}
+
 fn publish(shard: &mut Shard, topic: &str, byte: u8, bytes: usize) {
     let payload = Bytes::from(vec![byte; bytes]);
     let topic = Topic::parse(topic).unwrap();
@@ -367,24 +376,45 @@ fn publishes_of_one_turn_are_handed_over_as_one_batch() {
 
 #[test]
 fn what_is_no_longer_held_follows_the_head_of_an_event_stream() {
-    let mut shard = shard(Interface::Sse, 100_000);
+    let mut shard = shard(Interface::EventStream, 100_000);
     (b'1'..=b'5').for_each(|n| publish(&mut shard, "kept.a", n, 1));
     let since = Position { epoch: "epoch".into(), offset: 1 };
-    shard.subscribe(SUBSCRIBER, Topic::parse("kept.a").unwrap(), Start::After(since));
-    let begun = shard.poll_event();
-    assert!(matches!(begun, Some(Event::Subscribed { offset: 1, recovered: Some(false), .. })), "{begun:?}");
-    shard.reply(SUBSCRIBER, b"head\n");
+    begin_stream(&mut shard, "kept.a", Start::After(since));
     publish(&mut shard, "kept.a", b'6', 1);
     let heard = text(&flush(&mut shard, 7));
     let events: Vec<_> = heard.lines().filter(|line| !line.starts_with("data") && !line.is_empty()).collect();
-    let expected = ["head", "id: epoch:3", "id: epoch:4", "id: epoch:5", "id: epoch:6"];
-    assert_eq!(events, expected, "6 let go of 3 before it was read: {heard}");
-    assert!(heard.contains(r#"data: {"type":"gap","topic":"kept.a","from":2,"to":3,"count":2}"#), "{heard}");
+    let expected = ["id: epoch:2", "id: epoch:3", "id: epoch:4", "id: epoch:5", "id: epoch:6"];
+    assert_eq!(events[..2], ["head", "id: epoch:1"], "the receipt comes first: {heard}");
+    assert_eq!(events[2..], expected, "6 let go of 3 before it was read: {heard}");
+    assert_eq!(heard.matches(r#""type":"gap""#).count(), 2, "2, and then 3: {heard}");
+}
+
+#[test]
+fn a_subscription_that_begins_with_a_gap_is_live_at_once_where_nothing_is_kept() {
+    for interface in [Interface::Json, Interface::EventStream] {
+        let mut shard = shard(interface, 100_000);
+        // Somebody has to listen, or the topic is forgotten.
+        shard
+            .handle_command(PUBLISHER, command::parse(r#"{"type":"subscribe","topic":"strict.a"}"#).unwrap());
+        (b'1'..=b'5').for_each(|n| publish(&mut shard, "strict.a", n, 1));
+        flush(&mut shard, usize::MAX);
+        if interface == Interface::Json {
+            let since = r#"{"epoch":"epoch","offset":1}"#;
+            command(&mut shard, &format!(r#"{{"type":"subscribe","topic":"strict.a","since":{since}}}"#));
+        } else {
+            let since = Position { epoch: "epoch".into(), offset: 1 };
+            begin_stream(&mut shard, "strict.a", Start::After(since));
+        }
+        (b'6'..=b'7').for_each(|n| publish(&mut shard, "strict.a", n, 1));
+        let heard = text(&flush(&mut shard, usize::MAX));
+        assert!(heard.contains(r#"{"type":"gap","topic":"strict.a","from":2,"to":5,"count":4}"#), "{heard}");
+        assert_eq!(heard.matches(r#""type":"message""#).count(), 2, "6 and 7 came after it: {heard}");
+    }
 }
 
 #[test]
 fn an_event_stream_ends_behind_what_it_was_given_with_the_reason() {
-    let mut shard = shard(Interface::Sse, 100_000);
+    let mut shard = shard(Interface::EventStream, 100_000);
     subscribe(&mut shard, "news");
     publish(&mut shard, "news", b'1', 1);
     shard.close(SUBSCRIBER, CloseCode::GOING_AWAY, "the broker is stopping", Backlog::Keep);
@@ -395,4 +425,40 @@ fn an_event_stream_ends_behind_what_it_was_given_with_the_reason() {
         "{heard}"
     );
     assert_eq!(heard.matches("data").count(), 2, "the field, and the name within: {heard}");
+}
+
+/// Lets the subscriber go that is too slow, as the server does. Everything that it is written.
+fn let_go(shard: &mut Shard) -> Vec<u8> {
+    let event = shard.poll_event();
+    let Some(Event::SlowConsumer { connection: SUBSCRIBER, reason }) = event else { panic!("{event:?}") };
+    shard.close(SUBSCRIBER, CloseCode::TRY_AGAIN_LATER, &reason, Backlog::Drop);
+    shard.handle_writable(SUBSCRIBER);
+    flush(shard, usize::MAX)
+}
+
+#[test]
+fn who_has_to_go_before_its_head_was_written_gets_the_head_first() {
+    let mut shard = shard(Interface::EventStream, 500);
+    begin_stream(&mut shard, "strict.a", Start::Now);
+    block(&mut shard);
+    (0..4).for_each(|_| publish(&mut shard, "strict.a", b'1', 300));
+    assert!(shard.poll_flush().is_none());
+    let heard = text(&let_go(&mut shard));
+    assert!(
+        heard.starts_with("head\nid: epoch:0\n") && heard.contains("\n: too slow for strict.a"),
+        "{heard}"
+    );
+    assert!(!heard.contains("message"), "a message of what was let go: {heard}");
+}
+
+#[test]
+fn who_has_to_go_with_its_head_in_the_palette_gets_the_head_first() {
+    let mut shard = shard(Interface::Raw, 500);
+    subscribe(&mut shard, "news");
+    shard.reply(SUBSCRIBER, b"head\n");
+    publish(&mut shard, "news", b'1', 1);
+    shard.handle_delivery(0, Delivery::Lost { topic: Topic::parse("news").unwrap(), offsets: (2, 2) });
+    let heard = let_go(&mut shard);
+    assert_eq!(text(&heard[..5]), "head\n");
+    assert_eq!(heard[5], 0x88, "nothing but the close frame behind it");
 }

@@ -45,7 +45,7 @@ fn offsets(polled: &Polled) -> Vec<u64> {
 
 /// The answer to the client's poll.
 fn answer(shard: &mut Shard) -> Polled {
-    match shard.poll_event() {
+    match shard.poll_event().or_else(|| shard.poll_answer()) {
         Some(Event::Polled { connection: CLIENT, polled }) => polled,
         other => panic!("{other:?} is no answer to the poll"),
     }
@@ -127,33 +127,73 @@ fn a_poll_that_does_not_wait_makes_no_topic() {
     assert_eq!(shard.counters().topics, 0);
 }
 
-#[test]
-fn answers_come_as_the_palette_has_room_and_all_of_them_before_the_end() {
-    const WAITERS: u32 = 40;
-    let mut shard = shard(0, 1);
-    let ids: Vec<_> = (10..10 + WAITERS).map(|slot| ConnectionId { slot, generation: 0 }).collect();
+/// Connections whose polls wait for topic `a`.
+fn waiting(shard: &mut Shard, count: u32) -> Vec<ConnectionId> {
+    let ids: Vec<_> = (10..10 + count).map(|slot| ConnectionId { slot, generation: 0 }).collect();
     for &id in &ids {
         shard.connect(id);
         shard.poll(id, topic("a"), Start::Now, true);
     }
+    ids
+}
+
+/// Answers as many polls as there is room for; who was answered.
+fn answer_polls(shard: &mut Shard) -> Vec<ConnectionId> {
+    let mut answered = Vec::new();
+    while let Some(Event::Polled { connection, polled }) = shard.poll_answer() {
+        shard.reply(connection, &polled.messages[0].payload);
+        answered.push(connection);
+    }
+    answered
+}
+
+fn flush(shard: &mut Shard) {
+    while let Some(id) = shard.poll_flush() {
+        let bytes = shard.output(id).len();
+        shard.wrote(id, bytes);
+    }
+}
+
+#[test]
+fn answers_come_as_they_have_room_and_all_of_them_before_the_end() {
+    let mut shard = shard(0, 1);
+    let ids = waiting(&mut shard, 40);
     publish(&mut shard, &topic("a"), 400_000);
     shard.stop();
     let (mut answered, mut rounds) = (Vec::new(), 0);
     while !shard.is_stopped() {
         rounds += 1;
-        while let Some(Event::Polled { connection, polled }) = shard.poll_event() {
-            assert!(shard.may_take_deliveries(), "there is no room for an answer");
-            shard.reply(connection, &polled.messages[0].payload);
-            answered.push(connection);
-        }
-        assert!(shard.is_stopped() || shard.has_output(), "nothing else would make room");
-        while let Some(id) = shard.poll_flush() {
-            let bytes = shard.output(id).len();
-            shard.wrote(id, bytes);
-        }
+        assert!(shard.has_answers(), "nothing else would bring the next of them");
+        answered.extend(answer_polls(&mut shard));
+        flush(&mut shard);
     }
     assert!(rounds > 10, "{rounds} rounds are no pace for 16 MB");
     assert_eq!(answered, ids);
+}
+
+#[test]
+fn polls_that_are_answered_keep_nobody_else_waiting() {
+    let mut shard = shard(0, 1);
+    waiting(&mut shard, 40);
+    publish(&mut shard, &topic("a"), 600_000);
+    assert_eq!(answer_polls(&mut shard).len(), 1);
+    flush(&mut shard);
+    assert!(shard.poll_event().is_none(), "it would be told in front of what comes in");
+    assert!(shard.may_read() && shard.may_take_deliveries());
+}
+
+#[test]
+fn nobody_else_keeps_polls_that_are_answered_waiting() {
+    let mut shard = shard(0, 1);
+    let ids = waiting(&mut shard, 2);
+    publish(&mut shard, &topic("a"), 600_000);
+    for id in ids {
+        shard.reply(PUBLISHER, &vec![0; 2 * 1024 * 1024]);
+        assert!(!shard.may_take_deliveries(), "the palette is full");
+        assert_eq!(answer_polls(&mut shard), [id]);
+        assert!(answer_polls(&mut shard).is_empty(), "one palette, one share");
+        flush(&mut shard);
+    }
 }
 
 #[test]
@@ -167,7 +207,7 @@ fn a_poll_whose_end_crosses_its_message_gets_the_message_and_no_second_answer() 
     pair.carry_requests();
     pair.carry_deliveries();
     assert_eq!(offsets(&answer(&mut pair.asking)), [1]);
-    assert!(pair.asking.poll_event().is_none());
+    assert!(pair.asking.poll_event().is_none() && !pair.asking.has_answers());
     assert_eq!(pair.asking.counters().polls, 0);
 }
 
@@ -204,7 +244,7 @@ fn a_stalled_home_is_not_waited_for_and_forgets_the_poll_when_it_is_back() {
     let topic = pair.topic.clone();
     publish(&mut pair.home, &topic, 1);
     pair.carry_deliveries();
-    assert!(pair.asking.poll_event().is_none(), "that answered the poll before");
+    assert!(pair.asking.poll_answer().is_none(), "that answered the poll before");
     for request in waiting {
         pair.home.handle_request(0, request);
     }
@@ -235,10 +275,10 @@ fn the_next_connection_of_a_slot_is_not_answered_for_the_last() {
     let topic = pair.topic.clone();
     publish(&mut pair.home, &topic, 1);
     pair.carry_deliveries();
-    assert!(pair.asking.poll_event().is_none(), "it is for a connection that has gone");
+    assert!(pair.asking.poll_answer().is_none(), "it is for a connection that has gone");
     pair.carry_requests();
     publish(&mut pair.home, &topic, 1);
     pair.carry_deliveries();
-    let Some(Event::Polled { connection, polled }) = pair.asking.poll_event() else { panic!("no answer") };
+    let Some(Event::Polled { connection, polled }) = pair.asking.poll_answer() else { panic!("no answer") };
     assert_eq!((connection, offsets(&polled)), (next, vec![2]));
 }

@@ -32,9 +32,12 @@ pub(super) struct Row {
     /// Whether the latest message is kept.
     pub(super) keeps_last: bool,
     pub(super) last: Option<Arc<Message>>,
-    /// The polls that wait for the next message.
-    pub(super) waiters: Waiters,
+    /// The polls that wait for the next message: at few topics at a time, of which there may be a million.
+    pub(super) waiters: Option<Box<Waiters>>,
 }
+
+/// There may be a million of them; growing one is a decision.
+const _: () = assert!(size_of::<Row>() <= 152);
 
 impl Row {
     /// A topic whose first message will have the offset after `base`.
@@ -50,14 +53,14 @@ impl Row {
             history: settings.history.map(History::new),
             keeps_last: settings.last_value,
             last: None,
-            waiters: Waiters::default(),
+            waiters: None,
         }
     }
 
     /// Whether nobody would miss it.
     pub(super) fn is_idle(&self) -> bool {
         self.cores == 0
-            && self.waiters.is_empty()
+            && self.waiters.is_none()
             && self.last.is_none()
             && self.history.as_ref().is_none_or(History::is_empty)
     }

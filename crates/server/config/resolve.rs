@@ -12,7 +12,7 @@ use super::error::{ConfigError, Origin, Place, Problem};
 use super::file::{File, HistoryTable, Source, TimeoutsTable, TopicTable, Written};
 use super::flags::Flags;
 use super::units::{Address, Count, Level, Match, Period, Size, Switch};
-use super::{Config, LogConfig, Timeouts, present_cores};
+use super::{Config, LATE_MS, LogConfig, Timeouts, present_cores};
 use crate::mailbox::MAX_CORES;
 use crate::timer::RESOLUTION_MS;
 
@@ -40,7 +40,7 @@ const MAX_TIMEOUT: Period = Period(24 * HOUR_MS);
 /// With [`MAX_TIMEOUT`], so that the kernel takes the patience that results.
 const MAX_UNANSWERED_PINGS: Count = Count(20);
 
-const _: () = assert!(MAX_TIMEOUT.0 * (MAX_UNANSWERED_PINGS.0 as u64 + 1) <= i32::MAX as u64);
+const _: () = assert!((MAX_TIMEOUT.0 + LATE_MS) * (MAX_UNANSWERED_PINGS.0 as u64 + 1) <= i32::MAX as u64);
 
 /// A longer drain is the operator's to end with a signal.
 const MAX_DRAIN: Period = Period(HOUR_MS);

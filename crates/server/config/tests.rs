@@ -310,6 +310,6 @@ fn the_help_states_the_defaults() {
 }
 
 #[test]
-fn patience_lasts_as_long_as_the_pings_that_may_stay_unanswered() {
-    assert_eq!(Timeouts::default().patience(), Duration::from_secs(75));
+fn the_kernels_patience_lasts_longer_than_the_pings_that_may_stay_unanswered() {
+    assert_eq!(Timeouts::default().patience(), Duration::from_secs(78));
 }

@@ -11,8 +11,9 @@ use std::mem;
 
 use fanwire_wire::error::RequestError;
 use fanwire_wire::http::{BodyDecoder, BodyLength, Request, parse_request};
+use fanwire_wire::topic::Topic;
 
-use crate::http_api::{Call, Known, PendingStream, PendingUpgrade, Poll, Reply};
+use crate::http_api::{Call, Known, PendingStream, PendingUpgrade, Reply};
 
 /// The requests of one connection.
 #[derive(Debug, Default)]
@@ -58,7 +59,10 @@ pub(crate) enum Awaited {
     Latest(Known),
     /// What a topic has since a position.
     Polled {
-        poll: Box<Poll>,
+        /// The topic.
+        topic: Topic,
+        /// What the client has already.
+        known: Known,
         /// When it has waited long enough, on the monotonic clock, if it waits.
         ends_at_ms: Option<u64>,
     },
@@ -149,9 +153,10 @@ impl Conversation {
         self.read_body()
     }
 
-    /// Waits for the shard's answer.
+    /// Waits for the shard's answer. That may take a minute, for which no buffer is kept.
     pub(crate) fn await_answer(&mut self, awaited: Awaited, reply: Reply) {
         self.progress = Progress::Awaiting(awaited, reply);
+        self.free_input();
     }
 
     /// What the shard's answer is for, if it is awaited.
@@ -170,6 +175,10 @@ impl Conversation {
         self.progress = Progress::Head;
         self.begun = !self.input.is_empty();
         self.answered = true;
+        self.free_input();
+    }
+
+    fn free_input(&mut self) {
         if self.input.is_empty() {
             self.input = Vec::new();
         }
@@ -223,7 +232,6 @@ impl Conversation {
 mod tests {
     use fanwire_wire::command::PayloadKind;
     use fanwire_wire::http::Status;
-    use fanwire_wire::topic::Topic;
 
     use super::*;
     use crate::http_api::{Post, Response};
@@ -293,6 +301,17 @@ mod tests {
         conversation.receive(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nGET ");
         let step = conversation.next_step(call_of, MAX_BODY).unwrap();
         assert!(matches!(step, Step::Answer(Exchange { reply, .. }) if !reply.keeps_alive()), "{step:?}");
+    }
+
+    #[test]
+    fn no_buffer_is_kept_while_a_request_waits_for_the_shard() {
+        let mut conversation = Conversation::default();
+        conversation.receive(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let Step::Answer(exchange) = conversation.next_step(call_of, MAX_BODY).unwrap() else {
+            panic!("the request is whole")
+        };
+        conversation.await_answer(Awaited::Published, exchange.reply);
+        assert_eq!(conversation.input.capacity(), 0);
     }
 
     #[test]

@@ -3,10 +3,9 @@
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_broker::message::Message;
 use fanwire_broker::shard::{Backlog, Event};
-use fanwire_broker::topic_table::Polled;
+use fanwire_broker::topic_table::{Placement, Polled};
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::error::ErrorCode;
-use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::Topic;
 
 use super::EventLoop;
@@ -24,11 +23,16 @@ impl EventLoop {
         }
     }
 
+    /// Answers polls that a message has come for, as far as there is room.
+    pub(super) fn answer_polls(&mut self) {
+        while let Some(answer) = self.shard.poll_answer() {
+            self.handle_shard_event(answer);
+        }
+    }
+
     fn handle_shard_event(&mut self, event: Event) {
         match event {
-            Event::Subscribed { connection, offset, recovered } => {
-                self.answer_subscribed(connection, offset, recovered);
-            }
+            Event::Subscribed { connection, placement } => self.answer_subscribed(connection, placement),
             Event::Published { connection, offset } => self.answer_published(connection, offset),
             Event::Latest { connection, message } => self.answer_latest(connection, message.as_deref()),
             Event::Polled { connection, polled } => self.answer_polled(connection, &polled),
@@ -51,8 +55,8 @@ impl EventLoop {
     }
 
     fn answer_polled(&mut self, id: ConnectionId, polled: &Polled) {
-        let Some((Awaited::Polled { poll, .. }, reply)) = self.take_awaited(id) else { return };
-        self.respond(id, &http_api::polled(&self.site.epoch, &poll, polled), reply);
+        let Some((Awaited::Polled { topic, known, .. }, reply)) = self.take_awaited(id) else { return };
+        self.respond(id, &http_api::polled(&self.site.epoch, &topic, polled, &known), reply);
     }
 
     /// What the current request of a connection waits for, which it does no longer.
@@ -60,14 +64,16 @@ impl EventLoop {
         self.connections.get_mut(id).and_then(Connection::conversation)?.take_awaited()
     }
 
-    fn answer_subscribed(&mut self, id: ConnectionId, offset: u64, recovered: Option<bool>) {
+    fn answer_subscribed(&mut self, id: ConnectionId, placement: Placement) {
+        let Placement { offset, recovered, gap, .. } = placement;
         match self.take_awaited(id) {
             Some((Awaited::Subscribed(_), reply)) if recovered == Some(false) => {
-                self.respond(id, &http_api::no_longer_held(&self.site.epoch, offset), reply);
+                let held_after = gap.map_or(offset, |(_, to)| to);
+                self.respond(id, &http_api::no_longer_held(&self.site.epoch, held_after), reply);
             }
             Some((Awaited::Subscribed(upgrade), _)) => self.begin_raw(id, *upgrade, offset),
             Some((Awaited::Streamed(stream), reply)) => {
-                self.begin_stream(id, &stream.topic, reply, offset, recovered);
+                self.begin_stream(id, &stream.topic, reply, placement);
             }
             _ => {}
         }
@@ -83,19 +89,10 @@ impl EventLoop {
     }
 
     /// Sends what an event stream begins with. Its first event is the receipt.
-    fn begin_stream(
-        &mut self,
-        id: ConnectionId,
-        topic: &Topic,
-        reply: Reply,
-        offset: u64,
-        recovered: Option<bool>,
-    ) {
-        let epoch = self.site.epoch.clone();
-        self.shard.reply(id, &http_api::stream_head(&epoch, offset).to_octets(reply));
-        let (epoch, offset) = (&*epoch, Some(offset));
-        let subscribed = Notification::Subscribed { id: None, topic, epoch, offset, number: None, recovered };
-        self.shard.notify(id, &subscribed);
+    fn begin_stream(&mut self, id: ConnectionId, topic: &Topic, reply: Reply, placement: Placement) {
+        let head = http_api::stream_head(&self.site.epoch, placement.offset);
+        self.shard.reply(id, &head.to_octets(reply));
+        self.shard.begin_stream(id, topic, placement);
         let now_ms = self.now.monotonic_ms;
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.phase = Phase::EventStream(Liveness::default());

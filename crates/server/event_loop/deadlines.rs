@@ -121,11 +121,11 @@ impl EventLoop {
         connection.since_ms = self.now.monotonic_ms;
         // A WebSocket peer answers for itself: that its kernel acknowledges the ping says nothing. An event stream's has
         // no answer but that.
-        let (ping, acknowledged_anyway) = match connection.phase {
-            Phase::EventStream(_) => (HEARTBEAT, 0),
-            _ => (&PING[..], PING.len() as u64),
+        let (liveness, ping, acknowledged_anyway) = match &mut connection.phase {
+            Phase::WebSocket(web_socket) => (&mut web_socket.liveness, &PING[..], PING.len() as u64),
+            Phase::EventStream(liveness) => (liveness, HEARTBEAT, 0),
+            Phase::Http(_) | Phase::Closing(_) | Phase::Gone => return,
         };
-        let Some(liveness) = connection.liveness() else { return };
         if liveness.unanswered_pings >= self.site.timeouts.unanswered_pings {
             return self.drop_connection(id, DisconnectReason::PingTimeout);
         }

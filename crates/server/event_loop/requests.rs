@@ -49,7 +49,7 @@ impl EventLoop {
                 self.await_answer(id, Awaited::Latest(known), reply);
                 self.shard.latest(id, topic);
             }
-            Call::Poll(poll) => self.poll(id, poll, reply),
+            Call::Poll(poll) => self.poll(id, *poll, reply),
             Call::Stream(stream) => self.stream(id, stream, reply),
             Call::Post(post) => self.publish(id, post, body, reply),
             Call::Upgrade(upgrade) => self.upgrade(id, upgrade, reply),
@@ -83,18 +83,18 @@ impl EventLoop {
         }
     }
 
-    fn poll(&mut self, id: ConnectionId, poll: Box<Poll>, reply: Reply) {
-        let (topic, start) = (poll.topic.clone(), poll.start.clone());
-        let ends_at_ms = self.end_of_wait_ms(id, &poll);
-        self.await_answer(id, Awaited::Polled { poll, ends_at_ms }, reply);
+    fn poll(&mut self, id: ConnectionId, poll: Poll, reply: Reply) {
+        let Poll { topic, start, wait_ms, known } = poll;
+        let ends_at_ms = self.end_of_wait_ms(id, wait_ms);
+        self.await_answer(id, Awaited::Polled { topic: topic.clone(), known, ends_at_ms }, reply);
         self.shard.poll(id, topic, start, ends_at_ms.is_some());
         self.arm_deadline(id);
     }
 
     /// When a poll will have waited long enough. Who has ended its side is not waited with: it may have left.
-    fn end_of_wait_ms(&mut self, id: ConnectionId, poll: &Poll) -> Option<u64> {
+    fn end_of_wait_ms(&mut self, id: ConnectionId, wait_ms: Option<u64>) -> Option<u64> {
         let has_left = self.connections.get_mut(id)?.ending;
-        let wait_ms = poll.wait_ms.filter(|wait_ms| *wait_ms > 0 && !has_left)?;
+        let wait_ms = wait_ms.filter(|wait_ms| *wait_ms > 0 && !has_left)?;
         Some(self.now.monotonic_ms + wait_ms)
     }
 
@@ -142,7 +142,7 @@ impl EventLoop {
 
     /// Begins an event stream when its subscription has begun.
     fn stream(&mut self, id: ConnectionId, stream: Box<PendingStream>, reply: Reply) {
-        self.shard.upgrade(id, Encoding { interface: Interface::Sse, deflate_window_bits: None });
+        self.shard.upgrade(id, Encoding { interface: Interface::EventStream, deflate_window_bits: None });
         let (topic, start) = (stream.topic.clone(), stream.start.clone());
         self.await_answer(id, Awaited::Streamed(stream), reply.last());
         self.shard.subscribe(id, topic, start);

@@ -8,30 +8,31 @@ use fanwire_wire::limits::MAX_POLL_WAIT_MS;
 use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::Topic;
 
-use super::position::{Known, entity_tag, start_in_query};
+use super::position::{Known, entity_tag, known_position, start_in_query};
 use super::response::JSON;
 use super::{Call, Response, bad_query, bad_request};
 use crate::config::Period;
 
-/// A poll that was not answered yet.
+/// What a poll asks for.
 #[derive(Debug)]
 pub(crate) struct Poll {
     pub(crate) topic: Topic,
     pub(crate) start: Start,
     /// How long to wait for something, in milliseconds, where there is nothing.
     pub(crate) wait_ms: Option<u64>,
-    known: Known,
+    /// What the client has already.
+    pub(crate) known: Known,
 }
 
 /// Asks for what the query says, or for the latest message. A client that has a position already goes on from there,
 /// whatever its query says: so one URL serves for all polls.
-pub(super) fn read(request: &Request<'_>, topic: Topic) -> Call {
-    let known = Known::of(request);
+pub(super) fn latest_or_poll(request: &Request<'_>, topic: Topic, epoch: &str) -> Call {
+    let known = Known::of(request, epoch);
     match options(request.query().unwrap_or_default()) {
         Err(response) => response.into(),
         Ok((None, None)) => Call::Latest(topic, known),
         Ok((start, wait_ms)) => {
-            let start = known.position().map(Start::After).or(start).unwrap_or(Start::Now);
+            let start = known_position(request).map(Start::After).or(start).unwrap_or(Start::Now);
             Call::Poll(Box::new(Poll { topic, start, wait_ms, known }))
         }
     }
@@ -56,27 +57,28 @@ pub(crate) fn latest(epoch: &str, message: Option<&Message>, known: &Known) -> R
     let Some(message) = message else {
         return Response::error(Status::NotFound, "not_found", "the topic has no message");
     };
-    let tag = entity_tag(epoch, message.offset);
-    let response = if known.has(&tag) {
+    let response = if known.has(message.offset) {
         Response::without_content(Status::NotModified)
     } else {
         Response::new(Status::Ok, message.content_type().to_owned(), message.payload.clone())
     };
     // A cache may keep it, asks each time whether it still is the latest, and does not take it for an event stream.
+    let tag = entity_tag(epoch, message.offset);
     let response = response.at(epoch, message.offset).with("ETag", tag);
     response.with("Cache-Control", "no-cache").with("Vary", "Accept")
 }
 
 /// The answer to a poll.
-pub(crate) fn polled(epoch: &str, poll: &Poll, polled: &Polled) -> Response {
-    let tag = entity_tag(epoch, polled.offset);
-    let response = if poll.known.has(&tag) {
+pub(crate) fn polled(epoch: &str, topic: &Topic, polled: &Polled, known: &Known) -> Response {
+    let response = if !polled.is_empty() {
+        // The tag names where the client is then, not what it is told: one that has it may have been told none of this.
+        Response::new(Status::Ok, JSON, array(topic, polled))
+    } else if known.has(polled.offset) {
         Response::without_content(Status::NotModified)
-    } else if polled.gap.is_none() && polled.messages.is_empty() {
-        Response::without_content(Status::NoContent)
     } else {
-        Response::new(Status::Ok, JSON, array(&poll.topic, polled))
+        Response::without_content(Status::NoContent)
     };
+    let tag = entity_tag(epoch, polled.offset);
     let response = response.at(epoch, polled.offset).with("ETag", tag).with("Cache-Control", "no-store");
     match polled.recovered {
         Some(recovered) => response.with("Fanwire-Recovered", recovered.to_string()),

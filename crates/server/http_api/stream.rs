@@ -1,12 +1,14 @@
 //! Event streams: a topic as Server-Sent Events.
 
 use fanwire_broker::lanes::Start;
+use fanwire_wire::command::parse_position;
+use fanwire_wire::error::ErrorCode;
 use fanwire_wire::event_stream;
 use fanwire_wire::http::{Method, Request, Status};
 use fanwire_wire::topic::Topic;
 
-use super::position::{start_in_query, start_since};
-use super::{Call, Response};
+use super::position::start_in_query;
+use super::{Call, Response, bad_input};
 
 /// An event stream whose subscription has not begun yet.
 #[derive(Debug)]
@@ -32,7 +34,13 @@ pub(super) fn open(request: &Request<'_>, topic: Topic) -> Call {
 /// An `EventSource` that connects again says where it was, and sends its first query again: where it was wins.
 fn start_of(request: &Request<'_>) -> Result<Start, Response> {
     match request.header("Last-Event-ID").filter(|id| !id.is_empty()) {
-        Some(id) => start_since(id),
+        Some(id) => match parse_position(id) {
+            Ok(position) => Ok(Start::After(position)),
+            Err(_) => Err(bad_input(
+                ErrorCode::BadSince,
+                "Last-Event-ID must be the id of an event that you have: EPOCH:OFFSET",
+            )),
+        },
         None => Ok(start_in_query(request.query().unwrap_or_default())?.unwrap_or(Start::Now)),
     }
 }

@@ -133,7 +133,7 @@ fn read_since(head: Head, mut octets: Octets<'_>) -> Result<Option<Since>, Comma
         SINCE_EARLIEST => Some(Since::Earliest),
         SINCE_POSITION => {
             let offset = octets.u64("since")?;
-            Some(position(octets.short("since")?, offset)?)
+            Some(Since::Position(position(octets.short("since")?, offset)?))
         }
         _ => return Err(CommandError::BadSince),
     };

@@ -66,7 +66,16 @@ fn quality(parameters: &str) -> u16 {
 /// A number from 0 to 1 with up to three decimals.
 fn thousandths(number: &str) -> Option<u16> {
     let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
-    format!("{whole}{decimals:0<3}").parse().ok().filter(|thousandths| *thousandths <= 1000)
+    if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let padded = decimals.bytes().chain(std::iter::repeat(b'0')).take(3);
+    let part = padded.fold(0, |part, digit| 10 * part + u16::from(digit - b'0'));
+    match (whole, part) {
+        ("0", part) => Some(part),
+        ("1", 0) => Some(1000),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -86,7 +95,13 @@ mod tests {
             &["Text/Event-Stream; charset=utf-8"],
             &["text/event-stream, */*;q=0.1"],
             &["application/json;q=0.9", "text/event-stream; q=0.9"],
-            &["text/event-stream;q=much"],
+            &["text/event-stream;q=much", "*/*;q=0.999"],
+            &["text/event-stream;q=, */*;q=0.999"],
+            &["text/event-stream;q=0.0001, */*;q=0.999"],
+            &["text/event-stream;q=-0, */*;q=0.999"],
+            &["text/event-stream;q=1.001, */*"],
+            &["text/event-stream;Q=1.000, */*;q=1."],
+            &["text/event-stream;q=0.25, */*;q=0.2"],
         ] {
             assert!(prefers(accept), "{accept:?}");
         }
@@ -95,6 +110,9 @@ mod tests {
             &["*/*"],
             &["text/*"],
             &["text/event-stream;q=0"],
+            &["text/event-stream;q=0."],
+            &["text/event-stream;q=0.000"],
+            &["text/event-stream;q=0.05, */*;q=0.5"],
             &["text/event-stream;q=0.5, application/json"],
             &["text/event-stream-of-another-kind"],
         ] {

@@ -43,7 +43,7 @@ impl Broker {
 
     pub fn upgrade_stream(&mut self, number: usize, topic: &str, start: Start) {
         let speaks = Speaks::Stream { topic: topic.to_owned(), next: None };
-        if self.upgrade(number, Interface::Sse, false, speaks) {
+        if self.upgrade(number, Interface::EventStream, false, speaks) {
             let (core, connection) = (self.peers[number].core, self.peers[number].connection);
             let start = self.start(topic, start);
             self.call(core, |shard| shard.subscribe(connection, parse(topic), start));

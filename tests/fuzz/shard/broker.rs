@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use fanwire_broker::topic_table::Polled;
+use fanwire_broker::topic_table::{Placement, Polled};
 use fanwire_broker::{self as broker, Backlog, ConnectionId, Delivery, Event, Identity, Message, Now, Shard};
-use fanwire_wire::notification::Notification;
+use fanwire_wire::topic::Topic;
 
 use crate::operation::{Operation, Start};
 use crate::peer::{Command, Peer, Request, Speaks, payload_of};
@@ -127,6 +127,29 @@ impl Broker {
                     this.close(peer, if keep_backlog { Backlog::Keep } else { Backlog::Drop });
                 }
             }),
+            Operation::Publish { peer, topic, size, times, echo } => self.on(peer, |this, peer| {
+                (0..=times % 8).for_each(|_| this.publish(peer, of(TOPICS, topic), size, echo));
+            }),
+            Operation::Latest { peer, topic } => {
+                self.on(peer, |this, peer| this.latest(peer, of(TOPICS, topic)));
+            }
+            Operation::UpgradeStream { peer, topic, start } => {
+                self.on(peer, |this, peer| this.upgrade_stream(peer, of(TOPICS, topic), start));
+            }
+            Operation::Poll { peer, topic, start, waits } => {
+                self.on(peer, |this, peer| this.poll(peer, of(TOPICS, topic), start, waits));
+            }
+            Operation::EndPoll { peer } => self.on(peer, Self::end_poll),
+            Operation::Read { peer, bytes } => {
+                self.on(peer, |this, peer| _ = this.read(peer, bytes.into()));
+            }
+            operation => self.say(operation),
+        }
+    }
+
+    /// What a peer asks for by a command.
+    fn say(&mut self, operation: Operation) {
+        match operation {
             Operation::Subscribe { peer, target, start } => self.on(peer, |this, peer| {
                 let name = of(&TARGETS, target).to_owned();
                 let since = this.since(&name, start);
@@ -148,26 +171,10 @@ impl Broker {
                     Command::Unsubscribe(name),
                 );
             }),
-            Operation::Publish { peer, topic, size, times, echo } => self.on(peer, |this, peer| {
-                (0..=times % 8).for_each(|_| this.publish(peer, of(TOPICS, topic), size, echo));
-            }),
             Operation::Ping { peer } => {
                 self.on(peer, |this, peer| this.command(peer, r#""type":"ping""#, Command::Ping));
             }
-            Operation::Latest { peer, topic } => {
-                self.on(peer, |this, peer| this.latest(peer, of(TOPICS, topic)));
-            }
-            Operation::UpgradeStream { peer, topic, start } => {
-                self.on(peer, |this, peer| this.upgrade_stream(peer, of(TOPICS, topic), start));
-            }
-            Operation::Poll { peer, topic, start, waits } => {
-                self.on(peer, |this, peer| this.poll(peer, of(TOPICS, topic), start, waits));
-            }
-            Operation::EndPoll { peer } => self.on(peer, Self::end_poll),
-            Operation::Read { peer, bytes } => {
-                self.on(peer, |this, peer| _ = this.read(peer, bytes.into()));
-            }
-            _ => unreachable!("the broker's own operations are not peers'"),
+            _ => unreachable!("the rest is no command"),
         }
     }
 
@@ -192,25 +199,9 @@ impl Broker {
     }
 
     /// Does what the server does for an event.
-    fn event(&mut self, core: usize, event: Event) {
+    pub fn event(&mut self, core: usize, event: Event) {
         match event {
-            Event::Subscribed { connection, offset, recovered } => {
-                let peer = self.owner(core, connection).expect("an answer to a stranger");
-                if let Speaks::Stream { topic, .. } = &self.peers[peer].speaks {
-                    let (epoch, offset) = (EPOCH, Some(offset));
-                    let (id, number) = (None, None);
-                    let subscribed = Notification::Subscribed { id, topic, epoch, offset, number, recovered };
-                    return self.cores[core].shard.notify(connection, &subscribed);
-                }
-                let Speaks::Raw { subscribed, .. } = &mut self.peers[peer].speaks else { panic!("not raw") };
-                assert!(!std::mem::replace(subscribed, true), "a second answer");
-                if recovered == Some(false) {
-                    self.close(peer, Backlog::Keep);
-                } else {
-                    let line = format!("{offset}\n");
-                    self.cores[core].shard.reply(connection, line.as_bytes());
-                }
-            }
+            Event::Subscribed { connection, placement } => self.subscribed(core, connection, placement),
             Event::Published { connection, offset } => {
                 let peer = self.owner(core, connection).expect("an answer to a stranger");
                 let Some(Request::Publish(topic, payload)) = self.take_request(peer) else {
@@ -243,6 +234,25 @@ impl Broker {
                 let peer = self.owner(core, connection).expect("a stranger is too slow");
                 self.close(peer, Backlog::Drop);
             }
+        }
+    }
+
+    fn subscribed(&mut self, core: usize, connection: ConnectionId, placement: Placement) {
+        let peer = self.owner(core, connection).expect("an answer to a stranger");
+        let shard = &mut self.cores[core].shard;
+        match &mut self.peers[peer].speaks {
+            Speaks::Stream { topic, .. } => {
+                shard.begin_stream(connection, &Topic::parse(topic).expect("a topic"), placement);
+            }
+            Speaks::Raw { subscribed, .. } => {
+                assert!(!std::mem::replace(subscribed, true), "a second answer");
+                if placement.recovered == Some(false) {
+                    self.close(peer, Backlog::Keep);
+                } else {
+                    shard.reply(connection, format!("{}\n", placement.offset).as_bytes());
+                }
+            }
+            Speaks::Http(_) | Speaks::Json(_) => panic!("that did not subscribe by itself"),
         }
     }
 

@@ -68,6 +68,9 @@ impl Broker {
 
     /// Returns whether there was anything to write.
     pub fn flush(&mut self, core: usize, at_most: usize, bytes: usize) -> bool {
+        while let Some(answer) = self.cores[core].shard.poll_answer() {
+            self.event(core, answer);
+        }
         for flushed in 0..=at_most {
             let Some(id) = self.cores[core].shard.poll_flush() else {
                 self.call(core, |_| ());
@@ -141,6 +144,7 @@ impl Broker {
             assert!(requests.iter().all(VecDeque::is_empty), "requests that nobody takes");
             assert!(deliveries.iter().all(VecDeque::is_empty), "deliveries that nobody takes");
             assert!(!shard.has_output(), "output that nobody is told of");
+            assert!(!shard.has_answers(), "polls that nobody answers");
             assert_eq!(shard.counters().backlog_bytes, 0, "a backlog that nobody has");
         }
     }
