@@ -14,6 +14,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::latencies::serialized;
+use crate::percentile::Latency;
 
 /// The version of the schema that this program writes. One that changes what a field means counts up.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -185,10 +186,10 @@ pub struct Measured {
     pub slow: Option<Counts>,
     /// Latency over time.
     pub slices: Vec<Slice>,
-    /// The end-to-end median of the first third of the window, in nanoseconds.
-    pub first_third_p50_ns: u64,
-    /// The end-to-end median of its last third.
-    pub last_third_p50_ns: u64,
+    /// The end-to-end median of the first third of the window, in nanoseconds; none when nothing was due in it.
+    pub first_third_p50_ns: Option<Latency>,
+    /// That of its last third.
+    pub last_third_p50_ns: Option<Latency>,
     /// How the subscribers fared, one beside the other.
     pub subscribers: Spread,
     /// What the broker used, if its process is known.
@@ -264,33 +265,35 @@ pub struct Layers {
     pub segments: u64,
 }
 
-/// A part of the measured window.
+/// A part of the measured window. What was lost of it counts as infinite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
     /// Where it begins, in nanoseconds from the start of the window.
     pub at_ns: u64,
-    /// Deliveries of messages that were due in it.
+    /// Deliveries that the messages that were due in it should have brought.
+    pub expected: u64,
+    /// Those that came, but for the ones that took longer than a histogram holds.
     pub delivered: u64,
-    /// End to end, in nanoseconds; nothing delivered: 0.
-    pub p50_ns: u64,
-    /// End to end.
-    pub p99_ns: u64,
-    /// End to end.
-    pub max_ns: u64,
+    /// End to end, in nanoseconds; none when nothing was expected.
+    pub p50_ns: Option<Latency>,
+    /// Likewise.
+    pub p99_ns: Option<Latency>,
+    /// Likewise.
+    pub max_ns: Option<Latency>,
 }
 
 /// How the subscribers fared: each has a p99 of its own, and a starved one shows in the tail of these.
-/// What was lost counts as infinite (`u64::MAX`). Kept to one digit.
+/// What was lost counts as infinite. Kept to one digit; none without subscribers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spread {
     /// Subscribers that were to get anything.
     pub subscribers: u64,
     /// The median subscriber's p99, in nanoseconds.
-    pub p50_of_p99_ns: u64,
+    pub p50_of_p99_ns: Option<Latency>,
     /// The 99th percentile of the subscribers' p99.
-    pub p99_of_p99_ns: u64,
+    pub p99_of_p99_ns: Option<Latency>,
     /// The worst subscriber's p99.
-    pub max_of_p99_ns: u64,
+    pub max_of_p99_ns: Option<Latency>,
     /// The most that one subscriber has lost.
     pub max_lost: u64,
 }
@@ -313,13 +316,13 @@ pub struct Repeat {
     pub repeat: usize,
     /// Which of all runs of the record it was, in time.
     pub order: usize,
-    /// End to end, in nanoseconds; what was lost counts as infinite (`u64::MAX`).
-    pub p50_ns: u64,
+    /// End to end, in nanoseconds; what was lost counts as infinite. None when nothing was expected.
+    pub p50_ns: Option<Latency>,
     /// Likewise.
-    pub p99_ns: u64,
-    /// Octets at the IP layer for each delivery.
-    pub ip_bytes_per_delivery: f64,
-    /// The broker's CPU time for each delivery, in nanoseconds, if its process is known.
+    pub p99_ns: Option<Latency>,
+    /// Octets at the IP layer for each delivery; none without a delivery.
+    pub ip_bytes_per_delivery: Option<f64>,
+    /// The broker's CPU time for each delivery, in nanoseconds, if its process is known and there is a delivery.
     pub cpu_ns_per_delivery: Option<f64>,
 }
 
@@ -332,7 +335,7 @@ pub struct Ratio {
     pub metric: String,
     /// The median.
     pub median: f64,
-    /// The 95 % interval of a bootstrap; none for fewer than three repeats.
+    /// The 95 % interval of a bootstrap; none for fewer than [`FEWEST`](crate::bootstrap::FEWEST) repeats.
     pub interval: Option<(f64, f64)>,
 }
 

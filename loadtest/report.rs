@@ -39,7 +39,7 @@ mod table;
 mod text;
 mod time_plot;
 
-pub use comparison::{Comparison, unpaired_ratio};
+pub use comparison::Comparison;
 pub use html::html;
 pub use table::{table, verdict};
 pub(crate) use text::Emphasis;

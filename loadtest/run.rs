@@ -55,6 +55,9 @@ pub fn run(
         let mut outcome =
             Outcome { tally: Tally::new(plan.workload.duration_ns), broker, generator, first_broken: None };
         outcome.tally.counts.due = plan.due();
+        for (since_window_ns, deliveries) in plan.expectations() {
+            outcome.tally.expect_over_time(since_window_ns, deliveries);
+        }
         for part in crew.join()? {
             outcome.add(part);
         }

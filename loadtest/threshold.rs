@@ -11,9 +11,10 @@
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
+use crate::percentile::{Distribution, Latency, Percentile};
 use crate::record::{Record, Series};
 use crate::report::figures;
-use crate::report::quantities::{Latency, PerDelivery, Percentile, achieved_rate, broker_cpu, latency};
+use crate::report::quantities::{PerDelivery, achieved_rate, broker_cpu};
 
 /// A series, a metric, and what it must be.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,12 +148,13 @@ impl Metric {
     fn of(self, series: &Series) -> Option<f64> {
         let measured = &series.merged;
         let counts = &measured.counts;
+        let latency = |percentile| Distribution::of(measured).percentile(percentile);
         let counted = |count: u64| (counts.expected > 0).then_some(count as f64);
         match self {
-            Self::Percentile(percentile) => latency(measured, percentile).map(Latency::nanoseconds),
-            Self::Mean => latency(measured, Percentile::MAX).map(|slowest| match slowest.nanoseconds() {
-                finite if finite.is_finite() => measured.latencies.end_to_end.mean(),
-                infinite => infinite,
+            Self::Percentile(percentile) => latency(percentile).map(Latency::nanoseconds),
+            Self::Mean => latency(Percentile::MAX).map(|slowest| match slowest {
+                Latency::Finite(_) => measured.latencies.end_to_end.mean(),
+                Latency::Infinite => f64::INFINITY,
             }),
             Self::Lost => counted(counts.lost),
             Self::Doubled => counted(counts.doubled),

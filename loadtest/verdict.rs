@@ -1,5 +1,6 @@
 //! Whether a measurement can be trusted: it has to show that it measured the server, and not itself or an accident.
 
+use crate::percentile::Latency;
 use crate::record::{Measured, Reason, ReasonKind, Series};
 
 /// How much of its cores the generator may use. Above that, what waits for a core is the generator.
@@ -88,16 +89,31 @@ fn schedule_lag(measured: &Measured) -> Finding {
 
 fn unsteady(measured: &Measured) -> Finding {
     let (first, last) = (measured.first_third_p50_ns, measured.last_third_p50_ns);
-    let drift = first.abs_diff(last) as f64 / first.min(last).max(1) as f64;
+    let text = |median: Option<Latency>| match median {
+        Some(Latency::Finite(ns)) => format!("{} µs", ns / 1_000),
+        Some(Latency::Infinite) => "infinite, as most was lost,".to_owned(),
+        None => "of nothing".to_owned(),
+    };
     let explanation = format!(
-        "the median was {} µs in the first third of the window and {} µs in the last (at most {:.0} % apart): \
+        "the median was {} in the first third of the window and {} in the last (at most {:.0} % apart): \
          the server does not keep up with this rate, or the machine is not quiet; lower --rate, or prolong --warmup and \
          --duration",
-        first / 1_000,
-        last / 1_000,
+        text(first),
+        text(last),
         MAX_DRIFT * 100.0
     );
-    (drift > MAX_DRIFT).then_some((ReasonKind::Unsteady, explanation))
+    (!is_steady(first, last)).then_some((ReasonKind::Unsteady, explanation))
+}
+
+/// Whether two medians differ by no more than they may. Where nothing was due, nothing shows that they do not.
+fn is_steady(first: Option<Latency>, last: Option<Latency>) -> bool {
+    match (first, last) {
+        (Some(Latency::Finite(first)), Some(Latency::Finite(last))) => {
+            first.abs_diff(last) as f64 <= MAX_DRIFT * first.min(last).max(1) as f64
+        }
+        (Some(Latency::Infinite), Some(Latency::Infinite)) => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +130,7 @@ mod tests {
         for due_ns in (0..SECOND_NS).step_by(1_000_000) {
             tally.latencies.end_to_end.record(1_000_000).unwrap();
             tally.latencies.schedule_lag.record(50_000).unwrap();
+            tally.expect_over_time(due_ns, 1);
             tally.record_over_time(due_ns, 1_000_000);
         }
         tally.counts.due = 1_000;
@@ -143,21 +160,24 @@ mod tests {
 
     #[test]
     fn each_fault_is_found_and_no_other() {
-        let check = |spoil: fn(&mut Measured), expected: ReasonKind| {
+        let check = |spoil: &dyn Fn(&mut Measured), expected: ReasonKind| {
             let mut series = good();
             spoil(&mut series.merged);
             assert_eq!(kinds(&series), [expected]);
         };
-        check(|measured| measured.counts.delivered = 0, ReasonKind::NothingDelivered);
-        check(|measured| measured.counts.broken = 1, ReasonKind::ConnectionsLost);
-        check(|measured| measured.generator.cpu_ns = SECOND_NS / 100 * 81, ReasonKind::GeneratorBusy);
-        check(|measured| measured.counts.sent = 989, ReasonKind::RateMissed);
+        check(&|measured| measured.counts.delivered = 0, ReasonKind::NothingDelivered);
+        check(&|measured| measured.counts.broken = 1, ReasonKind::ConnectionsLost);
+        check(&|measured| measured.generator.cpu_ns = SECOND_NS / 100 * 81, ReasonKind::GeneratorBusy);
+        check(&|measured| measured.counts.sent = 989, ReasonKind::RateMissed);
         check(
-            |measured| measured.latencies.schedule_lag.record_n(300_000, 20).unwrap(),
+            &|measured| measured.latencies.schedule_lag.record_n(300_000, 20).unwrap(),
             ReasonKind::ScheduleLag,
         );
-        check(|measured| measured.last_third_p50_ns = 1_110_000, ReasonKind::Unsteady);
-        check(|measured| measured.first_third_p50_ns = 1_110_000, ReasonKind::Unsteady);
+        for late in [Latency::Finite(1_110_000), Latency::Infinite] {
+            check(&|measured| measured.last_third_p50_ns = Some(late), ReasonKind::Unsteady);
+            check(&|measured| measured.first_third_p50_ns = Some(late), ReasonKind::Unsteady);
+        }
+        check(&|measured| measured.first_third_p50_ns = None, ReasonKind::Unsteady);
     }
 
     #[test]
@@ -165,7 +185,7 @@ mod tests {
         let mut series = good();
         series.merged.generator.cpu_ns = SECOND_NS / 100 * 79;
         series.merged.counts.sent = 990;
-        series.merged.last_third_p50_ns = 1_090_000;
+        series.merged.last_third_p50_ns = Some(Latency::Finite(1_090_000));
         assert_eq!(judge(&series, None), []);
     }
 
