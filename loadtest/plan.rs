@@ -112,7 +112,7 @@ impl Plan {
     pub fn grace_ns(&self) -> u64 {
         const GRACE_NS: u64 = 2_000_000_000;
         match self.server.peer.transport {
-            Transport::Poll { period_ns } => GRACE_NS + period_ns,
+            Transport::Poll { period } => GRACE_NS + period.ns(),
             Transport::WebSocket { .. } | Transport::EventStream | Transport::LongPoll => GRACE_NS,
         }
     }

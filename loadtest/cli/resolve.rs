@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::{Compare, Conn, Doctor, Measuring, Output, Preset, Pubsub, Report, Request, Server, Sweep};
 use crate::payload::{MAX_SEQUENCE, MAX_STREAMS, STAMP_LEN};
 use crate::target::BrokerCommand;
-use crate::transport::{HeaderProfile, Protocol, Transport};
+use crate::transport::{HeaderProfile, POLL_PERIODS, Protocol, Transport};
 use crate::units::{Count, Period, Rate, Size};
 use crate::workload::{Arrival, Shape, Slow, Workload};
 
@@ -62,7 +62,6 @@ const SHORT: RangeInclusive<Period> = Period::from_ns(0)..=Period::from_secs(3_6
 const SIZE: RangeInclusive<Size> = Size(STAMP_LEN as u64)..=Size(16 << 20);
 const MANY: RangeInclusive<Count> = Count(1)..=Count(1_000_000);
 const SLOW_RATES: RangeInclusive<Size> = Size(1)..=Size(1 << 30);
-const POLL_PERIODS: RangeInclusive<Period> = Period::from_ms(1)..=Period::from_secs(3_600);
 const PIDS: RangeInclusive<u32> = 1..=i32::MAX as u32;
 
 pub(super) fn resolve(command_line: CommandLine) -> Result<Request, Problem> {
@@ -89,7 +88,7 @@ fn compare(flags: CompareFlags) -> Result<Compare, Problem> {
     let server = server(flags.server, defaults)?;
     let workload = workload(&flags.load, defaults)?;
     let transports = match flags.preset {
-        Some(Preset::Kaazing) => vec![PUSH, Transport::Poll { period_ns: Period::from_secs(1).ns() }],
+        Some(Preset::Kaazing) => vec![PUSH, Transport::Poll { period: Period::from_secs(1) }],
         None if flags.transport.is_empty() => usual_transports(&server),
         None => flags.transport,
     };
@@ -145,8 +144,8 @@ fn sweep(flags: SweepFlags) -> Result<Sweep, Problem> {
     distinct("--rates", &rates)?;
     let mut transports = Vec::with_capacity(flags.intervals.len());
     for interval in flags.intervals {
-        let period_ns = within("--intervals", interval, POLL_PERIODS)?.ns();
-        transports.push(Transport::Poll { period_ns });
+        let period = within("--intervals", interval, POLL_PERIODS)?;
+        transports.push(Transport::Poll { period });
     }
     distinct("--intervals", &transports)?;
     if transports.is_empty() {
@@ -220,7 +219,7 @@ const PUSH: Transport = Transport::WebSocket { deflate: false };
 /// All that the server can be taken to have. Only Fanwire has the others, and a URL may be anybody's, unless what is
 /// spoken there is Fanwire's own.
 fn usual_transports(server: &Server) -> Vec<Transport> {
-    let poll = |period: Period| Transport::Poll { period_ns: period.ns() };
+    let poll = |period| Transport::Poll { period };
     match (server.protocol, &server.url) {
         (Protocol::Raw, None) | (Protocol::FanwireJson | Protocol::FanwireBinary, _) => vec![
             PUSH,
@@ -244,7 +243,7 @@ fn carries(transport: Transport, workload: &Workload, server: &Server) -> Result
         return Err(Problem::OneTopicEach { topics, connections, transport, protocol });
     }
     match transport {
-        Transport::Poll { period_ns } if period_ns > workload.duration_ns => {
+        Transport::Poll { period } if period.ns() > workload.duration_ns => {
             let duration = Period::from_ns(workload.duration_ns).to_string();
             Err(Problem::NeverPolled { transport, duration })
         }

@@ -154,6 +154,8 @@ fn what_cannot_hold_is_told_why_and_what_to_do() {
         ("sweep --rates 0,1k", "--rates: 0 is not between"),
         ("sweep --intervals 1s,1000ms", "--intervals: poll:1s is there twice"),
         ("sweep --intervals 1us", "--intervals: 1us is not between 1ms and 1h"),
+        ("--transport poll:1us", "a period that is not between 1ms and 1h"),
+        ("conn --transport poll:2h", "a period that is not between 1ms and 1h"),
         ("conn --protocol mqtt --transport longpoll", "--transport: longpoll is not for mqtt"),
         ("doctor -c 0", "--connections: 0 is not between"),
     ] {
@@ -217,6 +219,8 @@ fn the_canonical_command_line_gives_the_same_run() {
         "sweep --rates 1k,2500 --intervals 100ms,1s -c 50 --topics 2",
         "sweep --transport ws-deflate",
         "sweep --intervals 1500us",
+        "sweep --intervals 1.0000005s,2m -d 5m",
+        "pubsub --transport poll:1.5s",
         "sweep -r 5k",
     ] {
         let request = request(arguments).unwrap();

@@ -3,6 +3,7 @@
 
 use crate::percentile::{Distribution, Percentile};
 use crate::record::{Measured, Record, Series};
+use crate::units::Period;
 
 use super::figures;
 use super::markup::escape;
@@ -19,7 +20,7 @@ const GRIDS: [Grid; 2] =
 
 /// The grids of a record that has more than one poll interval, and more than one rate.
 pub(super) fn grids(record: &Record) -> String {
-    let mut transports: Vec<(Option<u64>, &str)> = record
+    let mut transports: Vec<(Option<Period>, &str)> = record
         .series
         .iter()
         .map(|series| (poll_period(&series.transport), series.transport.as_str()))

@@ -1,7 +1,8 @@
 //! What every renderer computes of a record, computed once.
 
-use super::figures;
 use crate::record::{Layers, Measured, Series};
+use crate::transport::Transport;
+use crate::units::Period;
 
 /// Octets for each delivered message, in the four layers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,9 +68,12 @@ pub fn achieved_rate(series: &Series) -> Option<f64> {
     (counts.due > 0).then(|| series.rate * counts.sent as f64 / counts.due as f64)
 }
 
-/// How often a transport polls, in nanoseconds: of `poll:100ms` 100 million; none for one that does not.
-pub fn poll_period(transport: &str) -> Option<u64> {
-    figures::parse_duration(transport.strip_prefix("poll:")?).map(|nanoseconds| nanoseconds as u64)
+/// How often a transport polls; none for one that does not.
+pub fn poll_period(transport: &str) -> Option<Period> {
+    match transport.parse() {
+        Ok(Transport::Poll { period }) => Some(period),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -93,16 +97,9 @@ mod tests {
 
     #[test]
     fn only_polls_have_a_period() {
-        let cases = [
-            ("poll:100ms", Some(100_000_000)),
-            ("poll:1s", Some(1_000_000_000)),
-            ("poll:1.5s", Some(1_500_000_000)),
-            ("poll:1", None),
-            ("poll:x", None),
-            ("longpoll", None),
-        ];
-        for (transport, period) in cases {
-            assert_eq!(poll_period(transport), period, "{transport}");
+        assert_eq!(poll_period("poll:1.5s"), Some(Period::from_ms(1_500)));
+        for transport in ["poll:1", "poll:x", "longpoll", "ws"] {
+            assert_eq!(poll_period(transport), None, "{transport}");
         }
     }
 
