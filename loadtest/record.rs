@@ -7,6 +7,8 @@
 //!                            ├─ repeats       each with its own medians, for the paired ratios
 //!                            └─ merged        the histograms of all repeats, added up
 //! ```
+//! A [`Latency`] in JSON is a number of nanoseconds, the text `"Infinity"` for what was lost, or `null` for none at all: no
+//! number stands for anything but itself.
 
 use std::collections::BTreeMap;
 
