@@ -94,7 +94,8 @@ fn compare(flags: CompareFlags) -> Result<Compare, Problem> {
     };
     distinct("--transport", &transports)?;
     transports.iter().try_for_each(|transport| carries(*transport, &workload, &server))?;
-    let (measuring, output) = (measuring(&flags.measuring)?, output(flags.output));
+    let output = output(flags.output, transports.iter().map(ToString::to_string).collect())?;
+    let measuring = measuring(&flags.measuring)?;
     Ok(Compare { workload, transports, preset: flags.preset, server, measuring, output })
 }
 
@@ -112,7 +113,8 @@ fn pubsub(flags: PubsubFlags) -> Result<Pubsub, Problem> {
     let transport = flags.transport.unwrap_or(PUSH);
     can_be_told_apart(&workload)?;
     carries(transport, &workload, &server)?;
-    let (measuring, output) = (measuring(&flags.measuring)?, output(flags.output));
+    let output = output(flags.output, vec![transport.to_string()])?;
+    let measuring = measuring(&flags.measuring)?;
     Ok(Pubsub { workload, transport, server, measuring, output })
 }
 
@@ -127,7 +129,7 @@ fn conn(flags: ConnFlags) -> Result<Conn, Problem> {
         storm: flags.storm,
         transport,
         server,
-        output: output(flags.output),
+        output: output(flags.output, Vec::new())?,
     })
 }
 
@@ -158,7 +160,10 @@ fn sweep(flags: SweepFlags) -> Result<Sweep, Problem> {
         can_be_told_apart(&workload)?;
     }
     transports.iter().try_for_each(|transport| carries(*transport, &workload, &server))?;
-    let (measuring, output) = (measuring(&flags.measuring)?, output(flags.output));
+    let steps =
+        transports.iter().flat_map(|transport| rates.iter().map(|rate| Sweep::step(*transport, *rate)));
+    let output = output(flags.output, steps.collect())?;
+    let measuring = measuring(&flags.measuring)?;
     Ok(Sweep { workload, rates, transports, server, measuring, output })
 }
 
@@ -190,9 +195,14 @@ fn measuring(flags: &MeasuringFlags) -> Result<Measuring, Problem> {
     Ok(Measuring { repeats, seed })
 }
 
-fn output(flags: OutputFlags) -> Output {
+/// What is wanted of a run of these series.
+fn output(flags: OutputFlags, series: Vec<String>) -> Result<Output, Problem> {
     let OutputFlags { threshold: thresholds, json, hgrm, html, quiet } = flags;
-    Output { thresholds, json, hgrm, html, quiet }
+    let unknown = thresholds.iter().find(|threshold| series.iter().all(|name| name != threshold.series()));
+    match unknown.cloned() {
+        Some(threshold) => Err(Problem::UnknownSeries { threshold, there: series }),
+        None => Ok(Output { thresholds, json, hgrm, html, quiet }),
+    }
 }
 
 fn workload(flags: &LoadFlags, defaults: &Defaults) -> Result<Workload, Problem> {

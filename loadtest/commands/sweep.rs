@@ -71,7 +71,7 @@ fn climb(
 
 fn step(workload: &Workload, transport: Transport, rate: Rate) -> Entry {
     let workload = Workload { rate: rate.per_second(), ..workload.clone() };
-    Entry { name: format!("{transport} at {rate}/s"), transport, workload }
+    Entry { name: Sweep::step(transport, rate), transport, workload }
 }
 
 /// What too high a rate does to a run of a good generator.

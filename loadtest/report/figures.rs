@@ -19,17 +19,6 @@ pub fn octets(octets: f64) -> String {
     with_unit(octets, &SIZES)
 }
 
-/// Reads a span of time with its unit, in nanoseconds: `100ms`, `1.5 s`, `20us`. None if it is none, or
-/// negative.
-pub fn parse_duration(text: &str) -> Option<f64> {
-    parse_with_unit(&text.replace("us", "µs"), &TIMES)
-}
-
-/// Reads octets with their unit: `512B`, `1.5 KiB`. None if it is none, or negative.
-pub fn parse_octets(text: &str) -> Option<f64> {
-    parse_with_unit(text, &SIZES)
-}
-
 /// How many times as much: `12.3×`.
 pub fn times(factor: f64) -> String {
     format!("{}×", three_digits(factor))
@@ -85,14 +74,6 @@ fn with_unit(value: f64, units: &[(f64, &str)]) -> String {
     let (size, unit) = units[chosen];
     let number = if chosen == 0 { significant(value) } else { three_digits(value / size) };
     format!("{number} {unit}")
-}
-
-/// A number, and one of the units.
-fn parse_with_unit(text: &str, units: &[(f64, &str)]) -> Option<f64> {
-    let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
-    let (number, unit) = text.split_at(digits);
-    let (size, _) = units.iter().find(|(_, name)| *name == unit.trim())?;
-    number.parse::<f64>().ok().map(|number| number * size)
 }
 
 /// Three significant digits, or all those before the point if these are more.
@@ -191,19 +172,6 @@ mod tests {
             (percent(0.5), times(12.34), rate(250_000.0)),
             ("50 %".into(), "12.3×".into(), "250,000/s".into())
         );
-    }
-
-    #[test]
-    fn what_is_read_has_a_number_and_a_unit() {
-        for (text, nanoseconds) in
-            [("100ms", 1e8), ("1.5 s", 1.5e9), ("20us", 2e4), ("20 µs", 2e4), ("7ns", 7.0)]
-        {
-            assert_eq!(parse_duration(text), Some(nanoseconds), "{text}");
-        }
-        for text in ["", "5", "ms", "-1ms", "1.2.3s", "1 KiB", "1e3s"] {
-            assert_eq!(parse_duration(text), None, "{text}");
-        }
-        assert_eq!(parse_octets("1.5KiB"), Some(1_536.0));
     }
 
     #[test]
