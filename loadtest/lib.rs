@@ -14,7 +14,6 @@ pub mod commands;
 pub mod conversation;
 pub mod doctor;
 pub mod environment;
-pub mod kaazing;
 pub mod latencies;
 pub mod ledger;
 pub mod link;

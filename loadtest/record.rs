@@ -221,7 +221,8 @@ pub struct Latencies {
     pub overflowed: u64,
 }
 
-/// What became of the messages that were due within the measured window.
+/// What became of the messages that were due within the measured window. Some counts have those that warm up in them too, and say
+/// so: an account keeps how many they were, and not which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Messages that were due.
@@ -236,9 +237,9 @@ pub struct Counts {
     pub lost: u64,
     /// Messages that the broker has told subscribers it left out, those that warm up too.
     pub told: u64,
-    /// Deliveries that came again.
+    /// Deliveries that came again, of messages that warm up too.
     pub doubled: u64,
-    /// Deliveries that came after a later one of the same publisher and topic.
+    /// Deliveries that came after a later one of the same publisher and topic, of messages that warm up too.
     pub disordered: u64,
     /// Polls that were due, and could not be sent because the one before was not answered.
     pub polls_skipped: u64,
@@ -247,6 +248,24 @@ pub struct Counts {
     pub foreign: u64,
     /// Connections that were opened and broke.
     pub broken: u64,
+}
+
+impl Counts {
+    /// Adds those of another thread or repeat.
+    pub fn add(&mut self, other: &Self) {
+        self.due += other.due;
+        self.sent += other.sent;
+        self.expected += other.expected;
+        self.delivered += other.delivered;
+        self.lost += other.lost;
+        // The server says how many, and may say anything.
+        self.told = self.told.saturating_add(other.told);
+        self.doubled += other.doubled;
+        self.disordered += other.disordered;
+        self.polls_skipped += other.polls_skipped;
+        self.foreign += other.foreign;
+        self.broken += other.broken;
+    }
 }
 
 /// Octets of all subscribers' connections, both ways. Each layer contains the one before it, but for a payload that was
@@ -265,6 +284,18 @@ pub struct Layers {
     pub ip: u64,
     /// Segments, both ways.
     pub segments: u64,
+}
+
+impl Layers {
+    /// Adds those of another connection.
+    pub fn add(&mut self, other: &Self) {
+        self.deliveries += other.deliveries;
+        self.payload += other.payload;
+        self.application += other.application;
+        self.tcp += other.tcp;
+        self.ip += other.ip;
+        self.segments += other.segments;
+    }
 }
 
 /// A part of the measured window. What was lost of it counts as infinite.
@@ -309,6 +340,15 @@ pub struct Usage {
     pub wall_ns: u64,
     /// Its resident memory at the end, in bytes.
     pub resident: u64,
+}
+
+impl Usage {
+    /// Adds what was used in another repeat; of memory, the larger.
+    pub fn add(&mut self, other: &Self) {
+        self.cpu_ns += other.cpu_ns;
+        self.wall_ns += other.wall_ns;
+        self.resident = self.resident.max(other.resident);
+    }
 }
 
 /// One repeat: what the intervals are made of.

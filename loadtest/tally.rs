@@ -183,43 +183,6 @@ impl OverTime {
     }
 }
 
-impl Counts {
-    fn add(&mut self, other: &Self) {
-        self.due += other.due;
-        self.sent += other.sent;
-        self.expected += other.expected;
-        self.delivered += other.delivered;
-        self.lost += other.lost;
-        self.told += other.told;
-        self.doubled += other.doubled;
-        self.disordered += other.disordered;
-        self.polls_skipped += other.polls_skipped;
-        self.foreign += other.foreign;
-        self.broken += other.broken;
-    }
-}
-
-impl Layers {
-    /// Adds those of another connection.
-    pub fn add(&mut self, other: &Self) {
-        self.deliveries += other.deliveries;
-        self.payload += other.payload;
-        self.application += other.application;
-        self.tcp += other.tcp;
-        self.ip += other.ip;
-        self.segments += other.segments;
-    }
-}
-
-impl Usage {
-    /// Adds what was used in another repeat; of memory, the larger.
-    pub fn add(&mut self, other: &Self) {
-        self.cpu_ns += other.cpu_ns;
-        self.wall_ns += other.wall_ns;
-        self.resident = self.resident.max(other.resident);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

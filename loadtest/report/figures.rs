@@ -14,6 +14,12 @@ pub fn duration(nanoseconds: f64) -> String {
     with_unit(nanoseconds, &TIMES)
 }
 
+/// A span of time that is not known to more than two digits: `290 ns`, `1.2 µs`, `45 ms`.
+pub fn rough_duration(nanoseconds: f64) -> String {
+    let two_digits = format!("{nanoseconds:.1e}").parse().unwrap_or(nanoseconds);
+    round(&duration(two_digits))
+}
+
 /// Octets: `134 B`, `1.50 KiB`, `23.1 MiB`.
 pub fn octets(octets: f64) -> String {
     with_unit(octets, &SIZES)
@@ -141,6 +147,22 @@ mod tests {
         ];
         for (nanoseconds, text) in cases {
             assert_eq!(duration(nanoseconds), text, "{nanoseconds}");
+        }
+    }
+
+    #[test]
+    fn rough_durations_have_two_digits_at_most() {
+        for (nanoseconds, text) in [
+            (0.0, "0 ns"),
+            (293.0, "290 ns"),
+            (996.0, "1 µs"),
+            (1_234.0, "1.2 µs"),
+            (9_960.0, "10 µs"),
+            (45.4e6, "45 ms"),
+            (345e6, "340 ms"),
+            (f64::INFINITY, "∞"),
+        ] {
+            assert_eq!(rough_duration(nanoseconds), text, "{nanoseconds}");
         }
     }
 

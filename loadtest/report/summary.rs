@@ -132,9 +132,9 @@ pub(super) fn trust(record: &Record) -> Sheet {
         .with(lag("receive lag", |measured| Distribution::recorded(&measured.latencies.receive_lag)))
         .with(
             Group::new("p99 over subscribers")
-                .with("median", each(|measured| measured.subscribers.p50_of_p99_ns.map(latency)))
-                .with("p99", each(|measured| measured.subscribers.p99_of_p99_ns.map(latency)))
-                .with("worst", each(|measured| measured.subscribers.max_of_p99_ns.map(latency)))
+                .with("median", each(|measured| measured.subscribers.p50_of_p99_ns.map(rough_latency)))
+                .with("p99", each(|measured| measured.subscribers.p99_of_p99_ns.map(rough_latency)))
+                .with("worst", each(|measured| measured.subscribers.max_of_p99_ns.map(rough_latency)))
                 .with("most lost", each(|measured| unless_zero(measured.subscribers.max_lost))),
         )
         .with(
@@ -224,6 +224,11 @@ fn percentiles(title: &str, series: &[&Series], of: impl Fn(&Measured) -> Distri
 /// A latency, bad when it is infinite.
 fn latency(latency: Latency) -> Cell {
     Cell::plain(figures::duration(latency.nanoseconds())).toned(Tone::Bad, latency == Latency::Infinite)
+}
+
+/// One of a subscriber, whose histogram is small.
+fn rough_latency(latency: Latency) -> Cell {
+    Cell { text: figures::rough_duration(latency.nanoseconds()), ..self::latency(latency) }
 }
 
 /// Octets for each delivery.

@@ -1,9 +1,8 @@
 //! The report in a terminal.
 
-use loadtest::kaazing;
 use loadtest::percentile::Latency;
-use loadtest::record::{Connecting, Record};
-use loadtest::report::{Comparison, Terminal, table};
+use loadtest::record::{Connecting, Record, Spread};
+use loadtest::report::{Comparison, Terminal, kaazing, table};
 
 use super::samples;
 
@@ -81,6 +80,23 @@ fn every_width_has_the_same_figures() {
     };
     let record = samples::comparison();
     assert_eq!(figures(&table(&record, at(80))), figures(&table(&record, PLAIN)));
+}
+
+#[test]
+fn what_is_kept_of_a_subscriber_has_no_more_digits_than_it_is_known_to() {
+    let mut record = samples::countable();
+    record.series.truncate(1);
+    record.series[0].merged.subscribers = Spread {
+        subscribers: 100,
+        p50_of_p99_ns: Some(Latency::Finite(1_234_567)),
+        p99_of_p99_ns: Some(Latency::Finite(345_678)),
+        max_of_p99_ns: Some(Latency::Infinite),
+        max_lost: 7,
+    };
+    let text = table(&record, PLAIN);
+    let last = text.lines().last().expect("a row");
+    let words: Vec<&str> = last.split_whitespace().collect();
+    assert_eq!(words[5..11], ["1.2", "ms", "350", "µs", "∞", "7"], "{last}");
 }
 
 #[test]
