@@ -1,14 +1,15 @@
 //! Several series, measured side by side: each repeat runs all of them, in an order that chance gives.
 
-use crate::bootstrap::paired_ratio;
 use crate::live::Live;
 use crate::opening::RunError;
+use crate::percentile::Percentile;
 use crate::plan::Plan;
 use crate::progress::Progress;
+use crate::ratios;
 use crate::record::{Ratio, Reason, Repeat, Series, Usage};
 use crate::run::{Outcome, run};
 use crate::session::{Running, Session, SessionError};
-use crate::tally::{Tally, quantile_with_lost};
+use crate::tally::Tally;
 use crate::target::Ended;
 use crate::transport::Transport;
 use crate::verdict::{Evidence, judge};
@@ -128,7 +129,7 @@ impl Campaign {
             results.reasons.extend(judge(&series, &evidence));
             results.series.push(series);
         }
-        results.ratios = ratios(&results.series, self.seed);
+        results.ratios = ratios::to_the_first(&results.series, self.seed);
         results
     }
 }
@@ -146,15 +147,15 @@ impl Gathered {
 
     fn add(&mut self, outcome: &Outcome, repeat: usize, order: usize) {
         let Outcome { tally, broker, generator, publish_lag, first_broken } = outcome;
-        let end_to_end = &tally.latencies.end_to_end;
-        let per = |amount: u64, deliveries: u64| amount as f64 / deliveries.max(1) as f64;
+        let end_to_end = tally.end_to_end();
+        let per = |amount: u64, deliveries: u64| (deliveries > 0).then(|| amount as f64 / deliveries as f64);
         self.repeats.push(Repeat {
             repeat,
             order,
-            p50_ns: quantile_with_lost(end_to_end, tally.counts.lost, 0.5),
-            p99_ns: quantile_with_lost(end_to_end, tally.counts.lost, 0.99),
+            p50_ns: end_to_end.percentile(Percentile::P50),
+            p99_ns: end_to_end.percentile(Percentile::P99),
             ip_bytes_per_delivery: per(tally.bytes.ip, tally.bytes.deliveries),
-            cpu_ns_per_delivery: broker.map(|usage| per(usage.cpu_ns, tally.counts.delivered)),
+            cpu_ns_per_delivery: broker.and_then(|usage| per(usage.cpu_ns, tally.counts.delivered)),
         });
         self.tally.add(tally);
         self.generator.add(generator);
@@ -181,45 +182,6 @@ impl Gathered {
         };
         (series, self.evidence)
     }
-}
-
-/// A figure of a repeat, if it has it.
-type Figure = fn(&Repeat) -> Option<f64>;
-
-const METRICS: [(&str, Figure); 4] = [
-    ("p50", |repeat| finite(repeat.p50_ns)),
-    ("p99", |repeat| finite(repeat.p99_ns)),
-    ("bytes", |repeat| Some(repeat.ip_bytes_per_delivery)),
-    ("cpu", |repeat| repeat.cpu_ns_per_delivery),
-];
-
-/// Infinite latencies have no ratio.
-fn finite(ns: u64) -> Option<f64> {
-    (ns != u64::MAX).then_some(ns as f64)
-}
-
-/// Each series against the first one, repeat by repeat.
-fn ratios(series: &[Series], seed: u64) -> Vec<Ratio> {
-    let Some((baseline, others)) = series.split_first() else { return Vec::new() };
-    let of = |series: &Series, (metric, figure): (&str, Figure)| {
-        let pairs: Vec<_> = series
-            .repeats
-            .iter()
-            .zip(&baseline.repeats)
-            .filter_map(|(one, other)| figure(one).zip(figure(other)))
-            .collect();
-        let estimate = paired_ratio(&pairs, seed)?;
-        Some(Ratio {
-            series: series.name.clone(),
-            metric: metric.to_owned(),
-            median: estimate.median,
-            interval: estimate.interval,
-        })
-    };
-    others
-        .iter()
-        .flat_map(|series| METRICS.into_iter().filter_map(move |metric| of(series, metric)))
-        .collect()
 }
 
 impl std::fmt::Display for CampaignError {

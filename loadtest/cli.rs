@@ -124,6 +124,13 @@ pub struct Sweep {
     pub output: Output,
 }
 
+impl Sweep {
+    /// The name of the series of one transport at one rate.
+    pub fn step(transport: Transport, rate: Rate) -> String {
+        format!("{transport} at {rate}/s")
+    }
+}
+
 /// What was measured before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {

@@ -55,6 +55,11 @@ pub struct Stamp {
     pub lag_ns: u64,
 }
 
+/// When a message was due, as its stamp has it: in nanoseconds, to 64.
+pub fn as_stamped(due_ns: u64) -> u64 {
+    due_ns >> DUE_SHIFT << DUE_SHIFT
+}
+
 impl Stamp {
     /// Writes it in front of `out`'s further octets.
     fn write(&self, out: &mut Vec<u8>) {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::conversation::Peer;
-use crate::payload::MAX_STREAMS;
+use crate::payload::{MAX_STREAMS, as_stamped};
 use crate::schedule::{Schedule, Window};
 use crate::socket::Connector;
 use crate::transport::Transport;
@@ -89,11 +89,32 @@ impl Plan {
         (self.workload.warmup_ns..self.workload.end_ns()).contains(&due_ns)
     }
 
+    /// Each message that is measured: when it is due, in nanoseconds from the start of the window as its stamp says it, and
+    /// to how many subscribers that do not read slowly it is to come.
+    pub fn expectations(&self) -> impl Iterator<Item = (u64, u64)> {
+        let listeners = self.listeners();
+        let measured = self.schedule().filter(|due| self.is_measured(due.at_ns));
+        measured.map(move |due| {
+            let since_window_ns = as_stamped(due.at_ns).saturating_sub(self.workload.warmup_ns);
+            (since_window_ns, listeners[self.streams[due.stream].topic])
+        })
+    }
+
+    /// For each topic, its subscribers that do not read slowly.
+    fn listeners(&self) -> Vec<u64> {
+        let mut listeners = vec![0; self.workload.topics()];
+        let attentive = (0..self.workload.subscribers).filter(|&number| !self.workload.is_slow(number));
+        for topic in attentive.flat_map(|subscriber| self.workload.topics_of(subscriber)) {
+            listeners[topic] += 1;
+        }
+        listeners
+    }
+
     /// How long after the end is waited for what has not come, in nanoseconds.
     pub fn grace_ns(&self) -> u64 {
         const GRACE_NS: u64 = 2_000_000_000;
         match self.server.peer.transport {
-            Transport::Poll { period_ns } => GRACE_NS + period_ns,
+            Transport::Poll { period } => GRACE_NS + period.ns(),
             Transport::WebSocket { .. } | Transport::EventStream | Transport::LongPoll => GRACE_NS,
         }
     }
@@ -108,20 +129,40 @@ impl Plan {
 pub(crate) mod tests {
     use super::*;
     use crate::transport::{HeaderProfile, Protocol};
-    use crate::workload::Shape;
     use crate::workload::tests::workload;
+    use crate::workload::{Arrival, Shape, Slow};
 
-    /// One topic with one publisher and one subscriber.
-    pub(crate) fn plan(transport: &str) -> Plan {
-        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+    /// A plan over that transport, with nobody to connect to.
+    pub(crate) fn plan_of(workload: Workload, transport: &str) -> Plan {
         let peer = Peer {
-            authority: address.to_string(),
+            authority: String::new(),
             path: Protocol::Raw.usual_path().to_owned(),
             headers: HeaderProfile::Minimal,
             transport: transport.parse().expect("a transport"),
             protocol: Protocol::Raw,
         };
-        let server = Server { address, peer, sources: None, mss: None };
-        Plan::new(workload(1, Shape::Feeds { topics: 1, publishers: 1 }), server, 1, 0)
+        let server = Server { address: ([127, 0, 0, 1], 1).into(), peer, sources: None, mss: None };
+        Plan::new(workload, server, 7, 0)
+    }
+
+    /// One topic with one publisher and one subscriber.
+    pub(crate) fn plan(transport: &str) -> Plan {
+        plan_of(workload(1, Shape::Feeds { topics: 1, publishers: 1 }), transport)
+    }
+
+    #[test]
+    fn what_is_expected_over_time_is_what_the_accounts_expect_in_all() {
+        for shape in [Shape::Feeds { topics: 3, publishers: 2 }, Shape::Rooms(4)] {
+            let mut workload = workload(10, shape);
+            (workload.arrival, workload.rate) = (Arrival::Poisson, 997.0);
+            workload.slow = Some(Slow { subscribers: 4, octets_per_second: 1 });
+            let plan = plan_of(workload, "longpoll");
+            let windows = (4..10).flat_map(|subscriber| plan.streams_of(subscriber));
+            let expected: u64 = windows.map(|stream| u64::from(plan.windows[stream as usize].len())).sum();
+            assert_eq!(plan.expectations().map(|(_, deliveries)| deliveries).sum::<u64>(), expected);
+            assert!(
+                plan.expectations().all(|(since_window_ns, _)| since_window_ns < plan.workload.duration_ns)
+            );
+        }
     }
 }

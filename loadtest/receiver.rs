@@ -167,7 +167,7 @@ impl<'p> Receiver<'p> {
     fn period_ns(&self, place: usize) -> Option<u64> {
         match self.plan.server.peer.transport {
             _ if self.is_slow(place) => Some(SLOW_TICK_NS),
-            Transport::Poll { period_ns } => Some(period_ns),
+            Transport::Poll { period } => Some(period.ns()),
             Transport::WebSocket { .. } | Transport::EventStream | Transport::LongPoll => None,
         }
     }

@@ -7,6 +7,8 @@
 //!                            ├─ repeats       each with its own medians, for the paired ratios
 //!                            └─ merged        the histograms of all repeats, added up
 //! ```
+//! A [`Latency`] in JSON is a number of nanoseconds, the text `"Infinity"` for what was lost, or `null` for none at all: no
+//! number stands for anything but itself.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +16,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::latencies::serialized;
+use crate::percentile::Latency;
 
 /// The version of the schema that this program writes. One that changes what a field means counts up.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -185,10 +188,10 @@ pub struct Measured {
     pub slow: Option<Counts>,
     /// Latency over time.
     pub slices: Vec<Slice>,
-    /// The end-to-end median of the first third of the window, in nanoseconds.
-    pub first_third_p50_ns: u64,
-    /// The end-to-end median of its last third.
-    pub last_third_p50_ns: u64,
+    /// The end-to-end median of the first third of the window, in nanoseconds; none when nothing was due in it.
+    pub first_third_p50_ns: Option<Latency>,
+    /// That of its last third.
+    pub last_third_p50_ns: Option<Latency>,
     /// How the subscribers fared, one beside the other.
     pub subscribers: Spread,
     /// What the broker used, if its process is known.
@@ -218,7 +221,8 @@ pub struct Latencies {
     pub overflowed: u64,
 }
 
-/// What became of the messages that were due within the measured window.
+/// What became of the messages that were due within the measured window. Some counts have those that warm up in them too, and say
+/// so: an account keeps how many they were, and not which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Messages that were due.
@@ -233,9 +237,9 @@ pub struct Counts {
     pub lost: u64,
     /// Messages that the broker has told subscribers it left out, those that warm up too.
     pub told: u64,
-    /// Deliveries that came again.
+    /// Deliveries that came again, of messages that warm up too.
     pub doubled: u64,
-    /// Deliveries that came after a later one of the same publisher and topic.
+    /// Deliveries that came after a later one of the same publisher and topic, of messages that warm up too.
     pub disordered: u64,
     /// Polls that were due and not sent: the one before was not answered, or the generator itself was late by a period.
     pub polls_skipped: u64,
@@ -244,6 +248,24 @@ pub struct Counts {
     pub foreign: u64,
     /// Connections that were opened and broke.
     pub broken: u64,
+}
+
+impl Counts {
+    /// Adds those of another thread or repeat.
+    pub fn add(&mut self, other: &Self) {
+        self.due += other.due;
+        self.sent += other.sent;
+        self.expected += other.expected;
+        self.delivered += other.delivered;
+        self.lost += other.lost;
+        // The server says how many, and may say anything.
+        self.told = self.told.saturating_add(other.told);
+        self.doubled += other.doubled;
+        self.disordered += other.disordered;
+        self.polls_skipped += other.polls_skipped;
+        self.foreign += other.foreign;
+        self.broken += other.broken;
+    }
 }
 
 /// Octets of all subscribers' connections, both ways. Each layer contains the one before it, but for a payload that was
@@ -264,33 +286,47 @@ pub struct Layers {
     pub segments: u64,
 }
 
-/// A part of the measured window.
+impl Layers {
+    /// Adds those of another connection.
+    pub fn add(&mut self, other: &Self) {
+        self.deliveries += other.deliveries;
+        self.payload += other.payload;
+        self.application += other.application;
+        self.tcp += other.tcp;
+        self.ip += other.ip;
+        self.segments += other.segments;
+    }
+}
+
+/// A part of the measured window. What was lost of it counts as infinite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
     /// Where it begins, in nanoseconds from the start of the window.
     pub at_ns: u64,
-    /// Deliveries of messages that were due in it.
+    /// Deliveries that the messages that were due in it should have brought.
+    pub expected: u64,
+    /// Those that came, but for the ones that took longer than a histogram holds.
     pub delivered: u64,
-    /// End to end, in nanoseconds; nothing delivered: 0.
-    pub p50_ns: u64,
-    /// End to end.
-    pub p99_ns: u64,
-    /// End to end.
-    pub max_ns: u64,
+    /// End to end, in nanoseconds; none when nothing was expected.
+    pub p50_ns: Option<Latency>,
+    /// Likewise.
+    pub p99_ns: Option<Latency>,
+    /// Likewise.
+    pub max_ns: Option<Latency>,
 }
 
 /// How the subscribers fared: each has a p99 of its own, and a starved one shows in the tail of these.
-/// What was lost counts as infinite (`u64::MAX`). Kept to one digit.
+/// What was lost counts as infinite. Kept to one digit; none without subscribers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spread {
     /// Subscribers that were to get anything.
     pub subscribers: u64,
     /// The median subscriber's p99, in nanoseconds.
-    pub p50_of_p99_ns: u64,
+    pub p50_of_p99_ns: Option<Latency>,
     /// The 99th percentile of the subscribers' p99.
-    pub p99_of_p99_ns: u64,
+    pub p99_of_p99_ns: Option<Latency>,
     /// The worst subscriber's p99.
-    pub max_of_p99_ns: u64,
+    pub max_of_p99_ns: Option<Latency>,
     /// The most that one subscriber has lost.
     pub max_lost: u64,
 }
@@ -306,6 +342,15 @@ pub struct Usage {
     pub resident: u64,
 }
 
+impl Usage {
+    /// Adds what was used in another repeat; of memory, the larger.
+    pub fn add(&mut self, other: &Self) {
+        self.cpu_ns += other.cpu_ns;
+        self.wall_ns += other.wall_ns;
+        self.resident = self.resident.max(other.resident);
+    }
+}
+
 /// One repeat: what the intervals are made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Repeat {
@@ -313,13 +358,13 @@ pub struct Repeat {
     pub repeat: usize,
     /// Which of all runs of the record it was, in time.
     pub order: usize,
-    /// End to end, in nanoseconds; what was lost counts as infinite (`u64::MAX`).
-    pub p50_ns: u64,
+    /// End to end, in nanoseconds; what was lost counts as infinite. None when nothing was expected.
+    pub p50_ns: Option<Latency>,
     /// Likewise.
-    pub p99_ns: u64,
-    /// Octets at the IP layer for each delivery.
-    pub ip_bytes_per_delivery: f64,
-    /// The broker's CPU time for each delivery, in nanoseconds, if its process is known.
+    pub p99_ns: Option<Latency>,
+    /// Octets at the IP layer for each delivery; none without a delivery.
+    pub ip_bytes_per_delivery: Option<f64>,
+    /// The broker's CPU time for each delivery, in nanoseconds, if its process is known and there is a delivery.
     pub cpu_ns_per_delivery: Option<f64>,
 }
 
@@ -332,7 +377,7 @@ pub struct Ratio {
     pub metric: String,
     /// The median.
     pub median: f64,
-    /// The 95 % interval of a bootstrap; none for fewer than three repeats.
+    /// The 95 % interval of a bootstrap; none for fewer than [`FEWEST`](crate::bootstrap::FEWEST) repeats.
     pub interval: Option<(f64, f64)>,
 }
 

@@ -60,6 +60,9 @@ pub fn run(
         let Part { mut tally, first_broken } =
             parts.next().expect("the publishers are the first of the crew");
         tally.counts.due = plan.due();
+        for (since_window_ns, deliveries) in plan.expectations() {
+            tally.expect_over_time(since_window_ns, deliveries);
+        }
         let publish_lag = tally.latencies.schedule_lag.clone();
         let mut outcome = Outcome { tally, broker, generator, publish_lag, first_broken };
         parts.for_each(|part| outcome.add(part));

@@ -1,9 +1,10 @@
 //! What a run has counted, before it is put into figures.
 
-use hdrhistogram::{Counter, Histogram};
+use hdrhistogram::Histogram;
 
 use crate::latencies::small_histogram;
 use crate::link::Broken;
+use crate::percentile::{Distribution, Latency, Percentile};
 use crate::record::{Counts, Latencies, Layers, Measured, Slice, Spread, Usage};
 
 /// Parts of the measured window that latency is shown for.
@@ -20,14 +21,23 @@ pub struct Tally {
     pub slow: Option<Counts>,
     /// What they took on the wire.
     pub bytes: Layers,
-    /// End to end, by when the message was due.
-    slices: Vec<Histogram<u64>>,
+    /// By when the message was due.
+    slices: Vec<OverTime>,
     /// The length of a slice, in nanoseconds.
     slice_ns: u64,
-    /// The p99 of each subscriber, in nanoseconds; what was lost is infinite.
-    p99s: Vec<u64>,
+    /// The p99 of each subscriber that was to get anything.
+    p99s: Vec<Latency>,
     /// The most that one subscriber has lost.
     max_lost: u64,
+}
+
+/// What was counted of the messages that were due in one part of the window.
+#[derive(Clone, Debug)]
+struct OverTime {
+    /// Deliveries that they should bring.
+    expected: u64,
+    /// End to end, of those that came.
+    latencies: Histogram<u64>,
 }
 
 /// What one thread of a run leaves.
@@ -46,31 +56,43 @@ impl Tally {
             counts: Counts::default(),
             slow: None,
             bytes: Layers::default(),
-            slices: vec![small_histogram(); SLICES],
+            slices: vec![OverTime::new(); SLICES],
             slice_ns: duration_ns.div_ceil(SLICES as u64).max(1),
             p99s: Vec::new(),
             max_lost: 0,
         }
     }
 
+    /// Counts what a message should bring by when it was due, in nanoseconds from the start of the window.
+    pub fn expect_over_time(&mut self, since_window_ns: u64, deliveries: u64) {
+        if let Some(slice) = self.slice_at(since_window_ns) {
+            slice.expected += deliveries;
+        }
+    }
+
     /// Records the end-to-end latency of a message by when it was due, in nanoseconds from the start of the window.
     pub fn record_over_time(&mut self, since_window_ns: u64, latency_ns: u64) {
-        let slice = (since_window_ns / self.slice_ns) as usize;
-        if let Some(histogram) = self.slices.get_mut(slice) {
-            // What overflows is counted where the latencies are.
-            let _ = histogram.record(latency_ns);
+        if let Some(slice) = self.slice_at(since_window_ns) {
+            // What overflows is expected and not there, and so infinite.
+            let _ = slice.latencies.record(latency_ns);
         }
+    }
+
+    fn slice_at(&mut self, since_window_ns: u64) -> Option<&mut OverTime> {
+        self.slices.get_mut((since_window_ns / self.slice_ns) as usize)
     }
 
     /// The p99 of the newest slice that has one, in nanoseconds.
     pub fn recent_p99_ns(&self) -> u64 {
-        let newest = self.slices.iter().rev().find(|slice| !slice.is_empty());
-        newest.map_or(0, |slice| slice.value_at_quantile(0.99))
+        let newest =
+            self.slices.iter().map(|slice| &slice.latencies).rfind(|latencies| !latencies.is_empty());
+        newest.map_or(0, |latencies| latencies.value_at_quantile(0.99))
     }
 
     /// Records how one subscriber fared: what it got, and how many it did not get.
     pub fn record_subscriber(&mut self, latencies: &Histogram<u32>, lost: u64) {
-        self.p99s.push(quantile_with_lost(latencies, lost, 0.99));
+        let all = Distribution::of_expected(latencies, latencies.len() + lost);
+        self.p99s.extend(all.percentile(Percentile::P99));
         self.max_lost = self.max_lost.max(lost);
     }
 
@@ -83,10 +105,15 @@ impl Tally {
         }
         self.bytes.add(&other.bytes);
         for (mine, theirs) in self.slices.iter_mut().zip(&other.slices) {
-            mine.add(theirs).expect("all have the same bounds");
+            mine.add(theirs);
         }
         self.p99s.extend_from_slice(&other.p99s);
         self.max_lost = self.max_lost.max(other.max_lost);
+    }
+
+    /// End to end, with what was lost.
+    pub fn end_to_end(&self) -> Distribution {
+        Distribution::end_to_end(&self.latencies, &self.counts)
     }
 
     /// The figures of it.
@@ -108,21 +135,23 @@ impl Tally {
         }
     }
 
-    fn median_of(slices: &[Histogram<u64>]) -> u64 {
-        let mut merged = small_histogram();
+    fn median_of(slices: &[OverTime]) -> Option<Latency> {
+        let mut merged = OverTime::new();
         for slice in slices {
-            merged.add(slice).expect("all have the same bounds");
+            merged.add(slice);
         }
-        merged.value_at_quantile(0.5)
+        merged.distribution().percentile(Percentile::P50)
     }
 
-    fn slice(&self, number: usize, histogram: &Histogram<u64>) -> Slice {
+    fn slice(&self, number: usize, slice: &OverTime) -> Slice {
+        let all = slice.distribution();
         Slice {
             at_ns: number as u64 * self.slice_ns,
-            delivered: histogram.len(),
-            p50_ns: histogram.value_at_quantile(0.5),
-            p99_ns: histogram.value_at_quantile(0.99),
-            max_ns: histogram.max(),
+            expected: slice.expected,
+            delivered: slice.latencies.len(),
+            p50_ns: all.percentile(Percentile::P50),
+            p99_ns: all.percentile(Percentile::P99),
+            max_ns: all.percentile(Percentile::MAX),
         }
     }
 
@@ -131,63 +160,26 @@ impl Tally {
         p99s.sort_unstable();
         Spread {
             subscribers: p99s.len() as u64,
-            p50_of_p99_ns: at_quantile(&p99s, 0.5),
-            p99_of_p99_ns: at_quantile(&p99s, 0.99),
-            max_of_p99_ns: p99s.last().copied().unwrap_or(0),
+            p50_of_p99_ns: Percentile::P50.of_sorted(&p99s),
+            p99_of_p99_ns: Percentile::P99.of_sorted(&p99s),
+            max_of_p99_ns: Percentile::MAX.of_sorted(&p99s),
             max_lost: self.max_lost,
         }
     }
 }
 
-/// The smallest of the sorted values that at least that part of them does not exceed.
-fn at_quantile(sorted: &[u64], quantile: f64) -> u64 {
-    let rank = (sorted.len() as f64 * quantile).ceil() as usize;
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
-}
-
-/// The value that this part of all does not exceed, where what was lost is infinite (`u64::MAX`).
-pub fn quantile_with_lost<T: Counter>(latencies: &Histogram<T>, lost: u64, quantile: f64) -> u64 {
-    let rank = ((latencies.len() + lost) as f64 * quantile).ceil() as u64;
-    if rank > latencies.len() {
-        return u64::MAX;
+impl OverTime {
+    fn new() -> Self {
+        Self { expected: 0, latencies: small_histogram() }
     }
-    latencies.value_at_quantile(rank as f64 / latencies.len().max(1) as f64)
-}
 
-impl Counts {
     fn add(&mut self, other: &Self) {
-        self.due += other.due;
-        self.sent += other.sent;
         self.expected += other.expected;
-        self.delivered += other.delivered;
-        self.lost += other.lost;
-        self.told += other.told;
-        self.doubled += other.doubled;
-        self.disordered += other.disordered;
-        self.polls_skipped += other.polls_skipped;
-        self.foreign += other.foreign;
-        self.broken += other.broken;
+        self.latencies.add(&other.latencies).expect("all have the same bounds");
     }
-}
 
-impl Layers {
-    /// Adds those of another connection.
-    pub fn add(&mut self, other: &Self) {
-        self.deliveries += other.deliveries;
-        self.payload += other.payload;
-        self.application += other.application;
-        self.tcp += other.tcp;
-        self.ip += other.ip;
-        self.segments += other.segments;
-    }
-}
-
-impl Usage {
-    /// Adds what was used in another repeat; of memory, the larger.
-    pub fn add(&mut self, other: &Self) {
-        self.cpu_ns += other.cpu_ns;
-        self.wall_ns += other.wall_ns;
-        self.resident = self.resident.max(other.resident);
+    fn distribution(&self) -> Distribution {
+        Distribution::of_expected(&self.latencies, self.expected)
     }
 }
 
@@ -212,30 +204,53 @@ mod tests {
         }
         tally.record_subscriber(&histogram_of(&[1_000_000; 98]), 2);
         let spread = tally.spread();
-        assert!(spread.p50_of_p99_ns < 1_200_000 && spread.p99_of_p99_ns < 1_200_000);
-        assert_eq!((spread.subscribers, spread.max_of_p99_ns, spread.max_lost), (10_000, u64::MAX, 2));
+        let few = Some(Latency::Finite(1_200_000));
+        assert!(spread.p50_of_p99_ns < few && spread.p99_of_p99_ns < few);
+        assert_eq!((spread.subscribers, spread.max_lost), (10_000, 2));
+        assert_eq!(spread.max_of_p99_ns, Some(Latency::Infinite));
     }
 
-    #[test]
-    fn a_lost_message_is_infinitely_late() {
-        let latencies = histogram_of(&[1_000_000; 99]);
-        assert!(quantile_with_lost(&latencies, 0, 0.99) < 1_200_000);
-        assert!(quantile_with_lost(&latencies, 1, 0.99) < 1_200_000);
-        assert_eq!(quantile_with_lost(&latencies, 2, 0.99), u64::MAX);
-        assert_eq!(quantile_with_lost(&histogram_of(&[]), 1, 0.99), u64::MAX);
-        assert_eq!(quantile_with_lost(&histogram_of(&[]), 0, 0.99), 0);
+    /// Six seconds of a message each millisecond, which takes one or two.
+    fn six_seconds(came: impl Fn(u64) -> bool) -> Measured {
+        let mut tally = Tally::new(6_000_000_000);
+        for due_ms in 0..6_000 {
+            tally.expect_over_time(due_ms * 1_000_000, 1);
+            if came(due_ms) {
+                let latency_ns = if due_ms < 3_000 { 1_000_000 } else { 2_000_000 };
+                tally.record_over_time(due_ms * 1_000_000, latency_ns);
+            }
+        }
+        tally.measured(None, Usage::default(), 1)
+    }
+
+    fn is_about(latency: Option<Latency>, ns: u64) -> bool {
+        matches!(latency, Some(Latency::Finite(found)) if found.abs_diff(ns) <= ns / 50)
     }
 
     #[test]
     fn thirds_and_slices_go_by_when_a_message_was_due() {
-        let mut tally = Tally::new(6_000_000_000);
-        for due_ms in 0..6_000 {
-            tally.record_over_time(due_ms * 1_000_000, if due_ms < 3_000 { 1_000_000 } else { 2_000_000 });
-        }
-        let measured = tally.measured(None, Usage::default(), 1);
-        assert!(measured.first_third_p50_ns.abs_diff(1_000_000) < 20_000);
-        assert!(measured.last_third_p50_ns.abs_diff(2_000_000) < 40_000);
+        let measured = six_seconds(|_| true);
+        assert!(is_about(measured.first_third_p50_ns, 1_000_000));
+        assert!(is_about(measured.last_third_p50_ns, 2_000_000));
         assert_eq!(measured.slices.len(), SLICES);
-        assert!(measured.slices.iter().all(|slice| slice.delivered == 100));
+        assert!(measured.slices.iter().all(|slice| (slice.expected, slice.delivered) == (100, 100)));
+    }
+
+    #[test]
+    fn what_was_lost_is_infinite_in_its_slice_and_in_its_third() {
+        let measured = six_seconds(|due_ms| due_ms < 4_900 && due_ms != 50);
+        let [first, second] = [measured.slices[0], measured.slices[1]];
+        assert_eq!((first.expected, first.delivered, first.max_ns), (100, 99, Some(Latency::Infinite)));
+        assert!(is_about(first.p99_ns, 1_000_000) && is_about(second.max_ns, 1_000_000));
+        assert_eq!((measured.slices[59].delivered, measured.slices[59].p50_ns), (0, Some(Latency::Infinite)));
+        assert!(is_about(measured.first_third_p50_ns, 1_000_000));
+        assert_eq!(measured.last_third_p50_ns, Some(Latency::Infinite));
+    }
+
+    #[test]
+    fn where_nothing_was_due_there_is_no_latency() {
+        let measured = Tally::new(1_000_000_000).measured(None, Usage::default(), 1);
+        assert_eq!((measured.first_third_p50_ns, measured.slices[0].p99_ns), (None, None));
+        assert_eq!(measured.subscribers, Spread::default());
     }
 }

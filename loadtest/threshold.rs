@@ -11,9 +11,11 @@
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
+use crate::percentile::{Distribution, Latency, Percentile};
 use crate::record::{Record, Series};
 use crate::report::figures;
-use crate::report::quantities::{Latency, PerDelivery, Percentile, achieved_rate, broker_cpu, latency};
+use crate::report::quantities::{PerDelivery, achieved_rate, broker_cpu};
+use crate::units::{BadValue, Count, Period, Rate, Size};
 
 /// A series, a metric, and what it must be.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +48,8 @@ enum Metric {
 enum Unit {
     Time,
     Size,
-    Number,
+    Count,
+    Rate,
 }
 
 /// How it must stand to the limit.
@@ -91,12 +94,7 @@ pub enum ThresholdError {
     /// What is before the relation is not a series, a dot and a metric.
     NoMetric(String),
     /// What is behind it is no value of the metric.
-    NoValue {
-        /// The value.
-        value: String,
-        /// Values that the metric has, by example.
-        example: &'static str,
-    },
+    NoValue(BadValue),
 }
 
 /// A threshold that a record does not keep.
@@ -124,6 +122,11 @@ pub enum Failure {
 }
 
 impl Threshold {
+    /// The name of the series that it is about.
+    pub fn series(&self) -> &str {
+        &self.series
+    }
+
     /// What a record does not keep of this; empty when it keeps it.
     pub fn check(&self, record: &Record) -> Vec<Failure> {
         self.failure(record).into_iter().collect()
@@ -147,12 +150,13 @@ impl Metric {
     fn of(self, series: &Series) -> Option<f64> {
         let measured = &series.merged;
         let counts = &measured.counts;
+        let latency = |percentile| Distribution::of(measured).percentile(percentile);
         let counted = |count: u64| (counts.expected > 0).then_some(count as f64);
         match self {
-            Self::Percentile(percentile) => latency(measured, percentile).map(Latency::nanoseconds),
-            Self::Mean => latency(measured, Percentile::MAX).map(|slowest| match slowest.nanoseconds() {
-                finite if finite.is_finite() => measured.latencies.end_to_end.mean(),
-                infinite => infinite,
+            Self::Percentile(percentile) => latency(percentile).map(Latency::nanoseconds),
+            Self::Mean => latency(Percentile::MAX).map(|slowest| match slowest {
+                Latency::Finite(_) => measured.latencies.end_to_end.mean(),
+                Latency::Infinite => f64::INFINITY,
             }),
             Self::Lost => counted(counts.lost),
             Self::Doubled => counted(counts.doubled),
@@ -169,18 +173,20 @@ impl Metric {
         match self {
             Self::Percentile(_) | Self::Mean | Self::Cpu => Unit::Time,
             Self::Bytes | Self::Resident => Unit::Size,
-            Self::Lost | Self::Doubled | Self::Disordered | Self::Rate => Unit::Number,
+            Self::Lost | Self::Doubled | Self::Disordered => Unit::Count,
+            Self::Rate => Unit::Rate,
         }
     }
 }
 
 impl Unit {
-    /// Reads a value.
-    fn parse(self, text: &str) -> Option<f64> {
+    /// Reads a value, as the same value is read everywhere else.
+    fn parse(self, text: &str) -> Result<f64, BadValue> {
         match self {
-            Self::Time => figures::parse_duration(text),
-            Self::Size => figures::parse_octets(text),
-            Self::Number => text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0),
+            Self::Time => text.parse().map(|time: Period| time.ns() as f64),
+            Self::Size => text.parse().map(|Size(octets)| octets as f64),
+            Self::Count => text.parse().map(|Count(count)| count as f64),
+            Self::Rate => text.parse().map(Rate::per_second),
         }
     }
 
@@ -189,16 +195,7 @@ impl Unit {
         match self {
             Self::Time => figures::duration(value),
             Self::Size => figures::octets(value),
-            Self::Number => figures::significant(value),
-        }
-    }
-
-    /// Values, by example.
-    fn example(self) -> &'static str {
-        match self {
-            Self::Time => "a duration with its unit, such as 200us, 5ms or 1.5s",
-            Self::Size => "a size with its unit, such as 300B, 1.5KiB or 64MiB",
-            Self::Number => "a number, such as 0 or 1000",
+            Self::Count | Self::Rate => figures::significant(value),
         }
     }
 }
@@ -231,10 +228,8 @@ impl FromStr for Threshold {
         });
         let (series, metric) = named.ok_or_else(|| ThresholdError::NoMetric(subject.to_owned()))?;
         let value = rest[sign.len()..].trim();
-        let (unit, series) = (metric.unit(), series.to_owned());
-        let no_value = || ThresholdError::NoValue { value: value.to_owned(), example: unit.example() };
-        let limit = unit.parse(value).ok_or_else(no_value)?;
-        Ok(Self { series, metric, relation, limit, text: text.to_owned() })
+        let limit = metric.unit().parse(value).map_err(ThresholdError::NoValue)?;
+        Ok(Self { series: series.to_owned(), metric, relation, limit, text: text.to_owned() })
     }
 }
 
@@ -257,9 +252,7 @@ impl Display for ThresholdError {
                     "`{subject}` is not SERIES.METRIC, such as poll:100ms.p99; the metrics are {metrics}"
                 )
             }
-            Self::NoValue { value, example } => {
-                write!(f, "`{value}` is not a value of this metric: give {example}")
-            }
+            Self::NoValue(bad) => bad.fmt(f),
         }
     }
 }
@@ -300,6 +293,11 @@ mod tests {
             ("ws.rss<64MiB", ("ws", Metric::Resident, Relation::Less, 67_108_864.0)),
             ("ws.lost<=0", ("ws", Metric::Lost, Relation::LessOrEqual, 0.0)),
             ("sse.bytes>1B", ("sse", Metric::Bytes, Relation::Greater, 1.0)),
+            ("ws.max<2m", ("ws", Metric::Percentile(Percentile::MAX), Relation::Less, 120e9)),
+            ("ws.bytes<1kB", ("ws", Metric::Bytes, Relation::Less, 1_000.0)),
+            ("ws.bytes<300", ("ws", Metric::Bytes, Relation::Less, 300.0)),
+            ("ws at 1k/s.lost<1k", ("ws at 1k/s", Metric::Lost, Relation::Less, 1_000.0)),
+            ("ws.rate>=990.5", ("ws", Metric::Rate, Relation::GreaterOrEqual, 990.5)),
         ];
         for (text, (series, metric, relation, limit)) in cases {
             assert_eq!(parsed(text), (series.to_owned(), metric, relation, limit), "{text}");
@@ -318,15 +316,10 @@ mod tests {
                 "`.p99` is not SERIES.METRIC, such as poll:100ms.p99; the metrics are p50, p90, p99, p99.9, max, mean, \
                  lost, doubled, disordered, bytes, cpu, rss, rate",
             ),
-            (
-                "ws.p99<5",
-                "`5` is not a value of this metric: give a duration with its unit, such as 200us, 5ms or 1.5s",
-            ),
-            ("ws.lost<1ms", "`1ms` is not a value of this metric: give a number, such as 0 or 1000"),
-            (
-                "ws.rss<5ms",
-                "`5ms` is not a value of this metric: give a size with its unit, such as 300B, 1.5KiB or 64MiB",
-            ),
+            ("ws.p99<5", "\"5\" is not a length of time with its unit, such as 500us, 100ms, 1.5s, 2m or 1h"),
+            ("ws.lost<1ms", "\"1ms\" is not a whole number such as 20, 1k or 2.5k"),
+            ("ws.rate>x", "\"x\" is not a rate in messages a second such as 0.5, 100, 1k or 2.5k"),
+            ("ws.rss<5ms", "\"5ms\" is not a size in octets such as 20, 128B, 1kB (1000) or 1KiB (1024)"),
         ];
         for (text, message) in cases {
             assert_eq!(text.parse::<Threshold>().expect_err(text).to_string(), message);

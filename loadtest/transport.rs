@@ -2,20 +2,17 @@
 
 use std::error::Error;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-const NS_PER_US: u64 = 1_000;
-const NS_PER_MS: u64 = 1_000_000;
-const NS_PER_S: u64 = 1_000_000_000;
+use crate::units::{BadValue, Period};
 
-/// The units of a poll period, the largest first.
-const PERIOD_UNITS: [(&str, u64); 3] = [("s", NS_PER_S), ("ms", NS_PER_MS), ("us", NS_PER_US)];
-
-/// The longest poll period. Servers drop connections that are silent for minutes.
-const MAX_PERIOD_NS: u64 = 3_600 * NS_PER_S;
+/// How often a subscriber may poll. More often than the least, the generator would do nothing else; and servers drop connections
+/// that are silent for longer than the most.
+pub const POLL_PERIODS: RangeInclusive<Period> = Period::from_ms(1)..=Period::from_secs(3_600);
 
 /// How messages reach a subscriber.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// Pushed over a WebSocket: `ws`, and `ws-deflate` with permessage-deflate (RFC 7692).
     WebSocket {
@@ -28,8 +25,8 @@ pub enum Transport {
     LongPoll,
     /// HTTP requests at fixed times: `poll:100ms`.
     Poll {
-        /// From one request to the next, in nanoseconds.
-        period_ns: u64,
+        /// From one request to the next; one of [`POLL_PERIODS`].
+        period: Period,
     },
 }
 
@@ -40,11 +37,7 @@ impl fmt::Display for Transport {
             Self::WebSocket { deflate: true } => f.write_str("ws-deflate"),
             Self::EventStream => f.write_str("sse"),
             Self::LongPoll => f.write_str("longpoll"),
-            Self::Poll { period_ns } => {
-                let divides = |&(_, unit_ns): &(&str, u64)| period_ns.is_multiple_of(unit_ns);
-                let (unit, unit_ns) = PERIOD_UNITS.into_iter().find(divides).unwrap_or(("ns", 1));
-                write!(f, "poll:{}{unit}", period_ns / unit_ns)
-            }
+            Self::Poll { period } => write!(f, "poll:{period}"),
         }
     }
 }
@@ -59,7 +52,7 @@ impl FromStr for Transport {
             "sse" => Ok(Self::EventStream),
             "longpoll" => Ok(Self::LongPoll),
             _ => match name.strip_prefix("poll") {
-                Some(period) => Ok(Self::Poll { period_ns: parse_period(name, period)? }),
+                Some(period) => Ok(Self::Poll { period: poll_period(name, period)? }),
                 None => Err(NameError::Transport { given: name.to_owned() }),
             },
         }
@@ -67,19 +60,11 @@ impl FromStr for Transport {
 }
 
 /// Reads `:100ms`, which stands behind `poll` in `name`.
-fn parse_period(name: &str, period: &str) -> Result<u64, NameError> {
+fn poll_period(name: &str, period: &str) -> Result<Period, NameError> {
     let bad_period = |problem| NameError::Period { given: name.to_owned(), problem };
-    let period = period.strip_prefix(':').ok_or(bad_period(PeriodProblem::Missing))?;
-    let (digits, unit) = period.split_at(period.bytes().take_while(u8::is_ascii_digit).count());
-    if digits.is_empty() {
-        return Err(bad_period(PeriodProblem::NotANumber));
-    }
-    let unit_ns = PERIOD_UNITS.into_iter().find(|(name, _)| *name == unit);
-    let (_, unit_ns) = unit_ns.ok_or(bad_period(PeriodProblem::Unit))?;
-    let period_ns = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit_ns));
-    period_ns
-        .filter(|period_ns| (1..=MAX_PERIOD_NS).contains(period_ns))
-        .ok_or(bad_period(PeriodProblem::OutOfRange))
+    let period = period.strip_prefix(':').ok_or_else(|| bad_period(PeriodProblem::Missing))?;
+    let period: Period = period.parse().map_err(|bad| bad_period(PeriodProblem::Unreadable(bad)))?;
+    POLL_PERIODS.contains(&period).then_some(period).ok_or_else(|| bad_period(PeriodProblem::OutOfRange))
 }
 
 /// What is spoken over a WebSocket: the dialect of `--protocol`.
@@ -205,26 +190,30 @@ pub enum NameError {
 }
 
 /// What can be wrong with the period of a poll.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeriodProblem {
     /// It is not there.
     Missing,
-    /// It does not begin with digits.
-    NotANumber,
-    /// It ends with something else than a unit.
-    Unit,
-    /// It is 0, or longer than an hour.
+    /// It is no length of time.
+    Unreadable(BadValue),
+    /// It is none of [`POLL_PERIODS`].
     OutOfRange,
 }
 
 impl fmt::Display for PeriodProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Missing => "has no period",
-            Self::NotANumber => "has a period that is not a whole number with a unit",
-            Self::Unit => "has a period whose unit is none of us, ms and s",
-            Self::OutOfRange => "has a period outside of 1us to 3600s",
-        })
+        match self {
+            Self::Missing => f.write_str("has no period"),
+            Self::Unreadable(bad) => write!(f, "has no period: {bad}"),
+            Self::OutOfRange => {
+                write!(
+                    f,
+                    "has a period that is not between {} and {}",
+                    POLL_PERIODS.start(),
+                    POLL_PERIODS.end()
+                )
+            }
+        }
     }
 }
 
@@ -263,8 +252,9 @@ mod tests {
             any::<bool>().prop_map(|deflate| Transport::WebSocket { deflate }),
             Just(Transport::EventStream),
             Just(Transport::LongPoll),
-            (1..=MAX_PERIOD_NS / NS_PER_US).prop_map(|us| Transport::Poll { period_ns: us * NS_PER_US }),
-            (1..=3_600_u64).prop_map(|s| Transport::Poll { period_ns: s * NS_PER_S }),
+            (POLL_PERIODS.start().ns()..=POLL_PERIODS.end().ns())
+                .prop_map(|ns| Transport::Poll { period: Period::from_ns(ns) }),
+            (1..=3_600_u64).prop_map(|s| Transport::Poll { period: Period::from_secs(s) }),
         ]
     }
 
@@ -276,11 +266,17 @@ mod tests {
     }
 
     #[test]
-    fn a_period_is_written_in_its_largest_unit() {
-        for (period_ns, name) in
-            [(NS_PER_S, "poll:1s"), (100 * NS_PER_MS, "poll:100ms"), (1_500 * NS_PER_US, "poll:1500us")]
-        {
-            assert_eq!(Transport::Poll { period_ns }.to_string(), name);
+    fn a_period_is_any_length_of_time_in_its_bounds() {
+        for (given, period, written) in [
+            ("poll:1s", Period::from_secs(1), "poll:1s"),
+            ("poll:1.5s", Period::from_ms(1_500), "poll:1.5s"),
+            ("poll:1000ms", Period::from_secs(1), "poll:1s"),
+            ("poll:1.0000005s", Period::from_ns(1_000_000_500), "poll:1.0000005s"),
+            ("poll:1h", Period::from_secs(3_600), "poll:1h"),
+            ("poll:1000us", Period::from_ms(1), "poll:1ms"),
+        ] {
+            assert_eq!(given.parse(), Ok(Transport::Poll { period }));
+            assert_eq!(Transport::Poll { period }.to_string(), written);
         }
     }
 
@@ -313,25 +309,19 @@ mod tests {
 
     #[test]
     fn a_wrong_period_is_told_by_what_is_wrong_with_it() {
-        let cases = [
-            ("poll", PeriodProblem::Missing),
-            ("poll100ms", PeriodProblem::Missing),
-            ("poll:", PeriodProblem::NotANumber),
-            ("poll:ms", PeriodProblem::NotANumber),
-            ("poll:-1s", PeriodProblem::NotANumber),
-            ("poll:+1s", PeriodProblem::NotANumber),
-            ("poll:100", PeriodProblem::Unit),
-            ("poll:1.5s", PeriodProblem::Unit),
-            ("poll:1 s", PeriodProblem::Unit),
-            ("poll:1S", PeriodProblem::Unit),
-            ("poll:0s", PeriodProblem::OutOfRange),
-            ("poll:3601s", PeriodProblem::OutOfRange),
-            ("poll:99999999999999999999s", PeriodProblem::OutOfRange),
-            ("poll:18446744073709551615s", PeriodProblem::OutOfRange),
-        ];
-        for (given, problem) in cases {
-            let error = NameError::Period { given: given.to_owned(), problem };
-            assert_eq!(given.parse::<Transport>(), Err(error), "{given}");
+        for given in ["poll", "poll100ms"] {
+            let error = NameError::Period { given: given.to_owned(), problem: PeriodProblem::Missing };
+            assert_eq!(given.parse::<Transport>(), Err(error));
+        }
+        for period in ["", "ms", "-1s", "+1s", "100", "1 s", "1S", "99999999999999999999s"] {
+            let given = format!("poll:{period}");
+            let problem = PeriodProblem::Unreadable(period.parse::<Period>().unwrap_err());
+            assert_eq!(given.parse::<Transport>(), Err(NameError::Period { given, problem }));
+        }
+        for given in ["poll:0s", "poll:1us", "poll:999999ns", "poll:61m"] {
+            let error = NameError::Period { given: given.to_owned(), problem: PeriodProblem::OutOfRange };
+            assert!(error.to_string().contains("between 1ms and 1h"), "{error}");
+            assert_eq!(given.parse::<Transport>(), Err(error));
         }
     }
 }

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 
 use crate::latencies::histogram;
+use crate::percentile::Latency;
 use crate::record::{Measured, Reason, ReasonKind, Series};
 
 /// How much of its cores the generator may use. Above that, what waits for a core is the generator.
@@ -116,16 +117,31 @@ fn schedule_lag(measured: &Measured, evidence: &Evidence) -> Finding {
 
 fn unsteady(measured: &Measured) -> Finding {
     let (first, last) = (measured.first_third_p50_ns, measured.last_third_p50_ns);
-    let drift = first.abs_diff(last) as f64 / first.min(last).max(1) as f64;
+    let text = |median: Option<Latency>| match median {
+        Some(Latency::Finite(ns)) => format!("{} µs", ns / 1_000),
+        Some(Latency::Infinite) => "infinite, as most was lost,".to_owned(),
+        None => "of nothing".to_owned(),
+    };
     let explanation = format!(
-        "the median was {} µs in the first third of the window and {} µs in the last (at most {:.0} % apart): \
+        "the median was {} in the first third of the window and {} in the last (at most {:.0} % apart): \
          the server does not keep up with this rate, or the machine is not quiet; lower --rate, or prolong --warmup and \
          --duration",
-        first / 1_000,
-        last / 1_000,
+        text(first),
+        text(last),
         MAX_DRIFT * 100.0
     );
-    (drift > MAX_DRIFT).then_some((ReasonKind::Unsteady, explanation))
+    (!is_steady(first, last)).then_some((ReasonKind::Unsteady, explanation))
+}
+
+/// Whether two medians differ by no more than they may. Where nothing was due, nothing shows that they do not.
+fn is_steady(first: Option<Latency>, last: Option<Latency>) -> bool {
+    match (first, last) {
+        (Some(Latency::Finite(first)), Some(Latency::Finite(last))) => {
+            first.abs_diff(last) as f64 <= MAX_DRIFT * first.min(last).max(1) as f64
+        }
+        (Some(Latency::Infinite), Some(Latency::Infinite)) => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +158,7 @@ mod tests {
         for due_ns in (0..SECOND_NS).step_by(1_000_000) {
             tally.latencies.end_to_end.record(1_000_000).unwrap();
             tally.latencies.schedule_lag.record(50_000).unwrap();
+            tally.expect_over_time(due_ns, 1);
             tally.record_over_time(due_ns, 1_000_000);
         }
         tally.counts.due = 1_000;
@@ -185,14 +202,23 @@ mod tests {
         };
         check(late, ReasonKind::ScheduleLag);
         check(|_, evidence| evidence.publish_lag.record(300_000).unwrap(), ReasonKind::ScheduleLag);
-        check(|measured, _| measured.last_third_p50_ns = 1_110_000, ReasonKind::Unsteady);
-        check(|measured, _| measured.first_third_p50_ns = 1_110_000, ReasonKind::Unsteady);
+        let late = Some(Latency::Finite(1_110_000));
+        let check_thirds = |first: Option<Latency>, last: Option<Latency>| {
+            let mut series = good();
+            (series.merged.first_third_p50_ns, series.merged.last_third_p50_ns) = (first, last);
+            assert_eq!(kinds(&series, &Evidence::default()), [ReasonKind::Unsteady]);
+        };
+        let usual = good().merged.first_third_p50_ns;
+        for (first, last) in [(late, usual), (usual, late), (Some(Latency::Infinite), usual), (None, usual)] {
+            check_thirds(first, last);
+            check_thirds(last, first);
+        }
     }
 
     #[test]
     fn what_is_just_allowed_is_allowed() {
         let mut series = good();
-        series.merged.last_third_p50_ns = 1_090_000;
+        series.merged.last_third_p50_ns = Some(Latency::Finite(1_090_000));
         let evidence = Evidence { busy: 0.79, sent: 0.99, ..Evidence::default() };
         assert_eq!(judge(&series, &evidence), []);
     }

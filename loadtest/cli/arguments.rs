@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use super::{Compare, Conn, Measuring, Preset, Pubsub, Server, Sweep};
+use crate::transport::Transport;
 use crate::units::{Count, Period, Rate, Size};
 use crate::workload::{Arrival, Shape, Workload};
 
@@ -60,12 +61,18 @@ impl Sweep {
         let arguments = match self.transports.as_slice() {
             [only] => arguments.with("--transport", only),
             polls => {
-                let periods =
-                    polls.iter().map(|poll| poll.to_string().trim_start_matches("poll:").to_owned());
-                arguments.with("--intervals", join(&periods.collect::<Vec<_>>()))
+                arguments.with("--intervals", join(&polls.iter().filter_map(period).collect::<Vec<_>>()))
             }
         };
         arguments.load(&self.workload).shape(&self.workload).server(&self.server).measuring(self.measuring).0
+    }
+}
+
+/// How often a transport polls, if it does.
+fn period(transport: &Transport) -> Option<Period> {
+    match *transport {
+        Transport::Poll { period } => Some(period),
+        Transport::WebSocket { .. } | Transport::EventStream | Transport::LongPoll => None,
     }
 }
 

@@ -168,14 +168,14 @@ pub(super) struct ReportFlags {
     /// Another that it is compared with
     #[arg(value_name = "B.json")]
     pub(super) other: Option<PathBuf>,
-    /// Write the histograms to this folder, for the HdrHistogram plotters
-    #[arg(long, value_name = "DIR")]
+    /// Write the histograms to this folder, for the HdrHistogram plotters; of one record only
+    #[arg(long, value_name = "DIR", conflicts_with = "other")]
     pub(super) hgrm: Option<PathBuf>,
     /// Write a page that needs no network
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
-    /// End with 99 if this does not hold, as in 'ws.p99<5ms'; may be repeated
-    #[arg(long, value_name = "RULE")]
+    /// End with 99 if this does not hold, as in 'ws.p99<5ms'; may be repeated; of one record only
+    #[arg(long, value_name = "RULE", conflicts_with = "other")]
     pub(super) threshold: Vec<Threshold>,
 }
 

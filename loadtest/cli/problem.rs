@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use crate::threshold::Threshold;
 use crate::transport::{Protocol, Transport};
 
 /// Why a request cannot hold. Whoever wrote it is to put it right.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Problem {
     /// A value is too small or too large.
     OutOfRange {
@@ -64,6 +65,13 @@ pub enum Problem {
         /// How many can be.
         most: usize,
     },
+    /// A threshold is about a series that there will not be.
+    UnknownSeries {
+        /// The threshold.
+        threshold: Threshold,
+        /// Those that there will be.
+        there: Vec<String>,
+    },
     /// A stream has more messages than can be told apart.
     TooManyMessages {
         /// How many can be.
@@ -99,6 +107,15 @@ impl fmt::Display for Problem {
                 f,
                 "--publishers: each publishes to every topic, and no more than {most} of these streams can be told \
                  apart; lower --publishers or --topics"
+            ),
+            Self::UnknownSeries { threshold, there } if there.is_empty() => {
+                write!(f, "--threshold: {threshold} is about a series, and here there is none; leave it out")
+            }
+            Self::UnknownSeries { threshold, there } => write!(
+                f,
+                "--threshold: {threshold} is about {}, which will not be measured, but {}",
+                threshold.series(),
+                there.join(", ")
             ),
             Self::TooManyMessages { most } => write!(
                 f,

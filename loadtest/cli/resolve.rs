@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::{Compare, Conn, Doctor, Measuring, Output, Preset, Pubsub, Report, Request, Server, Sweep};
 use crate::payload::{MAX_SEQUENCE, MAX_STREAMS, STAMP_LEN};
 use crate::target::BrokerCommand;
-use crate::transport::{HeaderProfile, Protocol, Transport};
+use crate::transport::{HeaderProfile, POLL_PERIODS, Protocol, Transport};
 use crate::units::{Count, Period, Rate, Size};
 use crate::workload::{Arrival, Shape, Slow, Workload};
 
@@ -63,7 +63,6 @@ const SHORT: RangeInclusive<Period> = Period::from_ns(0)..=Period::from_secs(3_6
 const SIZE: RangeInclusive<Size> = Size(STAMP_LEN as u64)..=Size(16 << 20);
 const MANY: RangeInclusive<Count> = Count(1)..=Count(1_000_000);
 const SLOW_RATES: RangeInclusive<Size> = Size(1)..=Size(1 << 30);
-const POLL_PERIODS: RangeInclusive<Period> = Period::from_ms(1)..=Period::from_secs(3_600);
 const PIDS: RangeInclusive<u32> = 1..=i32::MAX as u32;
 
 pub(super) fn resolve(command_line: CommandLine) -> Result<Request, Problem> {
@@ -90,13 +89,14 @@ fn compare(flags: CompareFlags) -> Result<Compare, Problem> {
     let server = server(flags.server, defaults)?;
     let workload = workload(&flags.load, defaults)?;
     let transports = match flags.preset {
-        Some(Preset::Kaazing) => vec![PUSH, Transport::Poll { period_ns: Period::from_secs(1).ns() }],
+        Some(Preset::Kaazing) => vec![PUSH, Transport::Poll { period: Period::from_secs(1) }],
         None if flags.transport.is_empty() => usual_transports(&server),
         None => flags.transport,
     };
     distinct("--transport", &transports)?;
     transports.iter().try_for_each(|transport| carries(*transport, &workload, &server))?;
-    let (measuring, output) = (measuring(&flags.measuring)?, output(flags.output));
+    let output = output(flags.output, transports.iter().map(ToString::to_string).collect())?;
+    let measuring = measuring(&flags.measuring)?;
     Ok(Compare { workload, transports, preset: flags.preset, server, measuring, output })
 }
 
@@ -114,7 +114,8 @@ fn pubsub(flags: PubsubFlags) -> Result<Pubsub, Problem> {
     let transport = flags.transport.unwrap_or(PUSH);
     can_be_told_apart(&workload)?;
     carries(transport, &workload, &server)?;
-    let (measuring, output) = (measuring(&flags.measuring)?, output(flags.output));
+    let output = output(flags.output, vec![transport.to_string()])?;
+    let measuring = measuring(&flags.measuring)?;
     Ok(Pubsub { workload, transport, server, measuring, output })
 }
 
@@ -129,7 +130,7 @@ fn conn(flags: ConnFlags) -> Result<Conn, Problem> {
         storm: flags.storm,
         transport,
         server,
-        output: output(flags.output),
+        output: output(flags.output, Vec::new())?,
     })
 }
 
@@ -146,8 +147,8 @@ fn sweep(flags: SweepFlags) -> Result<Sweep, Problem> {
     distinct("--rates", &rates)?;
     let mut transports = Vec::with_capacity(flags.intervals.len());
     for interval in flags.intervals {
-        let period_ns = within("--intervals", interval, POLL_PERIODS)?.ns();
-        transports.push(Transport::Poll { period_ns });
+        let period = within("--intervals", interval, POLL_PERIODS)?;
+        transports.push(Transport::Poll { period });
     }
     distinct("--intervals", &transports)?;
     if transports.is_empty() {
@@ -160,7 +161,10 @@ fn sweep(flags: SweepFlags) -> Result<Sweep, Problem> {
         can_be_told_apart(&workload)?;
     }
     transports.iter().try_for_each(|transport| carries(*transport, &workload, &server))?;
-    let (measuring, output) = (measuring(&flags.measuring)?, output(flags.output));
+    let steps =
+        transports.iter().flat_map(|transport| rates.iter().map(|rate| Sweep::step(*transport, *rate)));
+    let output = output(flags.output, steps.collect())?;
+    let measuring = measuring(&flags.measuring)?;
     Ok(Sweep { workload, rates, transports, server, measuring, output })
 }
 
@@ -192,9 +196,14 @@ fn measuring(flags: &MeasuringFlags) -> Result<Measuring, Problem> {
     Ok(Measuring { repeats, seed })
 }
 
-fn output(flags: OutputFlags) -> Output {
+/// What is wanted of a run of these series.
+fn output(flags: OutputFlags, series: Vec<String>) -> Result<Output, Problem> {
     let OutputFlags { threshold: thresholds, json, hgrm, html, quiet } = flags;
-    Output { thresholds, json, hgrm, html, quiet }
+    let unknown = thresholds.iter().find(|threshold| series.iter().all(|name| name != threshold.series()));
+    match unknown.cloned() {
+        Some(threshold) => Err(Problem::UnknownSeries { threshold, there: series }),
+        None => Ok(Output { thresholds, json, hgrm, html, quiet }),
+    }
 }
 
 fn workload(flags: &LoadFlags, defaults: &Defaults) -> Result<Workload, Problem> {
@@ -221,7 +230,7 @@ const PUSH: Transport = Transport::WebSocket { deflate: false };
 /// All that the server can be taken to have. Only Fanwire has the others, and a URL may be anybody's, unless what is
 /// spoken there is Fanwire's own.
 fn usual_transports(server: &Server) -> Vec<Transport> {
-    let poll = |period: Period| Transport::Poll { period_ns: period.ns() };
+    let poll = |period| Transport::Poll { period };
     match (server.protocol, &server.url) {
         (Protocol::Raw, None) | (Protocol::FanwireJson | Protocol::FanwireBinary, _) => vec![
             PUSH,
@@ -245,7 +254,7 @@ fn carries(transport: Transport, workload: &Workload, server: &Server) -> Result
         return Err(Problem::OneTopicEach { topics, connections, transport, protocol });
     }
     match transport {
-        Transport::Poll { period_ns } if period_ns > workload.duration_ns => {
+        Transport::Poll { period } if period.ns() > workload.duration_ns => {
             let duration = Period::from_ns(workload.duration_ns).to_string();
             Err(Problem::NeverPolled { transport, duration })
         }

@@ -115,6 +115,23 @@ fn a_server_that_may_not_be_fanwire_is_not_polled_unless_it_is_asked_for() {
 }
 
 #[test]
+fn a_threshold_may_be_about_any_series_that_will_be_measured() {
+    let rules = |arguments: &[&str]| match Request::from_args(["loadtest"].iter().chain(arguments)) {
+        Ok(Request::Compare(Compare { output, .. }) | Request::Sweep(Sweep { output, .. })) => {
+            output.thresholds.len()
+        }
+        other => panic!("{arguments:?}: {other:?}"),
+    };
+    assert_eq!(rules(&["--threshold", "poll:100ms.p99<2m", "--threshold", "ws-deflate.bytes<1kB"]), 2);
+    assert_eq!(
+        rules(&["sweep", "--intervals", "1s", "--rates", "5,2k", "--threshold", "poll:1s at 2k/s.lost<1"]),
+        1
+    );
+    // What a record has is known when it is read.
+    assert!(request("report a.json --threshold any.p99<5ms --hgrm b").is_ok());
+}
+
+#[test]
 fn the_preset_is_the_famous_comparison() {
     let Compare { workload, transports, server, preset, .. } = compare("--preset kaazing");
     assert_eq!(preset, Some(Preset::Kaazing));
@@ -154,8 +171,17 @@ fn what_cannot_hold_is_told_why_and_what_to_do() {
         ("sweep --rates 0,1k", "--rates: 0 is not between"),
         ("sweep --intervals 1s,1000ms", "--intervals: poll:1s is there twice"),
         ("sweep --intervals 1us", "--intervals: 1us is not between 1ms and 1h"),
+        ("--transport poll:1us", "a period that is not between 1ms and 1h"),
+        ("conn --transport poll:2h", "a period that is not between 1ms and 1h"),
         ("conn --protocol mqtt --transport longpoll", "--transport: longpoll is not for mqtt"),
         ("doctor -c 0", "--connections: 0 is not between"),
+        (
+            "--transport ws,sse --threshold wss.p99<5ms",
+            "--threshold: wss.p99<5ms is about wss, which will not be measured, but ws, sse",
+        ),
+        ("pubsub --transport sse --threshold ws.p99<5ms", "which will not be measured, but sse"),
+        ("sweep --rates 1k --threshold ws.p99<5ms", "which will not be measured, but ws at 1k/s"),
+        ("conn --threshold ws.p99<5ms", "is about a series, and here there is none"),
     ] {
         let error = request(arguments).unwrap_err();
         assert!(error.to_string().contains(expected), "{arguments}\n→ {error}");
@@ -181,6 +207,9 @@ fn what_cannot_be_understood_is_a_usage_error_too() {
         ("sweep -r 5 --rates 5", "cannot be used with"),
         ("sweep --transport ws --intervals 1s", "cannot be used with"),
         ("report", "<A.json>"),
+        ("report a.json b.json --hgrm c", "cannot be used with"),
+        ("report a.json b.json --threshold ws.p99<5ms", "cannot be used with"),
+        ("--threshold ws.p99<5", "\"5\" is not a length of time with its unit"),
         ("-c 5 pubsub", "cannot be used with"),
     ] {
         let error = request(arguments).unwrap_err();
@@ -217,6 +246,8 @@ fn the_canonical_command_line_gives_the_same_run() {
         "sweep --rates 1k,2500 --intervals 100ms,1s -c 50 --topics 2",
         "sweep --transport ws-deflate",
         "sweep --intervals 1500us",
+        "sweep --intervals 1.0000005s,2m -d 5m",
+        "pubsub --transport poll:1.5s",
         "sweep -r 5k",
     ] {
         let request = request(arguments).unwrap();

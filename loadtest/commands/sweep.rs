@@ -6,6 +6,7 @@ use super::CommandError;
 use super::measure::asked;
 use crate::campaign::{Campaign, Entry, Results};
 use crate::cli::{Exit, Sweep};
+use crate::percentile::{Distribution, Percentile};
 use crate::presenting::{prepare, present};
 use crate::progress::Progress;
 use crate::record::{Knee, Reason, ReasonKind, Series};
@@ -85,7 +86,7 @@ fn climb(
 
 fn step(workload: &Workload, transport: Transport, rate: Rate) -> Entry {
     let workload = Workload { rate: rate.per_second(), ..workload.clone() };
-    Entry { name: format!("{transport} at {rate}/s"), transport, workload }
+    Entry { name: Sweep::step(transport, rate), transport, workload }
 }
 
 /// How it shows that the last of the series was not carried well, if it was not.
@@ -98,7 +99,8 @@ fn not_carried(series: &[Series], overload: &[Reason]) -> Option<String> {
         return Some(format!("{} deliveries are lost", latest.counts.lost));
     }
     let [low_ns, high_ns] =
-        [lowest, latest].map(|measured| measured.latencies.end_to_end.value_at_quantile(0.99));
-    let climb = || format!("the p99 climbs from {} µs to {} µs", low_ns / 1_000, high_ns / 1_000);
-    (high_ns as f64 > CLIMB * low_ns as f64).then(climb)
+        [lowest, latest].map(|measured| Distribution::of(measured).percentile(Percentile::P99));
+    let (low_ns, high_ns) = (low_ns?.nanoseconds(), high_ns?.nanoseconds());
+    let climb = || format!("the p99 climbs from {:.0} µs to {:.0} µs", low_ns / 1e3, high_ns / 1e3);
+    (high_ns > CLIMB * low_ns).then(climb)
 }

@@ -1,11 +1,13 @@
 //! Poll interval × message rate, as a table whose cells are the darker the larger their figure: it is read
 //! aloud, copied and searched as any table.
 
+use crate::percentile::{Distribution, Percentile};
 use crate::record::{Measured, Record, Series};
+use crate::units::Period;
 
 use super::figures;
 use super::markup::escape;
-use super::quantities::{PerDelivery, Percentile, latency, poll_period};
+use super::quantities::{PerDelivery, poll_period};
 
 /// A figure of a cell: as it is compared and as it is printed.
 type Figure = (f64, String);
@@ -18,7 +20,7 @@ const GRIDS: [Grid; 2] =
 
 /// The grids of a record that has more than one poll interval, and more than one rate.
 pub(super) fn grids(record: &Record) -> String {
-    let mut transports: Vec<(Option<u64>, &str)> = record
+    let mut transports: Vec<(Option<Period>, &str)> = record
         .series
         .iter()
         .map(|series| (poll_period(&series.transport), series.transport.as_str()))
@@ -37,7 +39,7 @@ pub(super) fn grids(record: &Record) -> String {
 }
 
 fn median(measured: &Measured) -> Option<Figure> {
-    let latency = latency(measured, Percentile::P50)?.nanoseconds();
+    let latency = Distribution::of(measured).percentile(Percentile::P50)?.nanoseconds();
     Some((latency, figures::duration(latency)))
 }
 

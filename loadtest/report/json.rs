@@ -1,12 +1,25 @@
 //! Records in files.
+//!
+//! Beside the record, with its histograms, stand the percentiles of these, for programs that read no histograms:
+//!
+//! ```text
+//!   .quantiles["poll:100ms"].end_to_end.p99_ns       jq
+//!              │             │          └─ p50_ns  p90_ns  p99_ns  p99_9_ns  max_ns
+//!              │             └─ end_to_end  service  schedule_lag  receive_lag
+//!              └─ the name of a series
+//! ```
+//! Each is a number of nanoseconds; `"Infinity"` where it falls into the losses; `null` where there is no value at all. Only
+//! end to end knows losses: the others are of what came. Whoever reads the record again computes them anew.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::record::{Record, SCHEMA_VERSION};
+use crate::percentile::{Distribution, Latency, Percentile};
+use crate::record::{Measured, Record, SCHEMA_VERSION};
 
 /// Why a file is no record that this program reads.
 #[derive(Debug)]
@@ -39,9 +52,66 @@ struct Head {
     schema_version: u64,
 }
 
+/// What is in a file.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    record: &'a Record,
+    /// By the name of the series.
+    quantiles: BTreeMap<&'a str, Quantiles>,
+}
+
+/// The percentiles of a series.
+#[derive(Serialize)]
+struct Quantiles {
+    end_to_end: Named,
+    service: Named,
+    schedule_lag: Named,
+    receive_lag: Named,
+}
+
+/// The percentiles that have names.
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "it is the unit")]
+struct Named {
+    p50_ns: Option<Latency>,
+    p90_ns: Option<Latency>,
+    p99_ns: Option<Latency>,
+    p99_9_ns: Option<Latency>,
+    max_ns: Option<Latency>,
+}
+
 /// A record as JSON, for people too.
 pub fn write(record: &Record) -> String {
-    serde_json::to_string_pretty(record).expect("a record has only text for keys") + "\n"
+    let series = record.series.iter();
+    let quantiles = series.map(|series| (series.name.as_str(), Quantiles::of(&series.merged))).collect();
+    let written = Written { record, quantiles };
+    serde_json::to_string_pretty(&written).expect("a record has only text for keys") + "\n"
+}
+
+impl Quantiles {
+    fn of(measured: &Measured) -> Self {
+        let recorded = |histogram| Named::of(&Distribution::recorded(histogram));
+        Self {
+            end_to_end: Named::of(&Distribution::of(measured)),
+            service: recorded(&measured.latencies.service),
+            schedule_lag: recorded(&measured.latencies.schedule_lag),
+            receive_lag: recorded(&measured.latencies.receive_lag),
+        }
+    }
+}
+
+impl Named {
+    fn of(distribution: &Distribution) -> Self {
+        let at = |percentile| distribution.percentile(percentile);
+        Self {
+            p50_ns: at(Percentile::P50),
+            p90_ns: at(Percentile::P90),
+            p99_ns: at(Percentile::P99),
+            p99_9_ns: at(Percentile::P99_9),
+            max_ns: at(Percentile::MAX),
+        }
+    }
 }
 
 /// Reads what [`write()`] has written.

@@ -1,11 +1,11 @@
 //! Latency by rate: where the line bends upwards is as much as the broker takes.
 
+use crate::percentile::{Distribution, Latency, Percentile};
 use crate::record::{Record, Series};
 
 use super::colours::Colours;
 use super::figures;
 use super::frame::{Breadth, EndLabel, Frame, LABEL_WIDTH};
-use super::quantities::{Latency, Percentile, latency};
 use super::scale::{Scale, round_range};
 use super::svg::{Anchor, Drawing};
 
@@ -82,8 +82,10 @@ fn lines(record: &Record) -> Vec<Line<'_>> {
     let pairs = [("p99", Percentile::P99), ("p50", Percentile::P50)];
     let lines = transports.into_iter().flat_map(|transport| {
         pairs.map(|(name, percentile)| {
-            let point =
-                |series: &&Series| latency(&series.merged, percentile).map(|latency| (series.rate, latency));
+            let point = |series: &&Series| {
+                let latency = Distribution::of(&series.merged).percentile(percentile)?;
+                Some((series.rate, latency))
+            };
             Line { transport, percentile: name, points: of(transport).iter().filter_map(point).collect() }
         })
     });

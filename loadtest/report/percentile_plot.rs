@@ -1,12 +1,12 @@
 //! Latency by percentile. Each step to the right leaves out nine of ten of what was slower: 90 %, 99 %, 99.9
 //! %.
 
+use crate::percentile::{Distribution, Latency, Percentile};
 use crate::record::Series;
 
 use super::colours::Colours;
 use super::figures;
 use super::frame::{Breadth, EndLabel, Frame};
-use super::quantities::{Distribution, Latency, Percentile};
 use super::scale::{Scale, round_range};
 use super::svg::{Anchor, Drawing};
 

@@ -1,13 +1,14 @@
 //! The parts of the page that have tables and plots. Each is empty when the record has nothing for it.
 
-use crate::kaazing;
 use crate::record::Record;
 
 use super::colours::Colours;
 use super::frame::Breadth;
 use super::markup::{elements, escape, joined, table};
 use super::sheet::Sheet;
-use super::{figures, grid_plot, knee_plot, layers_plot, percentile_plot, ratio_plot, summary, time_plot};
+use super::{
+    figures, grid_plot, kaazing, knee_plot, layers_plot, percentile_plot, ratio_plot, summary, time_plot,
+};
 
 /// As many small plots are shown without being asked for.
 const UNFOLDED: usize = 8;

@@ -1,9 +1,10 @@
 //! The tables of a record.
 
+use crate::percentile::{Distribution, Latency, Percentile};
 use crate::record::{Configuration, Connecting, Counts, Knee, Measured, Ratio, Record, Series};
 
 use super::figures;
-use super::quantities::{Distribution, Latency, PerDelivery, Percentile, broker_cpu, generator_load};
+use super::quantities::{PerDelivery, broker_cpu, generator_load};
 use super::sheet::{Cell, Group, Sheet, Tone};
 
 /// What was asked for, in a line: `1,000 subscribers · 100/s of 128 B · …`.
@@ -131,9 +132,9 @@ pub(super) fn trust(record: &Record) -> Sheet {
         .with(lag("receive lag", |measured| Distribution::recorded(&measured.latencies.receive_lag)))
         .with(
             Group::new("p99 over subscribers")
-                .with("median", each(|measured| spread(measured, measured.subscribers.p50_of_p99_ns)))
-                .with("p99", each(|measured| spread(measured, measured.subscribers.p99_of_p99_ns)))
-                .with("worst", each(|measured| spread(measured, measured.subscribers.max_of_p99_ns)))
+                .with("median", each(|measured| measured.subscribers.p50_of_p99_ns.map(rough_latency)))
+                .with("p99", each(|measured| measured.subscribers.p99_of_p99_ns.map(rough_latency)))
+                .with("worst", each(|measured| measured.subscribers.max_of_p99_ns.map(rough_latency)))
                 .with("most lost", each(|measured| unless_zero(measured.subscribers.max_lost))),
         )
         .with(
@@ -225,6 +226,11 @@ fn latency(latency: Latency) -> Cell {
     Cell::plain(figures::duration(latency.nanoseconds())).toned(Tone::Bad, latency == Latency::Infinite)
 }
 
+/// One of a subscriber, whose histogram is small.
+fn rough_latency(latency: Latency) -> Cell {
+    Cell { text: figures::rough_duration(latency.nanoseconds()), ..self::latency(latency) }
+}
+
 /// Octets for each delivery.
 fn octets(measured: &Measured, layer: fn(&PerDelivery) -> f64) -> Option<Cell> {
     PerDelivery::of(&measured.bytes).map(|each| Cell::plain(figures::octets(layer(&each))))
@@ -249,12 +255,6 @@ fn unless_zero(count: u64) -> Option<Cell> {
 /// The broker's memory.
 fn resident(measured: &Measured) -> Option<Cell> {
     measured.broker.map(|broker| Cell::plain(figures::octets(broker.resident as f64)))
-}
-
-/// A percentile of the subscribers' own p99.
-fn spread(measured: &Measured, nanoseconds: u64) -> Option<Cell> {
-    let p99 = if nanoseconds == u64::MAX { Latency::Infinite } else { Latency::Finite(nanoseconds) };
-    (measured.subscribers.subscribers > 0).then(|| latency(p99))
 }
 
 /// Each once, in the order in which they first come.

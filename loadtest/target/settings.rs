@@ -38,7 +38,7 @@ impl Load {
     /// What a workload is over all of the transports, one after the other.
     pub fn new(workload: &Workload, transports: &[Transport]) -> Self {
         let periods = transports.iter().filter_map(|transport| match *transport {
-            Transport::Poll { period_ns } => Some(Period::from_ns(period_ns)),
+            Transport::Poll { period } => Some(period),
             Transport::LongPoll => Some(Period::default()),
             Transport::WebSocket { .. } | Transport::EventStream => None,
         });

@@ -4,8 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use loadtest::latencies::histogram;
+use loadtest::percentile::Latency;
 use loadtest::report::json::{self, ReadError};
 use loadtest::report::{Terminal, hgrm, table};
+
+use serde_json::Value;
 
 use super::samples;
 
@@ -19,6 +22,33 @@ fn a_record_reports_the_same_when_it_is_read_back() {
             assert_eq!(series.merged.slices, other.merged.slices);
         }
     }
+}
+
+#[test]
+fn percentiles_are_read_without_a_histogram_and_say_what_is_infinite() {
+    let mut record = samples::countable();
+    record.series[1].repeats[0].p99_ns = Some(Latency::Infinite);
+    let json: Value = serde_json::from_str(&json::write(&record)).expect("it is JSON");
+    let polls = &json["quantiles"]["poll:1s"];
+    let (finite, of_service) = (&polls["end_to_end"]["p99_ns"], &polls["service"]["max_ns"]);
+    assert!(finite.as_u64().is_some_and(|ns| ns.abs_diff(500_000_000) < 500_000), "{finite}");
+    assert_eq!((&polls["end_to_end"]["p99_9_ns"], of_service), (&"Infinity".into(), finite));
+    assert_eq!(json["quantiles"]["ws"]["receive_lag"]["p50_ns"], Value::Null);
+    assert_eq!(json["series"][1]["repeats"][0]["p99_ns"], "Infinity");
+}
+
+#[test]
+fn no_number_is_larger_than_a_double_holds_exactly() {
+    fn largest(value: &Value) -> u64 {
+        match value {
+            Value::Number(number) => number.as_u64().unwrap_or(0),
+            Value::Array(values) => values.iter().map(largest).max().unwrap_or(0),
+            Value::Object(values) => values.values().map(largest).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+    let json: Value = serde_json::from_str(&json::write(&samples::lossy())).expect("it is JSON");
+    assert!((1..1 << 53).contains(&largest(&json)));
 }
 
 #[test]

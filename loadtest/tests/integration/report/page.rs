@@ -114,6 +114,23 @@ fn a_curve_leaves_for_infinity_where_the_losses_begin() {
 }
 
 #[test]
+fn over_time_what_was_lost_is_a_gap_with_the_sign_of_infinity_above() {
+    let panel = |record: &Record, series: &str| {
+        let page = html(record);
+        let panel =
+            page.split("<figure class=\"panel\">").find(|panel| panel.contains(&format!("</i>{series} ")));
+        panel.expect("each series has a panel").to_owned()
+    };
+    let lossy = panel(&samples::lossy(), "poll:100ms");
+    assert_eq!(lossy.matches('∞').count(), 2);
+    assert!(lossy.contains("which is infinite in 4 of 60 parts"));
+    // The median is infinite in one part, and the 99th percentile in two.
+    assert_eq!((lossy.matches("\"line c4\"").count(), lossy.matches("\"line thin c4\"").count()), (2, 3));
+    let whole = panel(&samples::comparison(), "poll:100ms");
+    assert_eq!((whole.matches('∞').count(), whole.matches("\"line c4\"").count()), (0, 1));
+}
+
+#[test]
 fn only_a_sweep_has_a_knee_and_a_grid() {
     let sections = ["<h2>Latency by rate</h2>", "<h2>Poll interval × message rate</h2>"];
     let has = |record: &Record| sections.map(|section| html(record).contains(section));

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use loadtest::latencies::histogram;
+use loadtest::percentile::{Latency, Percentile};
 use loadtest::record::{
     Configuration, Counts, Environment, Latencies, Layers, Measured, Ratio, Reason, ReasonKind, Record,
     Repeat, SCHEMA_VERSION, Series, Slice, Spread, Usage, Verdict,
@@ -86,6 +87,9 @@ pub(crate) const MANNERS: [Manner; 6] = [
         cpu_ns: 9_300,
     },
 ];
+
+/// Repeats of every sample.
+const REPEATS: usize = 6;
 
 /// Subscribers of every sample.
 const CONNECTIONS: usize = 1_000;
@@ -231,7 +235,7 @@ fn configuration() -> Configuration {
         burst: 1,
         headers: "minimal".into(),
         mss: None,
-        repeats: 5,
+        repeats: REPEATS,
         seed: 1,
     }
 }
@@ -241,7 +245,7 @@ pub(crate) fn series(name: &str, manner: Manner, rate: f64, lost: u64) -> Series
     let mut random = fastrand::Rng::with_seed(
         name.bytes().fold(7, |hash: u64, byte| hash.rotate_left(5) ^ u64::from(byte)),
     );
-    let slices = (0..60).map(|slice| self::slice(manner, slice, &mut random)).collect();
+    let slices = (0..60).map(|slice| self::slice(manner, slice, lost > 0, &mut random)).collect();
     let delivered = 100_000 - lost / 10;
     let latencies = latencies(manner, delivered, &mut random);
     let [p50, p99] = [0.5, 0.99].map(|quantile| latencies.end_to_end.value_at_quantile(quantile));
@@ -267,13 +271,13 @@ pub(crate) fn series(name: &str, manner: Manner, rate: f64, lost: u64) -> Series
         },
         slow: None,
         slices,
-        first_third_p50_ns: p50,
-        last_third_p50_ns: p50,
+        first_third_p50_ns: Some(Latency::Finite(p50)),
+        last_third_p50_ns: Some(Latency::Finite(p50)),
         subscribers: Spread {
             subscribers: CONNECTIONS as u64,
-            p50_of_p99_ns: p99,
-            p99_of_p99_ns: p99 / 10 * 12,
-            max_of_p99_ns: if lost > 0 { u64::MAX } else { p99 / 10 * 15 },
+            p50_of_p99_ns: Some(Latency::Finite(p99)),
+            p99_of_p99_ns: Some(Latency::Finite(p99 / 10 * 12)),
+            max_of_p99_ns: Some(if lost > 0 { Latency::Infinite } else { Latency::Finite(p99 / 10 * 15) }),
             max_lost: lost / 100,
         },
         broker: Some(Usage {
@@ -285,7 +289,8 @@ pub(crate) fn series(name: &str, manner: Manner, rate: f64, lost: u64) -> Series
         generator_cores: 1,
     };
     let ip = (application + manner.headers) as f64;
-    let repeats = (0..5).map(|repeat| self::repeat(repeat, [p50, p99], ip, manner, &mut random)).collect();
+    let repeats =
+        (0..REPEATS).map(|repeat| self::repeat(repeat, [p50, p99], ip, manner, &mut random)).collect();
     let (transport, size) = (manner.transport.into(), 128);
     Series { name: name.into(), transport, rate, connections: CONNECTIONS, size, merged, repeats }
 }
@@ -321,12 +326,21 @@ fn latencies(manner: Manner, delivered: u64, random: &mut fastrand::Rng) -> Late
     Latencies { service: end_to_end.clone(), end_to_end, schedule_lag, receive_lag, overflowed: 0 }
 }
 
-fn slice(manner: Manner, slice: u64, random: &mut fastrand::Rng) -> Slice {
-    let mut values: Vec<u64> = (0..200).map(|_| latency_ns(manner, random)).collect();
+/// One of 60. Nothing is due in three of SSE's; what is lost is so in one after a half, and most of what is due in three later.
+fn slice(manner: Manner, slice: u64, is_lossy: bool, random: &mut fastrand::Rng) -> Slice {
+    let mut values: Vec<Latency> = (0..200).map(|_| Latency::Finite(latency_ns(manner, random))).collect();
+    let (expected, lost) = match slice {
+        30..33 if manner.transport == "sse" => (0, 0),
+        30 if is_lossy => (1_666, 40),
+        45..48 if is_lossy => (1_666, 1_200),
+        _ => (1_666, 0),
+    };
     values.sort_unstable();
-    let delivered = if manner.transport == "sse" && (30..33).contains(&slice) { 0 } else { 1_666 };
-    let [p50_ns, p99_ns, max_ns] = [100, 198, 199].map(|rank| if delivered == 0 { 0 } else { values[rank] });
-    Slice { at_ns: slice * WINDOW_NS / 60, delivered, p50_ns, p99_ns, max_ns }
+    values.iter_mut().rev().take(200 * lost / 1_666).for_each(|value| *value = Latency::Infinite);
+    let [p50_ns, p99_ns, max_ns] = [Percentile::P50, Percentile::P99, Percentile::MAX]
+        .map(|percentile| percentile.of_sorted(&values).filter(|_| expected > 0));
+    let (at_ns, delivered) = (slice * WINDOW_NS / 60, expected - lost as u64);
+    Slice { at_ns, expected, delivered, p50_ns, p99_ns, max_ns }
 }
 
 fn repeat(
@@ -340,33 +354,18 @@ fn repeat(
     Repeat {
         repeat,
         order: repeat * 6,
-        p50_ns: about(p50 as f64) as u64,
-        p99_ns: about(p99 as f64) as u64,
-        ip_bytes_per_delivery: ip,
+        p50_ns: Some(Latency::Finite(about(p50 as f64) as u64)),
+        p99_ns: Some(Latency::Finite(about(p99 as f64) as u64)),
+        ip_bytes_per_delivery: Some(ip),
         cpu_ns_per_delivery: Some(about(manner.cpu_ns as f64)),
     }
 }
 
 /// The ratios to the first series, with intervals of ± 12 % around them.
 fn ratios(series: &[Series]) -> Vec<Ratio> {
-    let figures = |repeat: &Repeat| {
-        [
-            ("p50", repeat.p50_ns as f64),
-            ("p99", repeat.p99_ns as f64),
-            ("bytes", repeat.ip_bytes_per_delivery),
-            ("cpu", repeat.cpu_ns_per_delivery.expect("every sample has it")),
-        ]
-    };
-    let (first, others) = series.split_first().expect("a sample has series");
-    let of = |series: &Series| {
-        let pairs = figures(&series.repeats[0]).into_iter().zip(figures(&first.repeats[0]));
-        pairs.map(|((metric, value), (_, base))| (metric, value / base)).collect::<Vec<_>>()
-    };
-    let ratio = |name: &str, (metric, median): (&str, f64)| Ratio {
-        series: name.to_owned(),
-        metric: metric.to_owned(),
-        median,
-        interval: Some((median * 0.88, median * 1.12)),
-    };
-    others.iter().flat_map(|series| of(series).into_iter().map(|pair| ratio(&series.name, pair))).collect()
+    let mut ratios = loadtest::ratios::to_the_first(series, 1);
+    for ratio in &mut ratios {
+        ratio.interval = Some((ratio.median * 0.88, ratio.median * 1.12));
+    }
+    ratios
 }

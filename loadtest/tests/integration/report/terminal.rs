@@ -1,8 +1,8 @@
 //! The report in a terminal.
 
-use loadtest::kaazing;
-use loadtest::record::{Connecting, Record};
-use loadtest::report::{Comparison, Terminal, table};
+use loadtest::percentile::Latency;
+use loadtest::record::{Connecting, Record, Spread};
+use loadtest::report::{Comparison, Terminal, kaazing, table};
 
 use super::samples;
 
@@ -19,7 +19,7 @@ fn a_wide_terminal_has_all_figures_in_one_row_for_each_series() {
     record.ratios[1].interval = Some((0.9, 1.2));
     let expected = "
 valid
-compare: 1,000 subscribers · 10 messages/s of 128 B · 1 topic · 10 s measured · 5 repeats
+compare: 1,000 subscribers · 10 messages/s of 128 B · 1 topic · 10 s measured · 6 repeats
 
          latency, end to end ··················  bytes per delivered message ······  deliveries ······················  broker ···········
 series      p50     p90     p99   p99.9     max  payload  application    TCP     IP  lost  told  doubled  out of order  CPU each       RSS
@@ -36,7 +36,7 @@ poll:1s  500 ms  500 ms  500 ms  500 ms  500 ms
 Medians of the paired ratios of the repeats, with their 95 % intervals:
 ratio to ws                   p50                        p99
 ────────────────────────────────────────────────────────────
-poll:1s      5,148× (4,530–5,765)  inconclusive (0.900–1.20)
+poll:1s      5,345× (4,703–5,986)  inconclusive (0.900–1.20)
 
 How far to trust it:
          schedule lag ·  generator
@@ -80,6 +80,23 @@ fn every_width_has_the_same_figures() {
     };
     let record = samples::comparison();
     assert_eq!(figures(&table(&record, at(80))), figures(&table(&record, PLAIN)));
+}
+
+#[test]
+fn what_is_kept_of_a_subscriber_has_no_more_digits_than_it_is_known_to() {
+    let mut record = samples::countable();
+    record.series.truncate(1);
+    record.series[0].merged.subscribers = Spread {
+        subscribers: 100,
+        p50_of_p99_ns: Some(Latency::Finite(1_234_567)),
+        p99_of_p99_ns: Some(Latency::Finite(345_678)),
+        max_of_p99_ns: Some(Latency::Infinite),
+        max_lost: 7,
+    };
+    let text = table(&record, PLAIN);
+    let last = text.lines().last().expect("a row");
+    let words: Vec<&str> = last.split_whitespace().collect();
+    assert_eq!(words[5..11], ["1.2", "ms", "350", "µs", "∞", "7"], "{last}");
 }
 
 #[test]
@@ -167,7 +184,8 @@ fn a_record_compared_with_itself_is_inconclusive_throughout() {
 fn twice_the_latency_is_a_ratio_of_two() {
     let (first, mut second) = (samples::comparison(), samples::comparison());
     for repeat in second.series.iter_mut().flat_map(|series| &mut series.repeats) {
-        repeat.p99_ns *= 2;
+        let Some(Latency::Finite(p99_ns)) = &mut repeat.p99_ns else { panic!("it is finite") };
+        *p99_ns *= 2;
     }
     let comparison = Comparison::of(&first, &second);
     for ratio in comparison.ratios.iter().filter(|ratio| ratio.metric == "p99") {
@@ -179,7 +197,7 @@ fn twice_the_latency_is_a_ratio_of_two() {
 fn the_famous_table_stands_beside_what_is_measured_and_marks_what_is_extrapolated() {
     let mut record = samples::countable();
     for series in &mut record.series {
-        series.merged.counts.expected = 50_000;
+        series.merged.counts.expected = 60_000;
     }
     let expected = "
 Mbit/s (of 2^20 bits), for one message a second

@@ -4,12 +4,12 @@
 //! WebSocket frame; no payload, no TCP/IP headers, no acknowledgements. (Peter Lubbers and Frank Greco,
 //! "HTML5 Web Sockets: A Quantum Leap in Scalability for the Web".)
 
-#![expect(clippy::cast_precision_loss, reason = "figures have a few digits, and an f64 has fifteen")]
-
 use crate::record::{Record, Series};
-use crate::report::quantities::PerDelivery;
-use crate::report::sheet::{Cell, Group, Sheet, Tone};
-use crate::report::{Emphasis, Terminal, figures};
+
+use super::figures;
+use super::quantities::PerDelivery;
+use super::sheet::{Cell, Group, Sheet, Tone};
+use super::text::{Emphasis, Terminal};
 
 /// Octets of the headers of one request and its response.
 pub const POLL_HEADERS: u32 = 871;
@@ -21,7 +21,7 @@ pub const FRAME_HEADER: u32 = 2;
 pub const CLIENTS: [u32; 3] = [1_000, 10_000, 100_000];
 
 /// What the table is of.
-pub(crate) const EXPLANATION: &str = "One message a second for each client. The famous figures count headers alone; \
+pub(super) const EXPLANATION: &str = "One message a second for each client. The famous figures count headers alone; \
     measured is what the application adds to the payload, and all that IP carries: payload, headers of every layer, \
     acknowledgements.";
 
@@ -110,7 +110,7 @@ impl Table {
     }
 
     /// As a table of any kind.
-    pub(crate) fn sheet(&self) -> Sheet {
+    pub(super) fn sheet(&self) -> Sheet {
         let name = |row: &Row| figures::count(row.clients.into()) + if row.extrapolated { " *" } else { "" };
         let group = |title: &str, of: fn(&Row) -> Traffic, print: fn(f64) -> String| {
             let column = |side: fn(&Traffic) -> f64| {
@@ -130,7 +130,7 @@ impl Table {
     }
 
     /// What must be known of the table.
-    pub(crate) fn notes(&self) -> Vec<String> {
+    pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.rows.iter().any(|row| row.extrapolated) {
             let connections = figures::count(self.connections as u64);
