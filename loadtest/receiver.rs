@@ -101,6 +101,38 @@ impl<'p> Receiver<'p> {
         self.first_broken.as_ref()
     }
 
+    /// Connections that stood and broke.
+    pub fn lost(&self) -> u64 {
+        let lost = |connection: &&Connection| connection.is_broken && connection.is_ready();
+        self.connections.iter().filter(lost).count() as u64
+    }
+
+    /// Answers what servers say to connections that stand, pings above all, until the clock shows `until_ns`.
+    pub fn idle_until(&mut self, until_ns: u64) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            let left_ns = until_ns.saturating_sub(now_ns());
+            if left_ns == 0 {
+                return Ok(());
+            }
+            self.wait(&mut events, LIVE_TICK.min(Duration::from_nanos(left_ns)))?;
+            for event in &events {
+                match event.token() {
+                    ALARM => self.alarm.clear(),
+                    Token(place) => self.serve_idle(place),
+                }
+            }
+        }
+    }
+
+    fn serve_idle(&mut self, place: usize) {
+        if !self.connections[place].is_broken
+            && let Err(broken) = self.serve(place, usize::MAX)
+        {
+            self.mark_broken(place, broken);
+        }
+    }
+
     fn wait(&mut self, events: &mut Events, timeout: Duration) -> io::Result<()> {
         match self.poll.poll(events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),

@@ -26,6 +26,8 @@ pub struct Opening {
 pub struct Opened {
     /// From when a connection was due to when its subscription stood, in nanoseconds.
     pub latencies: Histogram<u64>,
+    /// From when a connection was due to when it was begun, in nanoseconds: how late the generator itself was.
+    pub lags: Histogram<u64>,
     /// Connections that were refused, broke, or did not come about in time.
     pub failed: u64,
     /// From when the first was due to when the last stood, in nanoseconds.
@@ -81,16 +83,16 @@ impl Receiver<'_> {
     }
 
     fn go_on_opening(&mut self, place: usize, progress: &mut Progress) {
-        if self.connections[place].is_broken {
+        let connection = &self.connections[place];
+        let was_settled = connection.is_broken || connection.is_ready();
+        self.serve_idle(place);
+        let connection = &self.connections[place];
+        if was_settled {
             return;
         }
-        let was_ready = self.connections[place].is_ready();
-        if let Err(broken) = self.serve(place, usize::MAX) {
-            self.mark_broken(place, broken);
-            if !was_ready {
-                progress.fail();
-            }
-        } else if !was_ready && self.connections[place].is_ready() {
+        if connection.is_broken {
+            progress.fail();
+        } else if connection.is_ready() {
             progress.succeed(place);
         }
     }
@@ -99,7 +101,7 @@ impl Receiver<'_> {
 impl Progress {
     fn new(opening: Opening) -> Self {
         let now_ns = now_ns();
-        let opened = Opened { latencies: histogram(), failed: 0, took_ns: 0 };
+        let opened = Opened { latencies: histogram(), lags: histogram(), failed: 0, took_ns: 0 };
         Self { opening, begun_ns: now_ns, dues_ns: Vec::new(), settled: 0, settled_ns: now_ns, opened }
     }
 
@@ -116,7 +118,10 @@ impl Progress {
     }
 
     fn begin(&mut self, number: usize) {
-        self.dues_ns.push(self.next_due_ns(number));
+        let due_ns = self.next_due_ns(number);
+        self.dues_ns.push(due_ns);
+        // Nobody waits as long as the histogram's end.
+        let _ = self.opened.lags.record(now_ns().saturating_sub(due_ns));
     }
 
     fn succeed(&mut self, place: usize) {

@@ -1,0 +1,113 @@
+//! The event loops against servers that are made by hand, and do what no good server does.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use fanwire_wire::handshake::accept_key;
+use loadtest::clock::now_ns;
+use loadtest::conversation::Peer;
+use loadtest::plan::{Plan, Server};
+use loadtest::receiver::{Opening, Receiver};
+use loadtest::transport::{HeaderProfile, Protocol};
+use loadtest::workload::{Arrival, Shape, Workload};
+
+/// A server on loopback that does this with every connection, each on a thread of its own.
+fn server(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (stream, serve) = (stream.unwrap(), serve.clone());
+            thread::spawn(move || serve(stream));
+        }
+    });
+    address
+}
+
+/// The head of a request, with the empty line.
+fn request(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut octet = [0];
+        stream.read_exact(&mut octet).expect("a request");
+        head.extend(octet);
+    }
+    String::from_utf8(head).expect("a request is ASCII")
+}
+
+/// What opens the WebSocket that a request asks for.
+fn upgrade(request: &str) -> Vec<u8> {
+    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key");
+    let accept = String::from_utf8(accept_key(key).expect("a key").to_vec()).unwrap();
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// Opens the WebSocket that the client asks for.
+fn accept(stream: &mut TcpStream) {
+    let response = upgrade(&request(stream));
+    stream.write_all(&response).expect("it reads");
+}
+
+/// Pings, and waits for the pong.
+fn ping(stream: &mut TcpStream) {
+    stream.write_all(b"\x89\x00").expect("it reads");
+    let mut pong = [0; 6];
+    stream.read_exact(&mut pong).expect("a pong");
+    assert_eq!(pong[..2], *b"\x8a\x80");
+}
+
+/// Subscribers of one topic with one publisher, a message every 100 ms.
+fn plan(address: SocketAddr, transport: &str, subscribers: usize) -> Plan {
+    let peer = Peer {
+        authority: address.to_string(),
+        path: Protocol::Raw.usual_path().to_owned(),
+        headers: HeaderProfile::Minimal,
+        transport: transport.parse().unwrap(),
+        protocol: Protocol::Raw,
+    };
+    let workload = Workload {
+        subscribers,
+        shape: Shape::Feeds { topics: 1, publishers: 1 },
+        rate: 10.0,
+        duration_ns: 500_000_000,
+        warmup_ns: 0,
+        size: 20,
+        arrival: Arrival::Constant,
+        burst: 1,
+        slow: None,
+    };
+    Plan::new(workload, Server { address, peer, sources: None, mss: None }, 1)
+}
+
+fn receiver(plan: &Plan, subscribers: usize) -> Receiver<'_> {
+    let mut receiver = Receiver::new(plan, 0).unwrap();
+    let opened =
+        receiver.connect(0..subscribers, &Opening { at_once: usize::MAX, per_second: None }).unwrap();
+    assert_eq!(opened.failed, 0);
+    receiver
+}
+
+#[test]
+fn idle_connections_answer_pings_and_those_that_break_are_counted() {
+    let (send_end, ends) = std::sync::mpsc::channel();
+    let address = server(move |mut stream| {
+        accept(&mut stream);
+        thread::sleep(Duration::from_millis(50));
+        ping(&mut stream);
+        send_end.send(()).unwrap();
+    });
+    let plan = plan(address, "ws", 3);
+    let mut receiver = receiver(&plan, 3);
+    let patience_ns = now_ns() + 20_000_000_000;
+    while receiver.lost() < 3 && now_ns() < patience_ns {
+        receiver.idle_until(now_ns() + 10_000_000).unwrap();
+    }
+    assert_eq!((receiver.lost(), ends.try_iter().count()), (3, 3));
+    assert!(receiver.first_broken().is_some());
+}
