@@ -24,6 +24,12 @@ const MAX_TOGETHER: usize = 64;
 /// How soon a socket that has not taken everything is tried again.
 const RETRY_NS: u64 = 1_000_000;
 
+/// How long a server that says something, as a ping, may wait while nothing is due: far shorter than any server's patience.
+const ATTENTION_NS: u64 = 1_000_000_000;
+
+/// How long a look at what servers say takes at most when there is nothing else to do.
+const LOOK: Duration = Duration::from_millis(10);
+
 const SCRATCH_LEN: usize = 64 * 1024;
 
 /// All publishers of a run.
@@ -92,8 +98,9 @@ impl<'p> Publishers<'p> {
         Ok(())
     }
 
-    /// Sends what is due, when it is due.
-    pub fn run(mut self, origin_ns: u64, live: &Live) -> io::Result<Part> {
+    /// Sends what is due, when it is due. After the last message they stay, until `all_have_heard` says that everybody has
+    /// what there is to hear, or the grace after the end has passed.
+    pub fn run(mut self, origin_ns: u64, live: &Live, all_have_heard: impl Fn() -> bool) -> io::Result<Part> {
         let sleeper = Sleeper::exact()?;
         let deadline_ns = origin_ns + self.plan.workload.end_ns() + self.plan.grace_ns();
         let mut schedule = self.plan.schedule().peekable();
@@ -115,26 +122,23 @@ impl<'p> Publishers<'p> {
                 together = 0;
             }
         }
-        self.sleep_until_taken(deadline_ns, &sleeper)?;
+        while now_ns() < deadline_ns && (self.is_behind() || !all_have_heard()) {
+            self.hear(LOOK)?;
+        }
         Ok(self.part)
     }
 
-    /// Sleeps, and gives sockets that are behind another chance now and then.
+    /// Sleeps. Now and then it answers what servers say, and gives sockets that are behind another chance.
     fn sleep_until(&mut self, due_ns: u64, sleeper: &Sleeper) -> io::Result<()> {
-        while self.is_behind() && now_ns() + RETRY_NS < due_ns {
-            sleeper.sleep_until(now_ns() + RETRY_NS);
+        loop {
+            let look_ns = now_ns() + if self.is_behind() { RETRY_NS } else { ATTENTION_NS };
+            if look_ns >= due_ns {
+                break;
+            }
+            sleeper.sleep_until(look_ns);
             self.hear(Duration::ZERO)?;
         }
         sleeper.sleep_until(due_ns);
-        Ok(())
-    }
-
-    /// After the last message: waits for sockets that are behind.
-    fn sleep_until_taken(&mut self, deadline_ns: u64, sleeper: &Sleeper) -> io::Result<()> {
-        while self.is_behind() && now_ns() < deadline_ns {
-            sleeper.sleep_until(now_ns() + RETRY_NS);
-            self.hear(Duration::ZERO)?;
-        }
         Ok(())
     }
 

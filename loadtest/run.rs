@@ -3,14 +3,15 @@
 //! ```text
 //!   this thread      open ─────────────── ready? ─ start ── sleeps ─┬── sleeps ──┬─ join
 //!                                           ▲        │           usage        usage
-//!   publishers       connect all ───────────┤        ├─ sends every message when it is due ──────┐
+//!   publishers       connect all ───────────┤        ├─ sends every message when it is due ─┴─ stay until all have heard
 //!   receivers        connect all, subscribe ┘        └─ hear them, until all have come or the grace has passed
 //!                                                       warm-up ───┤ measured ├─── grace
 //! ```
 
+use std::convert::Infallible;
 use std::io;
 use std::ops::Range;
-use std::sync::mpsc::{self, Receiver as Inbox, Sender};
+use std::sync::mpsc::{self, Receiver as Inbox, Sender, TryRecvError};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use crate::clock::{Sleeper, now_ns};
@@ -101,10 +102,19 @@ impl<'scope> Crew<'scope> {
     ) -> Self {
         let (ready, readiness) = mpsc::channel();
         let mut crew = Self { readiness, starts: Vec::new(), threads: Vec::new() };
-        let publish = move |publishers: Publishers<'env>, origin_ns| publishers.run(origin_ns, live);
+        // Each receiver has one end for as long as it hears, and nothing goes through: publishers wait for the last to end.
+        let (hearing, all) = mpsc::channel::<Infallible>();
+        let publish = move |publishers: Publishers<'env>, origin_ns| {
+            publishers.run(origin_ns, live, || all.try_recv() == Err(TryRecvError::Disconnected))
+        };
         crew.add(scope, ready.clone(), move || Publishers::open(plan), publish);
         for share in shares(plan.workload.subscribers, threads) {
-            let receive = move |receiver: Receiver<'env>, origin_ns| receiver.run(origin_ns, live);
+            let hearing = hearing.clone();
+            let receive = move |receiver: Receiver<'env>, origin_ns| {
+                let part = receiver.run(origin_ns, live);
+                drop(hearing);
+                part
+            };
             crew.add(scope, ready.clone(), move || Receiver::open(plan, share), receive);
         }
         crew

@@ -2,14 +2,17 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use fanwire_wire::handshake::accept_key;
 use loadtest::clock::now_ns;
 use loadtest::conversation::Peer;
+use loadtest::live::Live;
 use loadtest::plan::{Plan, Server};
 use loadtest::receiver::{Opening, Receiver};
+use loadtest::run::run;
 use loadtest::transport::{HeaderProfile, Protocol};
 use loadtest::workload::{Arrival, Shape, Workload};
 
@@ -62,16 +65,9 @@ fn ping(stream: &mut TcpStream) {
     assert_eq!(pong[..2], *b"\x8a\x80");
 }
 
-/// Subscribers of one topic with one publisher, a message every 100 ms.
-fn plan(address: SocketAddr, transport: &str, subscribers: usize) -> Plan {
-    let peer = Peer {
-        authority: address.to_string(),
-        path: Protocol::Raw.usual_path().to_owned(),
-        headers: HeaderProfile::Minimal,
-        transport: transport.parse().unwrap(),
-        protocol: Protocol::Raw,
-    };
-    let workload = Workload {
+/// One topic with one publisher, and half a second of ten messages a second.
+fn workload(subscribers: usize) -> Workload {
+    Workload {
         subscribers,
         shape: Shape::Feeds { topics: 1, publishers: 1 },
         rate: 10.0,
@@ -81,6 +77,17 @@ fn plan(address: SocketAddr, transport: &str, subscribers: usize) -> Plan {
         arrival: Arrival::Constant,
         burst: 1,
         slow: None,
+    }
+}
+
+/// A run in raw over `transport` against a server.
+fn plan(address: SocketAddr, transport: &str, workload: Workload) -> Plan {
+    let peer = Peer {
+        authority: address.to_string(),
+        path: Protocol::Raw.usual_path().to_owned(),
+        headers: HeaderProfile::Minimal,
+        transport: transport.parse().unwrap(),
+        protocol: Protocol::Raw,
     };
     Plan::new(workload, Server { address, peer, sources: None, mss: None }, 1)
 }
@@ -95,14 +102,14 @@ fn receiver(plan: &Plan, subscribers: usize) -> Receiver<'_> {
 
 #[test]
 fn idle_connections_answer_pings_and_those_that_break_are_counted() {
-    let (send_end, ends) = std::sync::mpsc::channel();
+    let (send_end, ends) = mpsc::channel();
     let address = server(move |mut stream| {
         accept(&mut stream);
         thread::sleep(Duration::from_millis(50));
         ping(&mut stream);
         send_end.send(()).unwrap();
     });
-    let plan = plan(address, "ws", 3);
+    let plan = plan(address, "ws", workload(3));
     let mut receiver = receiver(&plan, 3);
     let patience_ns = now_ns() + 20_000_000_000;
     while receiver.lost() < 3 && now_ns() < patience_ns {
@@ -110,4 +117,33 @@ fn idle_connections_answer_pings_and_those_that_break_are_counted() {
     }
     assert_eq!((receiver.lost(), ends.try_iter().count()), (3, 3));
     assert!(receiver.first_broken().is_some());
+}
+
+/// Whether the client publishes; or else it subscribes.
+fn publishes(request: &str) -> bool {
+    request.contains("echo=false")
+}
+
+/// Two messages with two seconds between them: each pong comes before whatever is said next.
+#[test]
+fn publishers_answer_pings_between_two_messages_and_after_the_last_one() {
+    let (send_pong, pongs) = mpsc::channel();
+    let address = server(move |mut stream| {
+        let request = request(&mut stream);
+        stream.write_all(&upgrade(&request)).expect("it reads");
+        if publishes(&request) {
+            for message in 0..2 {
+                stream.read_exact(&mut [0; 26]).expect("a message");
+                thread::sleep(Duration::from_millis(50));
+                ping(&mut stream);
+                send_pong.send(message).unwrap();
+            }
+        }
+        let _ = stream.read(&mut [0]);
+    });
+    let workload = Workload { rate: 0.5, duration_ns: 2_100_000_000, ..workload(1) };
+    let outcome = run(&plan(address, "ws", workload), 1, None, &Live::default()).unwrap();
+    assert_eq!(pongs.try_iter().collect::<Vec<_>>(), [0, 1]);
+    let counts = outcome.tally.counts;
+    assert_eq!((counts.sent, counts.lost, counts.broken), (2, 2, 0));
 }
