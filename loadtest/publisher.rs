@@ -182,6 +182,7 @@ impl<'p> Publishers<'p> {
         }
         for event in &self.events {
             let connection = &mut self.connections[event.token().0];
+            connection.link.note(event);
             if !connection.is_broken {
                 let heard = connection.hear(&mut self.reader, &mut self.scratch);
                 connection.note(heard, &mut self.part);
@@ -199,7 +200,7 @@ impl Connection {
                 return Err(self.conversation.end().into());
             }
             self.conversation.read(&mut scratch[..piece.len], self.link.out())?;
-            if piece.len < scratch.len() {
+            if piece.is_last {
                 break;
             }
         }

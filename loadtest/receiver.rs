@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
@@ -119,13 +120,15 @@ impl<'p> Receiver<'p> {
             for event in &events {
                 match event.token() {
                     ALARM => self.alarm.clear(),
-                    Token(place) => self.serve_idle(place),
+                    Token(place) => self.serve_idle(place, event),
                 }
             }
         }
     }
 
-    fn serve_idle(&mut self, place: usize) {
+    /// Serves a connection of which there is nothing to be counted.
+    fn serve_idle(&mut self, place: usize, event: &Event) {
+        self.connections[place].link.note(event);
         if !self.connections[place].is_broken
             && let Err(broken) = self.serve(place, usize::MAX)
         {
@@ -169,7 +172,10 @@ impl<'p> Receiver<'p> {
             for event in &events {
                 match event.token() {
                     ALARM => self.tick(),
-                    Token(place) => self.attend(place, usize::MAX),
+                    Token(place) => {
+                        self.connections[place].link.note(event);
+                        self.attend(place, usize::MAX);
+                    }
                 }
             }
             self.show(live);

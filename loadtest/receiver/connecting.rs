@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use hdrhistogram::Histogram;
+use mio::event::Event;
 use mio::{Events, Token};
 
 use super::connection::Connection;
@@ -72,7 +73,7 @@ impl Receiver<'_> {
             for event in &events {
                 match event.token() {
                     ALARM => self.alarm.clear(),
-                    Token(place) => self.go_on_opening(place, &mut progress),
+                    Token(place) => self.go_on_opening(place, event, &mut progress),
                 }
             }
             if progress.is_stalled() {
@@ -82,10 +83,10 @@ impl Receiver<'_> {
         Ok(progress.end(wanted))
     }
 
-    fn go_on_opening(&mut self, place: usize, progress: &mut Progress) {
+    fn go_on_opening(&mut self, place: usize, event: &Event, progress: &mut Progress) {
         let connection = &self.connections[place];
         let was_settled = connection.is_broken || connection.is_ready();
-        self.serve_idle(place);
+        self.serve_idle(place, event);
         let connection = &self.connections[place];
         if was_settled {
             return;

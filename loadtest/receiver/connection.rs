@@ -92,8 +92,7 @@ impl Connection {
             let mut hear = |heard: Heard<'_>| came += account.hear(heard, at, plan, tally);
             self.conversation.read(&mut service.scratch[..piece.len], self.link.out(), &mut hear)?;
             left -= piece.len;
-            // A short read has emptied the socket: whatever comes after it is a new event.
-            if piece.len < len {
+            if piece.is_last {
                 break;
             }
         }

@@ -15,6 +15,7 @@ use loadtest::receiver::{Opening, Receiver};
 use loadtest::run::run;
 use loadtest::transport::{HeaderProfile, Protocol};
 use loadtest::workload::{Arrival, Shape, Workload};
+use socket2::SockRef;
 
 /// A server on loopback that does this with every connection, each on a thread of its own.
 fn server(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
@@ -146,4 +147,51 @@ fn publishers_answer_pings_between_two_messages_and_after_the_last_one() {
     assert_eq!(pongs.try_iter().collect::<Vec<_>>(), [0, 1]);
     let counts = outcome.tally.counts;
     assert_eq!((counts.sent, counts.lost, counts.broken), (2, 2, 0));
+}
+
+/// Says something and ends the connection, in one segment: there is one event for both, for who is not waiting for it.
+fn say_and_end(mut stream: TcpStream, said: &[u8]) {
+    SockRef::from(&stream).set_tcp_cork(true).unwrap();
+    stream.write_all(said).expect("it reads");
+    drop(stream);
+}
+
+#[test]
+fn a_subscriber_sees_the_end_right_behind_a_message() {
+    let (send_end, end) = mpsc::channel();
+    let address = server(move |mut stream| {
+        accept(&mut stream);
+        // When it is ready, it waits for nothing until this has ended.
+        thread::sleep(Duration::from_millis(200));
+        say_and_end(stream, b"\x81\x02{}");
+        send_end.send(()).unwrap();
+    });
+    let plan = plan(address, "ws", workload(1));
+    let mut receiver = receiver(&plan, 1);
+    end.recv().unwrap();
+    let patience_ns = now_ns() + 2_000_000_000;
+    while receiver.lost() == 0 && now_ns() < patience_ns {
+        receiver.idle_until(now_ns() + 10_000_000).unwrap();
+    }
+    assert_eq!(receiver.lost(), 1);
+}
+
+/// It sleeps between its first message and its second, which it does not send if it has seen the end before.
+#[test]
+fn a_publisher_sees_the_end_right_behind_a_message() {
+    let address = server(move |mut stream| {
+        let request = request(&mut stream);
+        stream.write_all(&upgrade(&request)).expect("it reads");
+        if !publishes(&request) {
+            let _ = stream.read(&mut [0]);
+            return;
+        }
+        stream.read_exact(&mut [0; 26]).expect("a message");
+        thread::sleep(Duration::from_millis(200));
+        say_and_end(stream, b"\x81\x02{}");
+    });
+    let workload = Workload { rate: 0.5, duration_ns: 2_100_000_000, ..workload(1) };
+    let outcome = run(&plan(address, "ws", workload), 1, None, &Live::default()).unwrap();
+    let counts = outcome.tally.counts;
+    assert_eq!((counts.sent, counts.broken), (1, 1));
 }
