@@ -17,7 +17,7 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 use crate::clock::{Sleeper, now_ns};
 use crate::link::Broken;
 use crate::live::Live;
-use crate::opening::RunError;
+use crate::opening::{Role, RunError};
 use crate::plan::Plan;
 use crate::publisher::Publishers;
 use crate::receiver::Receiver;
@@ -27,6 +27,10 @@ use crate::usage::{self, Family, UsageError, Used};
 
 /// From when all are ready to when it begins: time for all threads to hear of it.
 const LEAD_NS: u64 = 20_000_000;
+
+/// How long a thread that is ready listens to its connections at a time: a part of the time that it has to hear of the
+/// start.
+const LISTENING_NS: u64 = LEAD_NS / 4;
 
 /// What a run has brought.
 pub struct Outcome {
@@ -121,7 +125,7 @@ impl<'scope> Crew<'scope> {
     }
 
     /// A thread that opens something, says whether it could, and works with it from the start on.
-    fn add<'env, O>(
+    fn add<'env, O: Role>(
         &mut self,
         scope: &'scope Scope<'scope, 'env>,
         ready: Sender<Result<(), RunError>>,
@@ -139,8 +143,12 @@ impl<'scope> Crew<'scope> {
             let _ = ready.send(verdict);
             // Whoever waits for all verdicts has to see that no more will come, if another thread panics before its own.
             drop(ready);
-            let origin_ns = started.recv().ok()?;
-            Some(work(opened?, origin_ns))
+            let mut opened = opened?;
+            let origin_ns = match wait_for_start(&mut opened, &started) {
+                Ok(origin_ns) => origin_ns?,
+                Err(error) => return Some(Err(error)),
+            };
+            Some(work(opened, origin_ns))
         }));
     }
 
@@ -163,7 +171,8 @@ impl<'scope> Crew<'scope> {
 
     fn start(&self, origin_ns: u64) {
         for start in &self.starts {
-            start.send(origin_ns).expect("a thread that is ready waits");
+            // One that has ended meanwhile says why when it is joined.
+            let _ = start.send(origin_ns);
         }
     }
 
@@ -175,6 +184,18 @@ impl<'scope> Crew<'scope> {
             Err(_) => Err(RunError::Panicked),
         });
         parts.filter_map(Result::transpose).collect()
+    }
+}
+
+/// When it begins; none if it does not. Others may take long to open their connections: those that stand are not left
+/// alone meanwhile.
+fn wait_for_start(role: &mut impl Role, started: &Inbox<u64>) -> io::Result<Option<u64>> {
+    loop {
+        match started.try_recv() {
+            Ok(origin_ns) => return Ok(Some(origin_ns)),
+            Err(TryRecvError::Disconnected) => return Ok(None),
+            Err(TryRecvError::Empty) => role.listen(now_ns() + LISTENING_NS, &mut |_, _| ())?,
+        }
     }
 }
 
@@ -193,6 +214,26 @@ fn shares(subscribers: usize, threads: usize) -> impl Iterator<Item = Range<usiz
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::opening::Settled;
+    use crate::socket::Connector;
+
+    /// Nothing to open, and nothing to listen to.
+    struct Nobody;
+
+    impl Role for Nobody {
+        fn begin(&mut self, _: &mut Connector) -> Result<(), RunError> {
+            Ok(())
+        }
+
+        fn listen(&mut self, _: u64, _: &mut dyn FnMut(usize, Settled)) -> io::Result<()> {
+            thread::yield_now();
+            Ok(())
+        }
+
+        fn take_first_broken(&mut self) -> Option<Broken> {
+            None
+        }
+    }
 
     /// A part that nothing is in.
     fn part() -> Part {
@@ -204,8 +245,13 @@ mod tests {
         let outcome: Result<(), RunError> = thread::scope(|scope| {
             let (ready, readiness) = mpsc::channel();
             let mut crew = Crew { readiness, starts: Vec::new(), threads: Vec::new() };
-            crew.add(scope, ready.clone(), || Ok(()), |(), _| Ok(part()));
-            crew.add(scope, ready, || -> Result<(), RunError> { panic!("as it should") }, |(), _| Ok(part()));
+            crew.add(scope, ready.clone(), || Ok(Nobody), |_, _| Ok(part()));
+            crew.add(
+                scope,
+                ready,
+                || -> Result<Nobody, RunError> { panic!("as it should") },
+                |_, _| Ok(part()),
+            );
             crew.wait_until_ready()
         });
         assert!(matches!(outcome, Err(RunError::Panicked)), "{outcome:?}");
@@ -216,7 +262,7 @@ mod tests {
         let outcome: Result<(), RunError> = thread::scope(|scope| {
             let (ready, readiness) = mpsc::channel();
             let mut crew = Crew { readiness, starts: Vec::new(), threads: Vec::new() };
-            crew.add(scope, ready, || Ok(()), |(), _| panic!("as it should"));
+            crew.add(scope, ready, || Ok(Nobody), |_, _| panic!("as it should"));
             crew.wait_until_ready()?;
             crew.start(0);
             crew.join().map(drop)

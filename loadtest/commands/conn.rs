@@ -8,10 +8,10 @@ use super::CommandError;
 use crate::campaign::Results;
 use crate::cli::{self, Conn, Exit};
 use crate::clock::now_ns;
-use crate::opening::RunError;
+use crate::opening::{Opened, Opening, RunError};
 use crate::plan::Plan;
 use crate::presenting::present;
-use crate::receiver::{Opened, Opening, Receiver};
+use crate::receiver::Receiver;
 use crate::record::{Connecting, Reason, ReasonKind};
 use crate::recording::Asked;
 use crate::session::{Running, Session};
@@ -69,8 +69,10 @@ fn connect(
 ) -> Result<(Connecting, Vec<Reason>), RunError> {
     let before = look(running)?;
     let mut receiver = Receiver::new(plan, 0)?;
-    let opening = Opening { at_once: usize::MAX, per_second: Some(request.rate.per_second()) };
-    let opened = receiver.connect(0..request.connections, &opening)?;
+    // As many at once as the rate makes it, and all in a storm.
+    let storm = Opening { at_once: usize::MAX, ..Opening::default() };
+    let paced = Opening { per_second: Some(request.rate.per_second()), ..storm };
+    let opened = receiver.connect(request.connections, paced)?;
     let connected = look(running)?;
     receiver.idle_until(now_ns() + SETTLING_NS.max(request.idle.ns()))?;
     let idle = look(running)?;
@@ -86,8 +88,7 @@ fn connect(
     if request.storm {
         drop(receiver);
         let mut receiver = Receiver::new(plan, 0)?;
-        let opened =
-            receiver.connect(0..request.connections, &Opening { at_once: usize::MAX, per_second: None })?;
+        let opened = receiver.connect(request.connections, storm)?;
         connecting.storm_ns = Some(opened.took_ns);
         reasons.extend(missing(opened.failed, &receiver));
     }

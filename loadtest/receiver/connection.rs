@@ -5,6 +5,7 @@ use crate::bytes::TcpCounters;
 use crate::clock::{now_ns, realtime_ns};
 use crate::conversation::{Heard, Subscriber};
 use crate::link::{Broken, Link};
+use crate::opening::Settled;
 use crate::plan::Plan;
 use crate::record::Layers;
 use crate::socket::StampedReader;
@@ -65,6 +66,14 @@ impl Connection {
     /// Whether nothing that is published from now on may be missed.
     pub(super) fn is_ready(&self) -> bool {
         self.conversation.is_ready()
+    }
+
+    /// What became of it, if it is not on its way any more.
+    pub(super) fn settled(&self) -> Option<Settled> {
+        if self.is_broken {
+            return Some(Settled::Failed);
+        }
+        self.is_ready().then_some(Settled::Ready)
     }
 
     /// Asks for what is new; false if it cannot, because it was not answered the last time.

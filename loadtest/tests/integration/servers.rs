@@ -10,8 +10,9 @@ use fanwire_wire::handshake::accept_key;
 use loadtest::clock::now_ns;
 use loadtest::conversation::Peer;
 use loadtest::live::Live;
+use loadtest::opening::{Opening, RunError};
 use loadtest::plan::{Plan, Server};
-use loadtest::receiver::{Opening, Receiver};
+use loadtest::receiver::Receiver;
 use loadtest::run::run;
 use loadtest::transport::{HeaderProfile, Protocol};
 use loadtest::workload::{Arrival, Shape, Workload};
@@ -95,8 +96,7 @@ fn plan(address: SocketAddr, transport: &str, workload: Workload) -> Plan {
 
 fn receiver(plan: &Plan, subscribers: usize) -> Receiver<'_> {
     let mut receiver = Receiver::new(plan, 0).unwrap();
-    let opened =
-        receiver.connect(0..subscribers, &Opening { at_once: usize::MAX, per_second: None }).unwrap();
+    let opened = receiver.connect(subscribers, Opening::default()).unwrap();
     assert_eq!(opened.failed, 0);
     receiver
 }
@@ -194,4 +194,30 @@ fn a_publisher_sees_the_end_right_behind_a_message() {
     let outcome = run(&plan(address, "ws", workload), 1, None, &Live::default()).unwrap();
     let counts = outcome.tally.counts;
     assert_eq!((counts.sent, counts.broken), (1, 1));
+}
+
+/// Something happens all the time, and nothing comes of it.
+#[test]
+fn a_server_that_never_ends_its_answer_is_given_up() {
+    let outcome = |drips_to_publisher: bool| {
+        let address = server(move |mut stream| {
+            let request = request(&mut stream);
+            if publishes(&request) != drips_to_publisher {
+                stream.write_all(&upgrade(&request)).expect("it reads");
+                let _ = stream.read(&mut [0]);
+                return;
+            }
+            let _ = stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nDrop: ");
+            while stream.write_all(b".").is_ok() {
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        run(&plan(address, "ws", workload(1)), 1, None, &Live::default()).err()
+    };
+    thread::scope(|scope| {
+        for ended in [false, true].map(|to_publisher| scope.spawn(move || outcome(to_publisher))) {
+            let error = ended.join().unwrap();
+            assert!(matches!(error, Some(RunError::Stalled { ready: 0, wanted: 1 })), "{error:?}");
+        }
+    });
 }
