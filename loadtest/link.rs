@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 
+use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
@@ -19,6 +20,8 @@ pub const MAX_UNSENT: usize = 8 * 1024 * 1024;
 pub struct Link {
     stream: TcpStream,
     unsent: Vec<u8>,
+    /// Whether the kernel has told that nothing comes behind what the socket has.
+    is_read_closed: bool,
     /// Octets that were read and written.
     pub octets: u64,
 }
@@ -30,6 +33,8 @@ pub struct Piece {
     pub len: usize,
     /// When the kernel got the last of them, in nanoseconds of the real-time clock, if it says.
     pub arrived_realtime_ns: Option<u64>,
+    /// Whether it has emptied the socket: whatever comes after it is a new event.
+    pub is_last: bool,
 }
 
 impl Link {
@@ -37,7 +42,12 @@ impl Link {
     pub fn open(connector: &mut Connector, registry: &Registry, token: Token) -> Result<Self, RunError> {
         let mut stream = connector.connect()?;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self { stream, unsent: Vec::new(), octets: 0 })
+        Ok(Self { stream, unsent: Vec::new(), is_read_closed: false, octets: 0 })
+    }
+
+    /// Takes note of an event. The end may be told together with the last octets, and then there is no event of its own.
+    pub fn note(&mut self, event: &Event) {
+        self.is_read_closed |= event.is_read_closed();
     }
 
     /// What is to be written next, for more to be added.
@@ -76,7 +86,8 @@ impl Link {
         match reader.read(&self.stream, scratch) {
             Ok((len, arrived_realtime_ns)) => {
                 self.octets += len as u64;
-                Ok(Some(Piece { len, arrived_realtime_ns }))
+                let is_last = len < scratch.len() && !self.is_read_closed;
+                Ok(Some(Piece { len, arrived_realtime_ns, is_last }))
             }
             Err(error) if is_not_yet(&error) => Ok(None),
             Err(error) => Err(error),

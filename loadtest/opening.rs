@@ -1,5 +1,7 @@
 //! Opening the connections of a run: how many at once, how long, and why it may fail.
 
+mod routine;
+
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -9,11 +11,14 @@ use crate::record::Reason;
 use crate::socket::ConnectError;
 use crate::usage::UsageError;
 
+pub use self::routine::{Opened, Opening};
+pub(crate) use self::routine::{Role, Settled, open, open_all};
+
 /// Connections that are being opened at once: what the queue of a listening socket holds with its usual settings, and no
 /// more.
 pub const MAX_OPENING: usize = 100;
 
-/// How long nothing at all may happen while connections are opened.
+/// How long connections that are being opened are waited for while none of them gets anywhere.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a run came to nothing.

@@ -2,19 +2,19 @@
 
 use std::io;
 use std::time::Duration;
+use std::vec;
 
 use mio::{Events, Poll, Token};
 
 use crate::clock::{Sleeper, now_ns};
 use crate::conversation;
-use crate::link::Broken;
-use crate::link::Link;
+use crate::link::{Broken, Link};
 use crate::live::Live;
-use crate::opening::{MAX_OPENING, PATIENCE, RunError};
+use crate::opening::{self, Role, RunError, Settled};
 use crate::payload::{Payloads, Stamp};
 use crate::plan::Plan;
 use crate::schedule::Due;
-use crate::socket::StampedReader;
+use crate::socket::{Connector, StampedReader};
 use crate::tally::{Part, Tally};
 use crate::workload::topic_name;
 
@@ -24,6 +24,12 @@ const MAX_TOGETHER: usize = 64;
 /// How soon a socket that has not taken everything is tried again.
 const RETRY_NS: u64 = 1_000_000;
 
+/// How long a server that says something, as a ping, may wait while nothing is due: far shorter than any server's patience.
+const ATTENTION_NS: u64 = 1_000_000_000;
+
+/// How long a look at what servers say takes at most when there is nothing else to do.
+const LOOK: Duration = Duration::from_millis(10);
+
 const SCRATCH_LEN: usize = 64 * 1024;
 
 /// All publishers of a run.
@@ -32,6 +38,8 @@ pub struct Publishers<'p> {
     poll: Poll,
     events: Events,
     connections: Vec<Connection>,
+    /// What the connections publish to that are not begun yet.
+    topics: vec::IntoIter<Vec<String>>,
     /// The connection of each stream, and which of that connection's topics it is.
     routes: Vec<(usize, usize)>,
     payloads: Payloads,
@@ -51,11 +59,13 @@ impl<'p> Publishers<'p> {
     /// Connects them all.
     pub fn open(plan: &'p Plan) -> Result<Self, RunError> {
         let (topics, routes) = routes(plan);
+        let wanted = topics.len();
         let mut this = Self {
             plan,
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
-            connections: Vec::with_capacity(topics.len()),
+            connections: Vec::with_capacity(wanted),
+            topics: topics.into_iter(),
             routes,
             payloads: Payloads::new(plan.workload.size, plan.seed),
             reader: StampedReader::default(),
@@ -63,37 +73,13 @@ impl<'p> Publishers<'p> {
             payload: Vec::new(),
             part: Part { tally: Tally::new(plan.workload.duration_ns), first_broken: None },
         };
-        this.connect(&topics)?;
+        opening::open_all(&mut this, &mut plan.server.connector(), wanted)?;
         Ok(this)
     }
 
-    fn connect(&mut self, topics: &[Vec<String>]) -> Result<(), RunError> {
-        let mut connector = self.plan.server.connector();
-        let mut ready = 0;
-        while ready < topics.len() {
-            while self.connections.len() - ready < MAX_OPENING && self.connections.len() < topics.len() {
-                let number = self.connections.len();
-                let mut link = Link::open(&mut connector, self.poll.registry(), Token(number))?;
-                let seed = !(self.plan.seed ^ number as u64);
-                let mut conversation =
-                    conversation::Publisher::new(&self.plan.server.peer, &topics[number], seed);
-                conversation.begin(link.out());
-                self.connections.push(Connection { link, conversation, is_broken: false });
-            }
-            self.hear(PATIENCE)?;
-            if let Some(broken) = self.part.first_broken.take() {
-                return Err(broken.into());
-            }
-            if self.events.is_empty() {
-                return Err(RunError::Stalled { ready, wanted: topics.len() });
-            }
-            ready = self.connections.iter().filter(|connection| connection.conversation.is_ready()).count();
-        }
-        Ok(())
-    }
-
-    /// Sends what is due, when it is due.
-    pub fn run(mut self, origin_ns: u64, live: &Live) -> io::Result<Part> {
+    /// Sends what is due, when it is due. After the last message they stay, until `all_have_heard` says that everybody has
+    /// what there is to hear, or the grace after the end has passed.
+    pub fn run(mut self, origin_ns: u64, live: &Live, all_have_heard: impl Fn() -> bool) -> io::Result<Part> {
         let sleeper = Sleeper::exact()?;
         let deadline_ns = origin_ns + self.plan.workload.end_ns() + self.plan.grace_ns();
         let mut schedule = self.plan.schedule().peekable();
@@ -115,26 +101,23 @@ impl<'p> Publishers<'p> {
                 together = 0;
             }
         }
-        self.sleep_until_taken(deadline_ns, &sleeper)?;
+        while now_ns() < deadline_ns && (self.is_behind() || !all_have_heard()) {
+            self.hear(LOOK)?;
+        }
         Ok(self.part)
     }
 
-    /// Sleeps, and gives sockets that are behind another chance now and then.
+    /// Sleeps. Now and then it answers what servers say, and gives sockets that are behind another chance.
     fn sleep_until(&mut self, due_ns: u64, sleeper: &Sleeper) -> io::Result<()> {
-        while self.is_behind() && now_ns() + RETRY_NS < due_ns {
-            sleeper.sleep_until(now_ns() + RETRY_NS);
+        loop {
+            let look_ns = now_ns() + if self.is_behind() { RETRY_NS } else { ATTENTION_NS };
+            if look_ns >= due_ns {
+                break;
+            }
+            sleeper.sleep_until(look_ns);
             self.hear(Duration::ZERO)?;
         }
         sleeper.sleep_until(due_ns);
-        Ok(())
-    }
-
-    /// After the last message: waits for sockets that are behind.
-    fn sleep_until_taken(&mut self, deadline_ns: u64, sleeper: &Sleeper) -> io::Result<()> {
-        while self.is_behind() && now_ns() < deadline_ns {
-            sleeper.sleep_until(now_ns() + RETRY_NS);
-            self.hear(Duration::ZERO)?;
-        }
         Ok(())
     }
 
@@ -172,22 +155,63 @@ impl<'p> Publishers<'p> {
 
     /// Reads what servers say to publishers, and writes what they have room for.
     fn hear(&mut self, timeout: Duration) -> io::Result<()> {
+        self.hear_each(timeout, &mut |_, _| ())
+    }
+
+    fn hear_each(&mut self, timeout: Duration, on_settled: &mut dyn FnMut(usize, Settled)) -> io::Result<()> {
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             outcome => outcome?,
         }
         for event in &self.events {
-            let connection = &mut self.connections[event.token().0];
+            let number = event.token().0;
+            let connection = &mut self.connections[number];
+            connection.link.note(event);
+            let was = connection.settled();
             if !connection.is_broken {
                 let heard = connection.hear(&mut self.reader, &mut self.scratch);
                 connection.note(heard, &mut self.part);
+            }
+            if was.is_none()
+                && let Some(settled) = connection.settled()
+            {
+                on_settled(number, settled);
             }
         }
         Ok(())
     }
 }
 
+impl Role for Publishers<'_> {
+    fn begin(&mut self, connector: &mut Connector) -> Result<(), RunError> {
+        let number = self.connections.len();
+        let mut link = Link::open(connector, self.poll.registry(), Token(number))?;
+        let topics = self.topics.next().expect("each connection has topics");
+        let seed = !(self.plan.seed ^ number as u64);
+        let mut conversation = conversation::Publisher::new(&self.plan.server.peer, &topics, seed);
+        conversation.begin(link.out());
+        self.connections.push(Connection { link, conversation, is_broken: false });
+        Ok(())
+    }
+
+    fn listen(&mut self, until_ns: u64, on_settled: &mut dyn FnMut(usize, Settled)) -> io::Result<()> {
+        self.hear_each(Duration::from_nanos(until_ns.saturating_sub(now_ns())), on_settled)
+    }
+
+    fn take_first_broken(&mut self) -> Option<Broken> {
+        self.part.first_broken.take()
+    }
+}
+
 impl Connection {
+    /// What became of it, if it is not on its way any more.
+    fn settled(&self) -> Option<Settled> {
+        if self.is_broken {
+            return Some(Settled::Failed);
+        }
+        self.conversation.is_ready().then_some(Settled::Ready)
+    }
+
     fn hear(&mut self, reader: &mut StampedReader, scratch: &mut [u8]) -> Result<(), Broken> {
         self.link.flush()?;
         while let Some(piece) = self.link.read(reader, scratch)? {
@@ -195,7 +219,7 @@ impl Connection {
                 return Err(self.conversation.end().into());
             }
             self.conversation.read(&mut scratch[..piece.len], self.link.out())?;
-            if piece.len < scratch.len() {
+            if piece.is_last {
                 break;
             }
         }

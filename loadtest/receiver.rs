@@ -1,7 +1,6 @@
 //! Subscribers: any number of connections on one thread, with one event loop.
 
 mod account;
-mod connecting;
 mod connection;
 mod ticks;
 
@@ -10,18 +9,18 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-pub use self::connecting::{Opened, Opening};
 use self::connection::{Connection, Service};
 use self::ticks::{Tick, Ticks};
 use crate::clock::{Alarm, now_ns};
-use crate::link::Broken;
+use crate::link::{Broken, Link};
 use crate::live::Live;
-use crate::opening::{MAX_OPENING, RunError};
+use crate::opening::{self, Opened, Opening, Role, RunError, Settled};
 use crate::plan::Plan;
-use crate::socket::StampedReader;
+use crate::socket::{Connector, StampedReader};
 use crate::tally::{Part, Tally};
 use crate::transport::Transport;
 
@@ -29,6 +28,9 @@ const ALARM: Token = Token(usize::MAX);
 
 /// How often a slow subscriber reads its share.
 const SLOW_TICK_NS: u64 = 100_000_000;
+
+/// Events that are taken at once.
+const EVENTS: usize = 1024;
 
 /// How often what is seen of a run is brought up to date, and how long an event loop sleeps at most.
 const LIVE_TICK: Duration = Duration::from_millis(100);
@@ -62,15 +64,15 @@ impl<'p> Receiver<'p> {
     /// Connects these subscribers, and waits until nothing that is published from then on may be missed.
     pub fn open(plan: &'p Plan, subscribers: Range<usize>) -> Result<Self, RunError> {
         let mut this = Self::new(plan, subscribers.start)?;
-        let wanted = subscribers.len();
-        let opened = this.connect(subscribers, &Opening { at_once: MAX_OPENING, per_second: None })?;
-        match this.first_broken.take() {
-            Some(broken) => Err(broken.into()),
-            None if opened.failed > 0 => {
-                Err(RunError::Stalled { ready: wanted - opened.failed as usize, wanted })
-            }
-            None => Ok(this),
-        }
+        opening::open_all(&mut this, &mut plan.server.connector(), subscribers.len())?;
+        Ok(this)
+    }
+
+    /// Connects that many, until each is ready or has failed. Those that fail are counted, and the first of them says
+    /// why; only what this machine itself has no more of ends it.
+    pub fn connect(&mut self, subscribers: usize, opening: Opening) -> Result<Opened, RunError> {
+        let mut connector = self.plan.server.connector();
+        opening::open(self, &mut connector, subscribers, opening)
     }
 
     /// One without subscribers yet; the first of them will be number `first`.
@@ -101,6 +103,31 @@ impl<'p> Receiver<'p> {
         self.first_broken.as_ref()
     }
 
+    /// Connections that stood and broke.
+    pub fn lost(&self) -> u64 {
+        let lost = |connection: &&Connection| connection.is_broken && connection.is_ready();
+        self.connections.iter().filter(lost).count() as u64
+    }
+
+    /// Answers what servers say to connections that stand, pings above all, until the clock shows `until_ns`.
+    pub fn idle_until(&mut self, until_ns: u64) -> io::Result<()> {
+        while now_ns() < until_ns {
+            self.listen(until_ns, &mut |_, _| ())?;
+        }
+        Ok(())
+    }
+
+    /// Serves a connection of which there is nothing to be counted.
+    fn serve_idle(&mut self, place: usize, event: &Event) {
+        let connection = &mut self.connections[place];
+        connection.link.note(event);
+        if !connection.is_broken
+            && let Err(broken) = self.serve(place, usize::MAX)
+        {
+            self.mark_broken(place, broken);
+        }
+    }
+
     fn wait(&mut self, events: &mut Events, timeout: Duration) -> io::Result<()> {
         match self.poll.poll(events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
@@ -124,7 +151,7 @@ impl<'p> Receiver<'p> {
         self.begin_ticks()?;
         let end_ns = origin_ns + self.plan.workload.end_ns();
         let deadline_ns = end_ns + self.plan.grace_ns();
-        let mut events = Events::with_capacity(1024);
+        let mut events = Events::with_capacity(EVENTS);
         loop {
             let now_ns = now_ns();
             if now_ns >= deadline_ns || (now_ns >= end_ns && self.awaited == 0) {
@@ -137,7 +164,10 @@ impl<'p> Receiver<'p> {
             for event in &events {
                 match event.token() {
                     ALARM => self.tick(),
-                    Token(place) => self.attend(place, usize::MAX),
+                    Token(place) => {
+                        self.connections[place].link.note(event);
+                        self.attend(place, usize::MAX);
+                    }
                 }
             }
             self.show(live);
@@ -258,5 +288,41 @@ impl<'p> Receiver<'p> {
         let broken = self.connections.iter().filter(|connection| connection.is_broken).count();
         self.tally.counts.broken += broken as u64;
         Part { tally: self.tally, first_broken: self.first_broken }
+    }
+}
+
+impl Role for Receiver<'_> {
+    fn begin(&mut self, connector: &mut Connector) -> Result<(), RunError> {
+        let place = self.connections.len();
+        let link = Link::open(connector, self.poll.registry(), Token(place))?;
+        self.connections.push(Connection::new(link, self.plan, self.first + place));
+        Ok(())
+    }
+
+    fn listen(&mut self, until_ns: u64, on_settled: &mut dyn FnMut(usize, Settled)) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        self.alarm.set(until_ns)?;
+        self.wait(&mut events, LIVE_TICK)?;
+        for event in &events {
+            let place = match event.token() {
+                ALARM => {
+                    self.alarm.clear();
+                    continue;
+                }
+                Token(place) => place,
+            };
+            let was = self.connections[place].settled();
+            self.serve_idle(place, event);
+            if was.is_none()
+                && let Some(settled) = self.connections[place].settled()
+            {
+                on_settled(place, settled);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_first_broken(&mut self) -> Option<Broken> {
+        self.first_broken.take()
     }
 }

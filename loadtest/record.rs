@@ -410,6 +410,9 @@ pub struct Connecting {
     pub opened: u64,
     /// Those that the other side or the kernel refused.
     pub failed: u64,
+    /// Those that were opened and broke, although nothing was asked of them.
+    #[serde(default)]
+    pub lost: u64,
     /// Connections a second, from the first to the last.
     pub per_second: f64,
     /// From when one was due to when its subscription stood, in nanoseconds.
@@ -418,6 +421,9 @@ pub struct Connecting {
     pub p99_ns: u64,
     /// Likewise.
     pub max_ns: u64,
+    /// From when one was due to when the generator began it, in nanoseconds: its own lateness, at the p99.
+    #[serde(default)]
+    pub lag_p99_ns: u64,
     /// What one idle connection adds to the broker's resident memory, in bytes, if its process is known.
     pub idle_bytes_each: Option<f64>,
     /// The broker's CPU time for each, in nanoseconds, if its process is known.

@@ -3,14 +3,15 @@
 //! ```text
 //!   this thread      open ─────────────── ready? ─ start ── sleeps ─┬── sleeps ──┬─ join
 //!                                           ▲        │           usage        usage
-//!   publishers       connect all ───────────┤        ├─ sends every message when it is due ──────┐
+//!   publishers       connect all ───────────┤        ├─ sends every message when it is due ─┴─ stay until all have heard
 //!   receivers        connect all, subscribe ┘        └─ hear them, until all have come or the grace has passed
 //!                                                       warm-up ───┤ measured ├─── grace
 //! ```
 
+use std::convert::Infallible;
 use std::io;
 use std::ops::Range;
-use std::sync::mpsc::{self, Receiver as Inbox, Sender};
+use std::sync::mpsc::{self, Receiver as Inbox, Sender, TryRecvError};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use hdrhistogram::Histogram;
@@ -18,7 +19,7 @@ use hdrhistogram::Histogram;
 use crate::clock::{Sleeper, now_ns};
 use crate::link::Broken;
 use crate::live::Live;
-use crate::opening::RunError;
+use crate::opening::{Role, RunError};
 use crate::plan::Plan;
 use crate::publisher::Publishers;
 use crate::receiver::Receiver;
@@ -28,6 +29,10 @@ use crate::usage::{self, Family, UsageError, Used};
 
 /// From when all are ready to when it begins: time for all threads to hear of it.
 const LEAD_NS: u64 = 20_000_000;
+
+/// How long a thread that is ready listens to its connections at a time: a part of the time that it has to hear of the
+/// start.
+const LISTENING_NS: u64 = LEAD_NS / 4;
 
 /// What a run has brought.
 pub struct Outcome {
@@ -109,17 +114,26 @@ impl<'scope> Crew<'scope> {
     ) -> Self {
         let (ready, readiness) = mpsc::channel();
         let mut crew = Self { readiness, starts: Vec::new(), threads: Vec::new() };
-        let publish = move |publishers: Publishers<'env>, origin_ns| publishers.run(origin_ns, live);
+        // Each receiver has one end for as long as it hears, and nothing goes through: publishers wait for the last to end.
+        let (hearing, all) = mpsc::channel::<Infallible>();
+        let publish = move |publishers: Publishers<'env>, origin_ns| {
+            publishers.run(origin_ns, live, || all.try_recv() == Err(TryRecvError::Disconnected))
+        };
         crew.add(scope, ready.clone(), move || Publishers::open(plan), publish);
         for share in shares(plan.workload.subscribers, threads) {
-            let receive = move |receiver: Receiver<'env>, origin_ns| receiver.run(origin_ns, live);
+            let hearing = hearing.clone();
+            let receive = move |receiver: Receiver<'env>, origin_ns| {
+                let part = receiver.run(origin_ns, live);
+                drop(hearing);
+                part
+            };
             crew.add(scope, ready.clone(), move || Receiver::open(plan, share), receive);
         }
         crew
     }
 
     /// A thread that opens something, says whether it could, and works with it from the start on.
-    fn add<'env, O>(
+    fn add<'env, O: Role>(
         &mut self,
         scope: &'scope Scope<'scope, 'env>,
         ready: Sender<Result<(), RunError>>,
@@ -137,8 +151,12 @@ impl<'scope> Crew<'scope> {
             let _ = ready.send(verdict);
             // Whoever waits for all verdicts has to see that no more will come, if another thread panics before its own.
             drop(ready);
-            let origin_ns = started.recv().ok()?;
-            Some(work(opened?, origin_ns))
+            let mut opened = opened?;
+            let origin_ns = match wait_for_start(&mut opened, &started) {
+                Ok(origin_ns) => origin_ns?,
+                Err(error) => return Some(Err(error)),
+            };
+            Some(work(opened, origin_ns))
         }));
     }
 
@@ -161,7 +179,8 @@ impl<'scope> Crew<'scope> {
 
     fn start(&self, origin_ns: u64) {
         for start in &self.starts {
-            start.send(origin_ns).expect("a thread that is ready waits");
+            // One that has ended meanwhile says why when it is joined.
+            let _ = start.send(origin_ns);
         }
     }
 
@@ -173,6 +192,18 @@ impl<'scope> Crew<'scope> {
             Err(_) => Err(RunError::Panicked),
         });
         parts.filter_map(Result::transpose).collect()
+    }
+}
+
+/// When it begins; none if it does not. Others may take long to open their connections: those that stand are not left
+/// alone meanwhile.
+fn wait_for_start(role: &mut impl Role, started: &Inbox<u64>) -> io::Result<Option<u64>> {
+    loop {
+        match started.try_recv() {
+            Ok(origin_ns) => return Ok(Some(origin_ns)),
+            Err(TryRecvError::Disconnected) => return Ok(None),
+            Err(TryRecvError::Empty) => role.listen(now_ns() + LISTENING_NS, &mut |_, _| ())?,
+        }
     }
 }
 
@@ -191,6 +222,26 @@ fn shares(subscribers: usize, threads: usize) -> impl Iterator<Item = Range<usiz
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::opening::Settled;
+    use crate::socket::Connector;
+
+    /// Nothing to open, and nothing to listen to.
+    struct Nobody;
+
+    impl Role for Nobody {
+        fn begin(&mut self, _: &mut Connector) -> Result<(), RunError> {
+            Ok(())
+        }
+
+        fn listen(&mut self, _: u64, _: &mut dyn FnMut(usize, Settled)) -> io::Result<()> {
+            thread::yield_now();
+            Ok(())
+        }
+
+        fn take_first_broken(&mut self) -> Option<Broken> {
+            None
+        }
+    }
 
     /// A part that nothing is in.
     fn part() -> Part {
@@ -202,8 +253,13 @@ mod tests {
         let outcome: Result<(), RunError> = thread::scope(|scope| {
             let (ready, readiness) = mpsc::channel();
             let mut crew = Crew { readiness, starts: Vec::new(), threads: Vec::new() };
-            crew.add(scope, ready.clone(), || Ok(()), |(), _| Ok(part()));
-            crew.add(scope, ready, || -> Result<(), RunError> { panic!("as it should") }, |(), _| Ok(part()));
+            crew.add(scope, ready.clone(), || Ok(Nobody), |_, _| Ok(part()));
+            crew.add(
+                scope,
+                ready,
+                || -> Result<Nobody, RunError> { panic!("as it should") },
+                |_, _| Ok(part()),
+            );
             crew.wait_until_ready()
         });
         assert!(matches!(outcome, Err(RunError::Panicked)), "{outcome:?}");
@@ -214,7 +270,7 @@ mod tests {
         let outcome: Result<(), RunError> = thread::scope(|scope| {
             let (ready, readiness) = mpsc::channel();
             let mut crew = Crew { readiness, starts: Vec::new(), threads: Vec::new() };
-            crew.add(scope, ready, || Ok(()), |(), _| panic!("as it should"));
+            crew.add(scope, ready, || Ok(Nobody), |_, _| panic!("as it should"));
             crew.wait_until_ready()?;
             crew.start(0);
             crew.join().map(drop)

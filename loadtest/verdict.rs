@@ -59,6 +59,11 @@ pub fn judge(series: &Series, evidence: &Evidence) -> Vec<Reason> {
     findings.into_iter().flatten().map(reason).collect()
 }
 
+/// How late the generator itself may be at the p99 where this is the p99 of what it measures, both in nanoseconds.
+pub fn allowed_lag_ns(latency_ns: u64) -> u64 {
+    ALLOWED_LAG_NS.max((latency_ns as f64 * MAX_LAG) as u64)
+}
+
 type Finding = Option<(ReasonKind, String)>;
 
 fn nothing_delivered(measured: &Measured) -> Finding {
@@ -105,7 +110,7 @@ fn schedule_lag(measured: &Measured, evidence: &Evidence) -> Finding {
     let [all_ns, publish_ns] = lags.map(|lag| lag.value_at_quantile(0.99));
     let lag_ns = all_ns.max(publish_ns);
     let latency_ns = measured.latencies.end_to_end.value_at_quantile(0.99);
-    let allowed_ns = ALLOWED_LAG_NS.max((latency_ns as f64 * MAX_LAG) as u64);
+    let allowed_ns = allowed_lag_ns(latency_ns);
     let explanation = format!(
         "the generator itself was {} µs late at the p99 (at most {} µs here): another program uses its cores, or it \
          does too much",

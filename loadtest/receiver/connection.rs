@@ -5,6 +5,7 @@ use crate::bytes::TcpCounters;
 use crate::clock::{now_ns, realtime_ns};
 use crate::conversation::{Heard, Subscriber};
 use crate::link::{Broken, Link};
+use crate::opening::Settled;
 use crate::plan::Plan;
 use crate::record::Layers;
 use crate::socket::StampedReader;
@@ -67,6 +68,14 @@ impl Connection {
         self.conversation.is_ready()
     }
 
+    /// What became of it, if it is not on its way any more.
+    pub(super) fn settled(&self) -> Option<Settled> {
+        if self.is_broken {
+            return Some(Settled::Failed);
+        }
+        self.is_ready().then_some(Settled::Ready)
+    }
+
     /// Asks for what is new; false if it cannot, because it was not answered the last time.
     pub(super) fn ask(&mut self) -> Result<bool, Broken> {
         let asks = self.conversation.ask(self.link.out());
@@ -92,8 +101,7 @@ impl Connection {
             let mut hear = |heard: Heard<'_>| came += account.hear(heard, at, plan, tally);
             self.conversation.read(&mut service.scratch[..piece.len], self.link.out(), &mut hear)?;
             left -= piece.len;
-            // A short read has emptied the socket: whatever comes after it is a new event.
-            if piece.len < len {
+            if piece.is_last {
                 break;
             }
         }

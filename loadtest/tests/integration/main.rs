@@ -3,3 +3,4 @@
 mod conversation;
 mod probes;
 mod report;
+mod servers;

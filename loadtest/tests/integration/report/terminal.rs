@@ -125,10 +125,12 @@ fn connecting_has_a_table_of_its_own() {
         wanted: 1_000,
         opened: 998,
         failed: 2,
+        lost: 0,
         per_second: 12_345.0,
         p50_ns: 1_230_000,
         p99_ns: 4_560_000,
         max_ns: 7_890_000,
+        lag_p99_ns: 56_000,
         idle_bytes_each: Some(1_536.0),
         cpu_ns_each: None,
         storm_ns: Some(2_000_000_000),
@@ -146,6 +148,7 @@ connected                 12,345/s
 until subscribed, p50      1.23 ms
 until subscribed, p99      4.56 ms
 until subscribed, max      7.89 ms
+begun late, p99            56.0 µs
 broker memory, each idle  1.50 KiB
 all again after a cut       2.00 s
 ";
