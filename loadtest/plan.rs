@@ -128,6 +128,7 @@ impl Plan {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::payload::{Payloads, Stamp};
     use crate::transport::{HeaderProfile, Protocol};
     use crate::workload::tests::workload;
     use crate::workload::{Arrival, Shape, Slow};
@@ -164,5 +165,21 @@ pub(crate) mod tests {
                 plan.expectations().all(|(since_window_ns, _)| since_window_ns < plan.workload.duration_ns)
             );
         }
+    }
+    /// What a receiver knows of a message is its stamp: were it in another slice there, this one would have a loss.
+    #[test]
+    fn what_is_expected_is_due_when_its_stamp_says_so() {
+        let mut workload = workload(1, Shape::Feeds { topics: 1, publishers: 1 });
+        (workload.arrival, workload.warmup_ns) = (Arrival::Poisson, 999_999_999);
+        let plan = plan(workload);
+        let payloads = Payloads::new(20, 1);
+        let stamped = plan.schedule().filter(|due| plan.is_measured(due.at_ns)).map(|due| {
+            let mut payload = Vec::new();
+            let stamp = Stamp { run: 1, stream: 0, sequence: due.sequence, due_ns: due.at_ns, lag_ns: 0 };
+            payloads.write(&stamp, &mut payload);
+            Stamp::read(&payload).expect("it was written here").due_ns
+        });
+        let since_window = stamped.map(|due_ns| due_ns.saturating_sub(plan.workload.warmup_ns));
+        assert!(plan.expectations().map(|(since_window_ns, _)| since_window_ns).eq(since_window));
     }
 }

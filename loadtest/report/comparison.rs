@@ -41,7 +41,8 @@ impl Comparison {
             out.push_str(&terminal.paint(Emphasis::Bad, line.trim_end()));
             out.push('\n');
         }
-        let heading = "The second divided by the first, with 95 % intervals over their repeats:";
+        let heading =
+            "The second divided by the first, with 95 % intervals over their repeats (six or more have one):";
         section(&mut out, terminal, heading, &summary::ratios("series", &self.ratios));
         out
     }

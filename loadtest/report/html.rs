@@ -36,8 +36,8 @@ pub fn html(record: &Record) -> String {
 /// The page of two records.
 pub(super) fn of_two(comparison: &Comparison) -> String {
     let ratios = summary::ratios("series", &comparison.ratios);
-    let note = "Medians over the repeats, with the 95 % intervals of a bootstrap. Where the interval spans 1, nothing \
-                can be said.";
+    let note = "Medians over the repeats, with the 95 % intervals of a bootstrap. Where the interval spans 1, or where \
+                there is none as there are fewer than six repeats, nothing can be said.";
     let figures = table("The second run divided by the first", &ratios, |_| None);
     let figures = if ratios.is_empty() { String::new() } else { figures };
     let plots = ratio_plot::panels(&comparison.ratios, |_| "c0".to_owned());

@@ -10,7 +10,7 @@ pub(super) const METHOD: [&str; 6] = [
      application reads and writes, TCP with retransmissions, and IP with the headers of all segments and \
      acknowledgements.",
     "Repeats are run in random order. A ratio is the median of the pairs of one repeat, with the 95 % interval of a \
-     bootstrap; where the interval spans 1 it is inconclusive.",
+     bootstrap, from six repeats on; where the interval spans 1, or where there is none, it is inconclusive.",
     "Schedule lag is how late the generator itself was; receive lag is how long a message lay in the kernel before the \
      generator read it. Both are part of the end to end latency.",
 ];

@@ -57,7 +57,7 @@ pub(super) fn ratios(record: &Record, colours: &Colours) -> String {
     let class_of = |name: &str| colours.series(name).unwrap_or_else(|| "c7".to_owned());
     let heading = format!("Ratios to {}", summary::baseline(record));
     let note = "Medians of the paired repeats, with their 95 % intervals. Hollow dots are inconclusive: \
-                their interval spans 1.";
+                their interval spans 1, or there is none as there are fewer than six repeats.";
     section(&heading, note, "plots", &ratio_plot::panels(&record.ratios, class_of))
 }
 

@@ -25,7 +25,7 @@ pub fn table(record: &Record, terminal: Terminal) -> String {
         out.push_str(&terminal.wrap(&knee, 0));
     }
     let baseline = format!("ratio to {}", summary::baseline(record));
-    let note = "Medians of the paired ratios of the repeats, with their 95 % intervals:";
+    let note = "Medians of the paired ratios of the repeats, with their 95 % intervals (six repeats or more have one):";
     section(&mut out, terminal, note, &summary::ratios(&baseline, &record.ratios));
     section(&mut out, terminal, "How far to trust it:", &summary::trust(record));
     out

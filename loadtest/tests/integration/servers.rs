@@ -91,7 +91,7 @@ fn plan(address: SocketAddr, transport: &str, workload: Workload) -> Plan {
         transport: transport.parse().unwrap(),
         protocol: Protocol::Raw,
     };
-    Plan::new(workload, Server { address, peer, sources: None, mss: None }, 1)
+    Plan::new(workload, Server { address, peer, sources: None, mss: None }, 1, 0)
 }
 
 fn receiver(plan: &Plan, subscribers: usize) -> Receiver<'_> {

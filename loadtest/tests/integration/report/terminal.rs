@@ -33,7 +33,7 @@ series      p50     p90     p99   p99.9     max
 ───────────────────────────────────────────────
 poll:1s  500 ms  500 ms  500 ms  500 ms  500 ms
 
-Medians of the paired ratios of the repeats, with their 95 % intervals:
+Medians of the paired ratios of the repeats, with their 95 % intervals (six repeats or more have one):
 ratio to ws                   p50                        p99
 ────────────────────────────────────────────────────────────
 poll:1s      5,345× (4,703–5,986)  inconclusive (0.900–1.20)
