@@ -166,12 +166,13 @@ pub(crate) mod tests {
             );
         }
     }
+
     /// What a receiver knows of a message is its stamp: were it in another slice there, this one would have a loss.
     #[test]
     fn what_is_expected_is_due_when_its_stamp_says_so() {
         let mut workload = workload(1, Shape::Feeds { topics: 1, publishers: 1 });
         (workload.arrival, workload.warmup_ns) = (Arrival::Poisson, 999_999_999);
-        let plan = plan(workload);
+        let plan = plan_of(workload, "ws");
         let payloads = Payloads::new(20, 1);
         let stamped = plan.schedule().filter(|due| plan.is_measured(due.at_ns)).map(|due| {
             let mut payload = Vec::new();
