@@ -71,7 +71,7 @@ pub fn write(path: &Path, text: &str) -> Result<(), WriteError> {
 fn judge(record: &Record, thresholds: &[Threshold]) -> Exit {
     let failures: Vec<_> = thresholds.iter().flat_map(|threshold| threshold.check(record)).collect();
     for failure in &failures {
-        say(&format!("threshold failed: {failure}\n"));
+        say(&format!("{failure}\n"));
     }
     match (record.verdict.is_valid(), failures.is_empty()) {
         (false, _) => Exit::Invalid,
