@@ -128,7 +128,7 @@ impl Connection {
     fn reading(&self) -> Result<Reading, Broken> {
         Ok(Reading {
             tcp: self.link.tcp()?,
-            application: self.link.octets,
+            application: self.link.octets(),
             deliveries: self.account.deliveries,
             payload: self.account.payload_octets,
         })

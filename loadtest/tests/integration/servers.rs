@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -220,4 +220,33 @@ fn a_server_that_never_ends_its_answer_is_given_up() {
             assert!(matches!(error, Some(RunError::Stalled { ready: 0, wanted: 1 })), "{error:?}");
         }
     });
+}
+
+/// The server reads what was written after the run has ended: that, and nothing else, was sent.
+#[test]
+fn a_message_that_is_not_written_is_not_sent() {
+    const SIZE: usize = 1 << 20;
+    const FRAME: usize = 14 + SIZE;
+    let (end, run_has_ended) = mpsc::channel::<()>();
+    let run_has_ended = Arc::new(Mutex::new(run_has_ended));
+    let (say_whole, whole) = mpsc::channel();
+    let address = server(move |mut stream| {
+        let request = request(&mut stream);
+        stream.write_all(&upgrade(&request)).expect("it reads");
+        if publishes(&request) {
+            let _ = run_has_ended.lock().unwrap().recv();
+            let read = std::io::copy(&mut stream, &mut std::io::sink()).expect("it ends");
+            say_whole.send(read / FRAME as u64).unwrap();
+        } else {
+            let _ = stream.read(&mut [0]);
+        }
+    });
+    // At 0, 100, … 400 ms, forty each time: more than any kernel keeps.
+    let workload = Workload { size: SIZE, rate: 400.0, burst: 40, ..workload(1) };
+    let outcome = run(&plan(address, "ws", workload), 1, None, &Live::default()).unwrap();
+    drop(end);
+    let counts = outcome.tally.counts;
+    assert_eq!((counts.due, counts.broken), (200, 0));
+    assert_eq!(counts.sent, whole.recv().unwrap());
+    assert!((1..200).contains(&counts.sent), "{}", counts.sent);
 }
