@@ -16,6 +16,9 @@ use crate::socket::{Connector, StampedReader};
 /// Octets that may wait for a socket. A client that says more than its server reads has to stop.
 pub const MAX_UNSENT: usize = 8 * 1024 * 1024;
 
+/// Octets that the kernel keeps for a slow reader: few, or the server would see nothing of the slowness for megabytes.
+const SLOW_RECEIVE_BUFFER: usize = 4 * 1024;
+
 /// A socket, and the octets that wait for it.
 pub struct Link {
     stream: TcpStream,
@@ -43,7 +46,15 @@ pub struct Piece {
 impl Link {
     /// Begins to connect.
     pub fn open(connector: &mut Connector, registry: &Registry, token: Token) -> Result<Self, RunError> {
-        let mut stream = connector.connect()?;
+        Self::begin(connector.connect()?, registry, token)
+    }
+
+    /// Begins to connect for somebody who is to read slowly.
+    pub fn open_slow(connector: &mut Connector, registry: &Registry, token: Token) -> Result<Self, RunError> {
+        Self::begin(connector.connect_with(Some(SLOW_RECEIVE_BUFFER))?, registry, token)
+    }
+
+    fn begin(mut stream: TcpStream, registry: &Registry, token: Token) -> Result<Self, RunError> {
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self {
             stream,
