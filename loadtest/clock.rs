@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::thread;
 
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -30,25 +31,42 @@ fn time_spec(ns: u64) -> TimeSpec {
     TimeSpec::new((ns / SECOND_NS).cast_signed(), (ns % SECOND_NS).cast_signed())
 }
 
+/// How long before its time a punctual sleep ends, at most: what a virtual machine mostly takes to wake a thread.
+const MAX_AHEAD_NS: u64 = 150_000;
+
 /// Sleeps of one thread.
 ///
 /// The kernel may end a sleep later than asked by the thread's timer slack, 50 µs unless told otherwise, to save wakes.
-pub struct Sleeper(());
+pub struct Sleeper {
+    /// How long before its time a sleep ends; the rest is waited for awake.
+    ahead_ns: u64,
+}
 
 impl Sleeper {
     /// Asks the kernel to end the sleeps of this thread as near to their time as it can: within 1 ns of slack.
     pub fn exact() -> io::Result<Self> {
         prctl::set_timerslack(1)?;
-        Ok(Self(()))
+        Ok(Self { ahead_ns: 0 })
+    }
+
+    /// For sleeps whose ends are that far apart: it wakes early and gives way to other threads until the time has come, for
+    /// a twentieth of the time at most. A thread that is woken exactly at its time is late by the waking.
+    pub fn punctual(distance_ns: u64) -> io::Result<Self> {
+        let mut sleeper = Self::exact()?;
+        sleeper.ahead_ns = MAX_AHEAD_NS.min(distance_ns / 20);
+        Ok(sleeper)
     }
 
     /// Sleeps until the clock shows `due_ns`; returns at once if it does already.
     pub fn sleep_until(&self, due_ns: u64) {
-        let due = time_spec(due_ns);
+        let wake = time_spec(due_ns.saturating_sub(self.ahead_ns));
         // A signal ends a sleep early.
-        while clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &due)
+        while clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &wake)
             == Err(Errno::EINTR)
         {}
+        while now_ns() < due_ns {
+            thread::yield_now();
+        }
     }
 }
 
@@ -104,11 +122,12 @@ mod tests {
 
     #[test]
     fn a_sleep_does_not_end_early() {
-        let sleeper = Sleeper::exact().unwrap();
-        for ahead_ns in [0, 1_000, 200_000, 2_000_000] {
-            let due_ns = now_ns() + ahead_ns;
-            sleeper.sleep_until(due_ns);
-            assert!(now_ns() >= due_ns);
+        for sleeper in [Sleeper::exact().unwrap(), Sleeper::punctual(1_000_000_000).unwrap()] {
+            for ahead_ns in [0, 1_000, 200_000, 2_000_000] {
+                let due_ns = now_ns() + ahead_ns;
+                sleeper.sleep_until(due_ns);
+                assert!(now_ns() >= due_ns);
+            }
         }
     }
 

@@ -16,14 +16,20 @@ use crate::socket::{Connector, StampedReader};
 /// Octets that may wait for a socket. A client that says more than its server reads has to stop.
 pub const MAX_UNSENT: usize = 8 * 1024 * 1024;
 
+/// Octets that the kernel keeps for a slow reader: few, or the server would see nothing of the slowness for megabytes.
+const SLOW_RECEIVE_BUFFER: usize = 4 * 1024;
+
 /// A socket, and the octets that wait for it.
 pub struct Link {
     stream: TcpStream,
-    unsent: Vec<u8>,
+    /// What is to be written, behind octets that were. Those are taken out now and then, and not at each write.
+    outgoing: Vec<u8>,
+    /// Octets of it that were written.
+    taken: usize,
     /// Whether the kernel has told that nothing comes behind what the socket has.
     is_read_closed: bool,
-    /// Octets that were read and written.
-    pub octets: u64,
+    read_octets: u64,
+    written_octets: u64,
 }
 
 /// What was read at once.
@@ -40,9 +46,24 @@ pub struct Piece {
 impl Link {
     /// Begins to connect.
     pub fn open(connector: &mut Connector, registry: &Registry, token: Token) -> Result<Self, RunError> {
-        let mut stream = connector.connect()?;
+        Self::begin(connector.connect()?, registry, token)
+    }
+
+    /// Begins to connect for somebody who is to read slowly.
+    pub fn open_slow(connector: &mut Connector, registry: &Registry, token: Token) -> Result<Self, RunError> {
+        Self::begin(connector.connect_with(Some(SLOW_RECEIVE_BUFFER))?, registry, token)
+    }
+
+    fn begin(mut stream: TcpStream, registry: &Registry, token: Token) -> Result<Self, RunError> {
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self { stream, unsent: Vec::new(), is_read_closed: false, octets: 0 })
+        Ok(Self {
+            stream,
+            outgoing: Vec::new(),
+            taken: 0,
+            is_read_closed: false,
+            read_octets: 0,
+            written_octets: 0,
+        })
     }
 
     /// Takes note of an event. The end may be told together with the last octets, and then there is no event of its own.
@@ -52,40 +73,69 @@ impl Link {
 
     /// What is to be written next, for more to be added.
     pub fn out(&mut self) -> &mut Vec<u8> {
-        &mut self.unsent
+        &mut self.outgoing
+    }
+
+    /// Octets that wait for the socket to take them.
+    fn unsent(&self) -> usize {
+        self.outgoing.len() - self.taken
     }
 
     /// Whether there is room for another message.
     pub fn has_room(&self) -> bool {
-        self.unsent.len() < MAX_UNSENT
+        self.unsent() < MAX_UNSENT
     }
 
     /// Whether the socket has not taken everything.
     pub fn is_behind(&self) -> bool {
-        !self.unsent.is_empty()
+        self.unsent() > 0
+    }
+
+    /// Octets that were read and written.
+    pub fn octets(&self) -> u64 {
+        self.read_octets + self.written_octets
+    }
+
+    /// Octets that were written.
+    pub fn written_octets(&self) -> u64 {
+        self.written_octets
+    }
+
+    /// Octets that will have been written once everything is that is there now.
+    pub fn end_octet(&self) -> u64 {
+        self.written_octets + self.unsent() as u64
     }
 
     /// Writes what the socket takes.
     pub fn flush(&mut self) -> io::Result<()> {
-        let mut written = 0;
-        while written < self.unsent.len() {
-            match self.stream.write(&self.unsent[written..]) {
-                Ok(taken) => written += taken,
+        while self.is_behind() {
+            match self.stream.write(&self.outgoing[self.taken..]) {
+                Ok(taken) => {
+                    self.taken += taken;
+                    self.written_octets += taken as u64;
+                }
                 Err(error) if is_not_yet(&error) => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        self.octets += written as u64;
-        self.unsent.drain(..written);
+        self.forget_written();
         Ok(())
+    }
+
+    /// Makes room: each octet that waits is moved at most once for each that was written.
+    fn forget_written(&mut self) {
+        if self.taken >= self.unsent() {
+            self.outgoing.drain(..self.taken);
+            self.taken = 0;
+        }
     }
 
     /// Reads what there is, up to the length of `scratch`; none if there is nothing. Zero octets are the end.
     pub fn read(&mut self, reader: &mut StampedReader, scratch: &mut [u8]) -> io::Result<Option<Piece>> {
         match reader.read(&self.stream, scratch) {
             Ok((len, arrived_realtime_ns)) => {
-                self.octets += len as u64;
+                self.read_octets += len as u64;
                 let is_last = len < scratch.len() && !self.is_read_closed;
                 Ok(Some(Piece { len, arrived_realtime_ns, is_last }))
             }

@@ -1,5 +1,6 @@
 //! The publishers: one thread that sends every message when it is due, whatever becomes of those before.
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 use std::vec;
@@ -52,6 +53,8 @@ pub struct Publishers<'p> {
 struct Connection {
     link: Link,
     conversation: conversation::Publisher,
+    /// Where the messages that are measured, and that the socket has not taken whole, end in what is written to it.
+    untaken: VecDeque<u64>,
     is_broken: bool,
 }
 
@@ -80,7 +83,8 @@ impl<'p> Publishers<'p> {
     /// Sends what is due, when it is due. After the last message they stay, until `all_have_heard` says that everybody has
     /// what there is to hear, or the grace after the end has passed.
     pub fn run(mut self, origin_ns: u64, live: &Live, all_have_heard: impl Fn() -> bool) -> io::Result<Part> {
-        let sleeper = Sleeper::exact()?;
+        let workload = &self.plan.workload;
+        let sleeper = Sleeper::punctual((workload.burst as f64 * 1e9 / workload.rate) as u64)?;
         let deadline_ns = origin_ns + self.plan.workload.end_ns() + self.plan.grace_ns();
         let mut schedule = self.plan.schedule().peekable();
         let mut together = 0;
@@ -139,7 +143,7 @@ impl<'p> Publishers<'p> {
         self.payloads.write(&stamp, &mut self.payload);
         connection.conversation.publish(topic, &self.payload, connection.link.out());
         if sequence >= self.plan.windows[stream].begin {
-            self.part.tally.counts.sent += 1;
+            connection.untaken.push_back(connection.link.end_octet());
             self.part.tally.latencies.record_lag(lag_ns);
         }
     }
@@ -190,7 +194,7 @@ impl Role for Publishers<'_> {
         let seed = !(self.plan.seed ^ number as u64);
         let mut conversation = conversation::Publisher::new(&self.plan.server.peer, &topics, seed);
         conversation.begin(link.out());
-        self.connections.push(Connection { link, conversation, is_broken: false });
+        self.connections.push(Connection { link, conversation, untaken: VecDeque::new(), is_broken: false });
         Ok(())
     }
 
@@ -227,7 +231,12 @@ impl Connection {
         Ok(())
     }
 
+    /// Counts what the socket has taken, and a break.
     fn note(&mut self, outcome: Result<(), Broken>, part: &mut Part) {
+        let written = self.link.written_octets();
+        let taken = self.untaken.iter().take_while(|end_octet| **end_octet <= written).count();
+        self.untaken.drain(..taken);
+        part.tally.counts.sent += taken as u64;
         if let Err(broken) = outcome {
             self.is_broken = true;
             part.tally.counts.broken += 1;

@@ -165,8 +165,11 @@ impl<'p> Receiver<'p> {
                 match event.token() {
                     ALARM => self.tick(),
                     Token(place) => {
-                        self.connections[place].link.note(event);
-                        self.attend(place, usize::MAX);
+                        let Connection { link, allowance, .. } = &mut self.connections[place];
+                        link.note(event);
+                        // One that reads slowly does so by the clock alone.
+                        let limit = if allowance.is_some() { 0 } else { usize::MAX };
+                        self.attend(place, limit);
                     }
                 }
             }
@@ -182,21 +185,17 @@ impl<'p> Receiver<'p> {
             if let Some(period_ns) = self.period_ns(place) {
                 self.ticks.add(Tick { due_ns: self.origin_ns + rng.u64(..period_ns), place, period_ns });
             }
-            if self.is_slow(place) {
-                let link = &mut self.connections[place].link;
+            let Connection { link, allowance, .. } = &mut self.connections[place];
+            if allowance.is_some() {
                 link.watch(self.poll.registry(), Token(place), Interest::WRITABLE)?;
             }
         }
         Ok(())
     }
 
-    fn is_slow(&self, place: usize) -> bool {
-        self.plan.workload.is_slow(self.first + place)
-    }
-
     fn period_ns(&self, place: usize) -> Option<u64> {
         match self.plan.server.peer.transport {
-            _ if self.is_slow(place) => Some(SLOW_TICK_NS),
+            _ if self.connections[place].allowance.is_some() => Some(SLOW_TICK_NS),
             Transport::Poll { period } => Some(period.ns()),
             Transport::WebSocket { .. } | Transport::EventStream | Transport::LongPoll => None,
         }
@@ -211,9 +210,9 @@ impl<'p> Receiver<'p> {
             if self.connections[place].is_broken {
                 continue;
             }
-            if let Some(slow) = self.plan.workload.slow.filter(|_| self.is_slow(place)) {
-                let share = slow.octets_per_second * SLOW_TICK_NS / 1_000_000_000;
-                self.attend(place, share.max(1) as usize);
+            if let Some(allowance) = &mut self.connections[place].allowance {
+                let share = allowance.share(tick.period_ns);
+                self.attend(place, share);
             } else {
                 self.ask(place, due_ns);
                 tick.missed_ns(now_ns).for_each(|due_ns| self.count_skipped(due_ns));
@@ -266,8 +265,13 @@ impl<'p> Receiver<'p> {
     }
 
     fn mark_broken(&mut self, place: usize, broken: Broken) {
-        self.connections[place].is_broken = true;
-        self.first_broken.get_or_insert(broken);
+        let connection = &mut self.connections[place];
+        // One that reads slowly may be cut off, if that is the server's way: that is no fault of the run.
+        let is_policy = connection.allowance.is_some() && connection.is_ready();
+        connection.is_broken = true;
+        if !is_policy {
+            self.first_broken.get_or_insert(broken);
+        }
     }
 
     fn show(&mut self, live: &Live) {
@@ -285,8 +289,6 @@ impl<'p> Receiver<'p> {
             }
             self.connections[place].settle(self.plan, &mut self.tally);
         }
-        let broken = self.connections.iter().filter(|connection| connection.is_broken).count();
-        self.tally.counts.broken += broken as u64;
         Part { tally: self.tally, first_broken: self.first_broken }
     }
 }
@@ -294,8 +296,10 @@ impl<'p> Receiver<'p> {
 impl Role for Receiver<'_> {
     fn begin(&mut self, connector: &mut Connector) -> Result<(), RunError> {
         let place = self.connections.len();
-        let link = Link::open(connector, self.poll.registry(), Token(place))?;
-        self.connections.push(Connection::new(link, self.plan, self.first + place));
+        let subscriber = self.first + place;
+        let open = if self.plan.workload.is_slow(subscriber) { Link::open_slow } else { Link::open };
+        let link = open(connector, self.poll.registry(), Token(place))?;
+        self.connections.push(Connection::new(link, self.plan, subscriber));
         Ok(())
     }
 

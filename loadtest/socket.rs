@@ -121,6 +121,11 @@ impl Connector {
     /// Begins a connection, and does not wait for it: it stands when it is writable and [`Connector::outcome`] has
     /// nothing against it.
     pub fn connect(&mut self) -> Result<TcpStream, ConnectError> {
+        self.connect_with(None)
+    }
+
+    /// Likewise, with a kernel that keeps about that many octets for whoever reads, and not as many as it likes.
+    pub fn connect_with(&mut self, receive_buffer: Option<usize>) -> Result<TcpStream, ConnectError> {
         let source = self.sources.as_mut().and_then(Iterator::next);
         let blame = |error| self.blame(source, error);
         let socket = Socket::new(
@@ -129,7 +134,7 @@ impl Connector {
             Some(Protocol::TCP),
         )
         .map_err(blame)?;
-        self.set_options(&socket).map_err(blame)?;
+        self.set_options(&socket, receive_buffer).map_err(blame)?;
         if let Some(source) = source {
             self.bind(&socket, source)?;
         }
@@ -147,9 +152,12 @@ impl Connector {
         }
     }
 
-    fn set_options(&self, socket: &Socket) -> io::Result<()> {
+    fn set_options(&self, socket: &Socket, receive_buffer: Option<usize>) -> io::Result<()> {
+        // Both before the connection begins: they are told to the other side in the first segments.
+        if let Some(octets) = receive_buffer {
+            socket.set_recv_buffer_size(octets)?;
+        }
         if let Some(mss) = self.mss {
-            // Before the connection begins: it is told to the other side in the first segment.
             socket.set_tcp_mss(mss.octets())?;
         }
         socket.set_tcp_nodelay(true)?;

@@ -95,7 +95,13 @@ impl Workload {
 
     /// Whether it is one of those that read slowly.
     pub fn is_slow(&self, subscriber: usize) -> bool {
-        self.slow.is_some_and(|slow| subscriber < slow.subscribers)
+        self.slow_rate(subscriber).is_some()
+    }
+
+    /// Octets that it reads in a second, if it is one of those that read slowly.
+    pub fn slow_rate(&self, subscriber: usize) -> Option<u64> {
+        let slow = self.slow.filter(|slow| subscriber < slow.subscribers)?;
+        Some(slow.octets_per_second)
     }
 
     /// When the measured window ends, in nanoseconds from the start.

@@ -60,6 +60,11 @@ pub enum Problem {
         /// How long it is measured.
         duration: String,
     },
+    /// Slow subscribers read a little all the time, and one that polls asks at its times.
+    SlowPolls {
+        /// The transport.
+        transport: Transport,
+    },
     /// There are more streams (publisher and topic) than can be told apart.
     TooManyStreams {
         /// How many can be.
@@ -102,6 +107,10 @@ impl fmt::Display for Problem {
             Self::NeverPolled { transport, duration } => write!(
                 f,
                 "--transport: {transport} would not poll once in {duration}; raise --duration, or poll more often"
+            ),
+            Self::SlowPolls { transport } => write!(
+                f,
+                "--slow: a subscriber over {transport} asks at its times, and does not read slowly; take ws, sse or longpoll"
             ),
             Self::TooManyStreams { most } => write!(
                 f,

@@ -112,6 +112,9 @@ fn pubsub(flags: PubsubFlags) -> Result<Pubsub, Problem> {
         workload.slow = Some(Slow { subscribers, octets_per_second: rate.0 });
     }
     let transport = flags.transport.unwrap_or(PUSH);
+    if workload.slow.is_some() && matches!(transport, Transport::Poll { .. }) {
+        return Err(Problem::SlowPolls { transport });
+    }
     can_be_told_apart(&workload)?;
     carries(transport, &workload, &server)?;
     let output = output(flags.output, vec![transport.to_string()])?;

@@ -162,6 +162,7 @@ fn what_cannot_hold_is_told_why_and_what_to_do() {
         ("--protocol nats --transport sse", "--transport: sse is not for nats"),
         ("pubsub --rooms 101", "--rooms: 101 are more than the 100 subscribers"),
         ("pubsub --slow 101", "--slow: 101 are more than the 100 subscribers"),
+        ("pubsub --slow 1 --transport poll:1s", "--slow: a subscriber over poll:1s asks at its times"),
         ("pubsub --slow 0", "--slow: 0 is not between 1 and 10M"),
         ("pubsub --slow 1 --slow-rate 0", "--slow-rate: 0 is not between 1 and 1GiB"),
         ("-c 2M --topics 2k --publishers 2k", "--publishers: each publishes to every topic"),

@@ -114,10 +114,11 @@ impl Account {
         let _ = self.latencies.record(latency_ns);
     }
 
-    /// Closes the account.
-    pub(super) fn settle(&self, plan: &Plan, tally: &mut Tally) {
+    /// Closes the account of a connection that has broken, or not.
+    pub(super) fn settle(&self, is_broken: bool, plan: &Plan, tally: &mut Tally) {
         let mut lost = 0;
         let counts = if self.is_slow { tally.slow.get_or_insert_default() } else { &mut tally.counts };
+        counts.broken += u64::from(is_broken);
         for (ledger, window) in self.windows(plan) {
             let lost_here = ledger.lost_of(window.begin..window.end);
             counts.expected += u64::from(window.len());
@@ -149,7 +150,7 @@ mod tests {
             assert_eq!(account.hear(Heard::Gap { count }, at, &plan, &mut tally), 0);
         }
         for _ in 0..2 {
-            account.settle(&plan, &mut tally);
+            account.settle(false, &plan, &mut tally);
             assert_eq!(tally.counts.told, u64::MAX);
         }
     }

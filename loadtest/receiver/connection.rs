@@ -1,6 +1,7 @@
 //! One subscriber: its socket, what it says and hears there, and the account of it.
 
 use super::account::{Account, ReadAt};
+use super::ticks::Allowance;
 use crate::bytes::TcpCounters;
 use crate::clock::{now_ns, realtime_ns};
 use crate::conversation::{Heard, Subscriber};
@@ -19,6 +20,8 @@ pub(super) struct Connection {
     wire: Wire,
     /// Whether it has ended before its time.
     pub(super) is_broken: bool,
+    /// What it may read, if it is to read slowly.
+    pub(super) allowance: Option<Allowance>,
 }
 
 /// What its octets are counted from, and what came of that.
@@ -60,6 +63,7 @@ impl Connection {
             account: Account::new(plan, subscriber),
             wire: Wire::Before,
             is_broken: false,
+            allowance: plan.workload.slow_rate(subscriber).map(Allowance::new),
         }
     }
 
@@ -128,7 +132,7 @@ impl Connection {
     fn reading(&self) -> Result<Reading, Broken> {
         Ok(Reading {
             tcp: self.link.tcp()?,
-            application: self.link.octets,
+            application: self.link.octets(),
             deliveries: self.account.deliveries,
             payload: self.account.payload_octets,
         })
@@ -136,7 +140,7 @@ impl Connection {
 
     /// Puts what it has got, and what that took, to the tally.
     pub(super) fn settle(&self, plan: &Plan, tally: &mut Tally) {
-        self.account.settle(plan, tally);
+        self.account.settle(self.is_broken, plan, tally);
         if let Wire::Counted(layers) = &self.wire
             && !self.account.is_slow
         {

@@ -61,6 +61,27 @@ impl Tick {
     }
 }
 
+/// What a subscriber that reads slowly may read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    octets_per_second: u64,
+    /// What is left of an octet, in parts of 10⁹.
+    rest: u64,
+}
+
+impl Allowance {
+    pub(super) fn new(octets_per_second: u64) -> Self {
+        Self { octets_per_second, rest: 0 }
+    }
+
+    /// The share of a period, in octets. What is less than an octet is added to the next one's.
+    pub(super) fn share(&mut self, period_ns: u64) -> usize {
+        let parts = self.octets_per_second * period_ns + self.rest;
+        self.rest = parts % 1_000_000_000;
+        (parts / 1_000_000_000) as usize
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +127,14 @@ mod tests {
         ticks.renew(tick, 44);
         assert_eq!(tick.missed_ns(44).collect::<Vec<_>>(), [17, 27, 37]);
         assert_eq!(ticks.next_ns(), Some(47));
+    }
+
+    #[test]
+    fn shares_add_up_to_the_rate_also_where_each_is_less_than_an_octet() {
+        for octets_per_second in [1, 7, 10, 1_024, 1 << 30] {
+            let mut allowance = Allowance::new(octets_per_second);
+            let in_a_minute: usize = (0..600).map(|_| allowance.share(100_000_000)).sum();
+            assert_eq!(in_a_minute as u64, 60 * octets_per_second);
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The event loops against servers that are made by hand, and do what no good server does.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use loadtest::live::Live;
 use loadtest::opening::{Opening, RunError};
 use loadtest::plan::{Plan, Server};
 use loadtest::receiver::Receiver;
-use loadtest::run::run;
+use loadtest::run::{Outcome, run};
 use loadtest::transport::{HeaderProfile, Protocol};
-use loadtest::workload::{Arrival, Shape, Workload};
+use loadtest::workload::{Arrival, Shape, Slow, Workload};
 use socket2::SockRef;
 
 /// A server on loopback that does this with every connection, each on a thread of its own.
@@ -220,4 +220,80 @@ fn a_server_that_never_ends_its_answer_is_given_up() {
             assert!(matches!(error, Some(RunError::Stalled { ready: 0, wanted: 1 })), "{error:?}");
         }
     });
+}
+
+/// The server reads what was written after the run has ended: that, and nothing else, was sent.
+#[test]
+fn a_message_that_is_not_written_is_not_sent() {
+    const SIZE: usize = 1 << 20;
+    const FRAME: usize = 14 + SIZE;
+    let (end, run_has_ended) = mpsc::channel::<()>();
+    let run_has_ended = Arc::new(Mutex::new(run_has_ended));
+    let (say_whole, whole) = mpsc::channel();
+    let address = server(move |mut stream| {
+        let request = request(&mut stream);
+        stream.write_all(&upgrade(&request)).expect("it reads");
+        if publishes(&request) {
+            let _ = run_has_ended.lock().unwrap().recv();
+            let read = io::copy(&mut stream, &mut io::sink()).expect("it ends");
+            say_whole.send(read / FRAME as u64).unwrap();
+        } else {
+            let _ = stream.read(&mut [0]);
+        }
+    });
+    // At 0, 100, … 400 ms, forty each time: more than any kernel keeps.
+    let workload = Workload { size: SIZE, rate: 400.0, burst: 40, ..workload(1) };
+    let outcome = run(&plan(address, "ws", workload), 1, None, &Live::default()).unwrap();
+    drop(end);
+    let counts = outcome.tally.counts;
+    assert_eq!((counts.due, counts.broken), (200, 0));
+    assert_eq!(counts.sent, whole.recv().unwrap());
+    assert!((1..200).contains(&counts.sent), "{}", counts.sent);
+}
+
+/// A run with one subscriber that reads a thousand octets a second, from a server that does this with it.
+fn run_slowly(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Outcome {
+    let address = server(move |mut stream| {
+        let request = request(&mut stream);
+        stream.write_all(&upgrade(&request)).expect("it reads");
+        if publishes(&request) {
+            let _ = io::copy(&mut stream, &mut io::sink());
+        } else {
+            serve(stream);
+        }
+    });
+    let slow = Some(Slow { subscribers: 1, octets_per_second: 1_000 });
+    let workload = Workload { duration_ns: 1_500_000_000, slow, ..workload(1) };
+    run(&plan(address, "ws", workload), 1, None, &Live::default()).unwrap()
+}
+
+#[test]
+fn a_slow_subscriber_is_slow_to_the_server_too() {
+    let (say_taken, taken) = mpsc::channel();
+    let outcome = run_slowly(move |mut stream| {
+        SockRef::from(&stream).set_send_buffer_size(4_096).unwrap();
+        stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        // When the run has begun: before it, everything is read at once.
+        thread::sleep(Duration::from_millis(300));
+        // A message of 125 octets, again and again, until no more go.
+        let frame = [b"\x81\x7d".as_slice(), &[b'x'; 125]].concat();
+        let mut frames = 0;
+        while stream.write_all(&frame).is_ok() {
+            frames += 1;
+        }
+        say_taken.send(frames * frame.len()).unwrap();
+    });
+    let taken = taken.recv().unwrap();
+    assert!(taken < 64 * 1024, "{taken} octets");
+    let read = outcome.tally.slow.expect("there is one").foreign * 127;
+    assert!((127..=1_500).contains(&read), "{read} octets in 1.5 s");
+}
+
+#[test]
+fn a_slow_subscriber_that_is_cut_off_is_counted_apart() {
+    // When it is ready, and has waited for its first share.
+    let outcome = run_slowly(|_| thread::sleep(Duration::from_millis(200)));
+    assert_eq!(outcome.tally.slow.expect("there is one").broken, 1);
+    assert_eq!(outcome.tally.counts.broken, 0);
+    assert!(outcome.first_broken.is_none());
 }
