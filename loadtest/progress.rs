@@ -63,16 +63,20 @@ fn watch(bar: &ProgressBar, name: &str, live: &Live, has_ended: &AtomicBool) {
         let now = live.delivered();
         let per_second = (now - delivered) as f64 / REFRESH.as_secs_f64();
         delivered = now;
-        bar.set_message(message(name, per_second, live.p99_ns()));
+        let seen =
+            if live.has_begun() { pace(per_second, live.take_p99_ns()) } else { "connecting".to_owned() };
+        bar.set_message(format!("{name}: {seen}"));
         thread::sleep(REFRESH);
     }
 }
 
-fn message(name: &str, per_second: f64, p99_ns: u64) -> String {
+/// The rate, and the p99 where there is one: what warms up is in none.
+fn pace(per_second: f64, p99_ns: u64) -> String {
+    let rate = format!("{per_second:.0} deliveries/s");
     if p99_ns == 0 {
-        return format!("{name}: connecting");
+        return rate;
     }
-    format!("{name}: {per_second:.0} deliveries/s, p99 {:.3} ms", p99_ns as f64 / 1e6)
+    format!("{rate}, p99 {:.3} ms", p99_ns as f64 / 1e6)
 }
 
 #[cfg(test)]
@@ -80,8 +84,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_has_delivered_nothing_is_still_connecting() {
-        assert_eq!(message("ws", 0.0, 0), "ws: connecting");
-        assert_eq!(message("ws", 12_345.6, 1_234_567), "ws: 12346 deliveries/s, p99 1.235 ms");
+    fn what_warms_up_has_a_rate_and_no_p99() {
+        assert_eq!(pace(12_345.6, 0), "12346 deliveries/s");
+        assert_eq!(pace(12_345.6, 1_234_567), "12346 deliveries/s, p99 1.235 ms");
     }
 }

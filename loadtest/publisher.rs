@@ -10,7 +10,6 @@ use mio::{Events, Poll, Token};
 use crate::clock::{Sleeper, now_ns};
 use crate::conversation;
 use crate::link::{Broken, Link};
-use crate::live::Live;
 use crate::opening::{self, Role, RunError, Settled};
 use crate::payload::{Payloads, Stamp};
 use crate::plan::Plan;
@@ -39,6 +38,8 @@ pub struct Publishers<'p> {
     poll: Poll,
     events: Events,
     connections: Vec<Connection>,
+    /// The connections with messages that their sockets have perhaps not taken: few of them at any time.
+    behind: Vec<usize>,
     /// What the connections publish to that are not begun yet.
     topics: vec::IntoIter<Vec<String>>,
     /// The connection of each stream, and which of that connection's topics it is.
@@ -56,6 +57,8 @@ struct Connection {
     /// Where the messages that are measured, and that the socket has not taken whole, end in what is written to it.
     untaken: VecDeque<u64>,
     is_broken: bool,
+    /// Whether its number is among those that are behind.
+    is_listed: bool,
 }
 
 impl<'p> Publishers<'p> {
@@ -68,6 +71,7 @@ impl<'p> Publishers<'p> {
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
             connections: Vec::with_capacity(wanted),
+            behind: Vec::new(),
             topics: topics.into_iter(),
             routes,
             payloads: Payloads::new(plan.workload.size, plan.seed),
@@ -82,7 +86,7 @@ impl<'p> Publishers<'p> {
 
     /// Sends what is due, when it is due. After the last message they stay, until `all_have_heard` says that everybody has
     /// what there is to hear, or the grace after the end has passed.
-    pub fn run(mut self, origin_ns: u64, live: &Live, all_have_heard: impl Fn() -> bool) -> io::Result<Part> {
+    pub fn run(mut self, origin_ns: u64, all_have_heard: impl Fn() -> bool) -> io::Result<Part> {
         let workload = &self.plan.workload;
         let sleeper = Sleeper::punctual((workload.burst as f64 * 1e9 / workload.rate) as u64)?;
         let deadline_ns = origin_ns + self.plan.workload.end_ns() + self.plan.grace_ns();
@@ -101,7 +105,6 @@ impl<'p> Publishers<'p> {
             if !is_next_due || together >= MAX_TOGETHER {
                 self.flush();
                 self.hear(Duration::ZERO)?;
-                live.add_sent(together as u64);
                 together = 0;
             }
         }
@@ -126,7 +129,7 @@ impl<'p> Publishers<'p> {
     }
 
     fn is_behind(&self) -> bool {
-        self.connections.iter().any(|connection| connection.link.is_behind() && !connection.is_broken)
+        self.behind.iter().any(|number| self.connections[*number].is_behind())
     }
 
     /// Stamps a message and hands it to its connection. A connection without room, or that has broken, does not get it: then
@@ -142,19 +145,28 @@ impl<'p> Publishers<'p> {
         self.payload.clear();
         self.payloads.write(&stamp, &mut self.payload);
         connection.conversation.publish(topic, &self.payload, connection.link.out());
+        if !connection.is_listed {
+            connection.is_listed = true;
+            self.behind.push(number);
+        }
         if sequence >= self.plan.windows[stream].begin {
             connection.untaken.push_back(connection.link.end_octet());
             self.part.tally.latencies.record_lag(lag_ns);
         }
     }
 
+    /// Writes what sockets take of the messages that wait for them.
     fn flush(&mut self) {
-        for connection in &mut self.connections {
-            if connection.link.is_behind() && !connection.is_broken {
+        let Self { behind, connections, part, .. } = self;
+        behind.retain(|number| {
+            let connection = &mut connections[*number];
+            if connection.is_behind() {
                 let flushed = connection.link.flush().map_err(Broken::from);
-                connection.note(flushed, &mut self.part);
+                connection.note(flushed, part);
             }
-        }
+            connection.is_listed = connection.is_behind();
+            connection.is_listed
+        });
     }
 
     /// Reads what servers say to publishers, and writes what they have room for.
@@ -194,7 +206,13 @@ impl Role for Publishers<'_> {
         let seed = !(self.plan.seed ^ number as u64);
         let mut conversation = conversation::Publisher::new(&self.plan.server.peer, &topics, seed);
         conversation.begin(link.out());
-        self.connections.push(Connection { link, conversation, untaken: VecDeque::new(), is_broken: false });
+        self.connections.push(Connection {
+            link,
+            conversation,
+            untaken: VecDeque::new(),
+            is_broken: false,
+            is_listed: false,
+        });
         Ok(())
     }
 
@@ -208,6 +226,10 @@ impl Role for Publishers<'_> {
 }
 
 impl Connection {
+    fn is_behind(&self) -> bool {
+        self.link.is_behind() && !self.is_broken
+    }
+
     /// What became of it, if it is not on its way any more.
     fn settled(&self) -> Option<Settled> {
         if self.is_broken {

@@ -60,6 +60,7 @@ pub fn run(
         crew.wait_until_ready()?;
         let origin_ns = now_ns() + LEAD_NS;
         crew.start(origin_ns);
+        live.begin();
         let (broker, generator) = observe(plan, origin_ns, broker)?;
         let mut parts = crew.join()?.into_iter();
         let Part { mut tally, first_broken } =
@@ -117,7 +118,7 @@ impl<'scope> Crew<'scope> {
         // Each receiver has one end for as long as it hears, and nothing goes through: publishers wait for the last to end.
         let (hearing, all) = mpsc::channel::<Infallible>();
         let publish = move |publishers: Publishers<'env>, origin_ns| {
-            publishers.run(origin_ns, live, || all.try_recv() == Err(TryRecvError::Disconnected))
+            publishers.run(origin_ns, || all.try_recv() == Err(TryRecvError::Disconnected))
         };
         crew.add(scope, ready.clone(), move || Publishers::open(plan), publish);
         for share in shares(plan.workload.subscribers, threads) {
