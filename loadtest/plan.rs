@@ -121,7 +121,7 @@ impl Plan {
 
     /// Messages that are measured.
     pub fn due(&self) -> u64 {
-        self.windows.iter().map(|window| u64::from(window.len())).sum()
+        self.windows.iter().map(|window| u64::from(window.measured())).sum()
     }
 }
 
@@ -159,7 +159,8 @@ pub(crate) mod tests {
             workload.slow = Some(Slow { subscribers: 4, octets_per_second: 1 });
             let plan = plan_of(workload, "longpoll");
             let windows = (4..10).flat_map(|subscriber| plan.streams_of(subscriber));
-            let expected: u64 = windows.map(|stream| u64::from(plan.windows[stream as usize].len())).sum();
+            let expected: u64 =
+                windows.map(|stream| u64::from(plan.windows[stream as usize].measured())).sum();
             assert_eq!(plan.expectations().map(|(_, deliveries)| deliveries).sum::<u64>(), expected);
             assert!(
                 plan.expectations().all(|(since_window_ns, _)| since_window_ns < plan.workload.duration_ns)

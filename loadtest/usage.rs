@@ -26,17 +26,6 @@ pub struct Used {
     pub processes: usize,
 }
 
-/// What a thread has used until now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ThreadUsed {
-    /// The kernel's number of it.
-    pub id: u32,
-    /// Its name, at most 15 octets of it.
-    pub name: String,
-    /// Its CPU time, in nanoseconds.
-    pub cpu_ns: u64,
-}
-
 /// Why it cannot be said what a process uses.
 #[derive(Debug)]
 pub enum UsageError {
@@ -131,27 +120,6 @@ impl Family {
 pub fn ourselves() -> Result<Used, UsageError> {
     let (cpu_ns, resident_bytes) = process_used(process::id())?;
     Ok(Used { cpu_ns, resident_bytes, processes: 1 })
-}
-
-/// What each thread of a process that has not ended has used until now.
-pub fn threads(pid: u32) -> Result<Vec<ThreadUsed>, UsageError> {
-    let folder = format!("/proc/{pid}/task");
-    let tasks = fs::read_dir(&folder).map_err(|error| UsageError::new(pid, &folder, &error))?;
-    let ids = tasks.flatten().filter_map(|task| task.file_name().to_str()?.parse().ok());
-    let threads = ids.map(|id| thread_used(pid, id)).filter(|thread| {
-        // A thread may end while it is looked at.
-        !matches!(thread, Err(UsageError::Gone { .. }))
-    });
-    threads.collect()
-}
-
-fn thread_used(pid: u32, id: u32) -> Result<ThreadUsed, UsageError> {
-    let schedstat = read(pid, &format!("task/{id}/schedstat"))?;
-    let cpu_ns = schedstat.split(' ').next().and_then(|number| number.parse().ok());
-    let cpu_ns =
-        cpu_ns.ok_or_else(|| UsageError::Unreadable { pid, problem: format!("schedstat: {schedstat}") })?;
-    let name = read(pid, &format!("task/{id}/comm"))?.trim_end().to_owned();
-    Ok(ThreadUsed { id, name, cpu_ns })
 }
 
 /// The CPU time and the resident memory of one process.

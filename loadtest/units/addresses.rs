@@ -23,11 +23,6 @@ impl SourceAddresses {
         is_range.then_some(Self { first, last })
     }
 
-    /// Whether they are of IPv4.
-    pub fn is_ipv4(&self) -> bool {
-        self.first.is_ipv4()
-    }
-
     /// How many there are: at least one.
     pub fn count(&self) -> u128 {
         (number(self.last) - number(self.first)).saturating_add(1)
