@@ -25,11 +25,9 @@ pub const MAX_STREAMS: usize = 1 << STREAM_BITS;
 /// Messages of one stream that can be told apart.
 pub const MAX_SEQUENCE: u32 = (1 << SEQUENCE_BITS) - 1;
 
-/// The longest run, in nanoseconds: 19 hours.
-pub const MAX_DUE_NS: u64 = 1 << (DUE_BITS + DUE_SHIFT);
-
 const STREAM_BITS: u32 = 20;
 const SEQUENCE_BITS: u32 = 26;
+/// Enough for 19 hours.
 const DUE_BITS: u32 = 40;
 const LAG_BITS: u32 = 26;
 /// Units of 64 ns: below what the histograms tell apart.

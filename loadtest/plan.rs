@@ -98,7 +98,7 @@ impl Plan {
 
     /// Messages that are measured.
     pub fn due(&self) -> u64 {
-        self.windows.iter().map(|window| u64::from(window.len())).sum()
+        self.windows.iter().map(|window| u64::from(window.measured())).sum()
     }
 }
 

@@ -112,13 +112,8 @@ pub struct Window {
 
 impl Window {
     /// How many messages are measured.
-    pub fn len(self) -> u32 {
+    pub fn measured(self) -> u32 {
         self.end - self.begin
-    }
-
-    /// Whether none is.
-    pub fn is_empty(self) -> bool {
-        self.begin == self.end
     }
 }
 
@@ -180,6 +175,6 @@ mod tests {
         let workload = workload(4, Shape::Feeds { topics: 4, publishers: 1 });
         let windows = Schedule::new(&workload, 4, 1).windows(workload.warmup_ns);
         assert_eq!(windows, [Window { begin: 250, end: 750 }; 4]);
-        assert_eq!(windows.iter().map(|window| window.len()).sum::<u32>(), 2_000);
+        assert_eq!(windows.iter().map(|window| window.measured()).sum::<u32>(), 2_000);
     }
 }

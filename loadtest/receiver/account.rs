@@ -121,8 +121,8 @@ impl Account {
         counts.broken += u64::from(is_broken);
         for (ledger, window) in self.windows(plan) {
             let lost_here = ledger.lost_of(window.begin..window.end);
-            counts.expected += u64::from(window.len());
-            counts.delivered += u64::from(window.len()) - lost_here;
+            counts.expected += u64::from(window.measured());
+            counts.delivered += u64::from(window.measured()) - lost_here;
             counts.doubled += ledger.doubled;
             counts.disordered += ledger.disordered;
             lost += lost_here;
