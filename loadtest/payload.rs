@@ -27,6 +27,7 @@ pub const MAX_SEQUENCE: u32 = (1 << SEQUENCE_BITS) - 1;
 
 const STREAM_BITS: u32 = 20;
 const SEQUENCE_BITS: u32 = 26;
+/// Enough for 19 hours.
 const DUE_BITS: u32 = 40;
 const LAG_BITS: u32 = 26;
 /// Units of 64 ns: below what the histograms tell apart, and enough of them for 19 hours.
