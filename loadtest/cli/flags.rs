@@ -16,7 +16,7 @@ use crate::workload::Arrival;
 const EXAMPLES: &str = "\
 Examples:
   loadtest                                       what push costs and gains here, against polling
-  loadtest -c 1k -r 500 -s 1KiB --html out.html  with a load like mine, and a page to show
+  loadtest -c 200 -r 50 -s 1KiB --html out.html  with a load like mine, and a page to show
   loadtest pubsub --rooms 50 -c 1k -r 2k         chat rooms, over WebSocket
   loadtest sweep --rates 1k,2k,5k,10k            where the knee is
   loadtest conn -c 10k --storm                   what connections cost, and all of them at once
@@ -205,10 +205,10 @@ pub(super) struct BrokerFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Load")]
 pub(super) struct LoadFlags {
-    /// Subscribers [default: 100]
+    /// Subscribers [default: 1k]
     #[arg(short, long, value_name = "N")]
     pub(super) connections: Option<Count>,
-    /// Messages a second, of all publishers together [default: 100]
+    /// Messages a second, of all publishers together [default: 10]
     #[arg(short, long, value_name = "RATE")]
     pub(super) rate: Option<Rate>,
     /// Measure for so long [default: 2s]

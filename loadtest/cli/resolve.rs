@@ -17,8 +17,8 @@ use crate::workload::{Arrival, Shape, Slow, Workload};
 
 /// What holds for a load when nothing is said: six transports, six times each, in less than two minutes.
 const DEFAULTS: Defaults = Defaults {
-    connections: Count(100),
-    rate: Rate::from_thousandths(100_000),
+    connections: Count(1_000),
+    rate: Rate::from_thousandths(10_000),
     duration: Period::from_secs(2),
     size: Size(128),
     headers: HeaderProfile::Minimal,
