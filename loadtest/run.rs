@@ -26,6 +26,7 @@ use crate::receiver::Receiver;
 use crate::record::Usage;
 use crate::tally::{Part, Tally};
 use crate::usage::{self, Family, UsageError, Used};
+use crate::workload::Workload;
 
 /// From when all are ready to when it begins: time for all threads to hear of it.
 const LEAD_NS: u64 = 20_000_000;
@@ -83,8 +84,9 @@ fn observe(
     mut broker: Option<&mut Family>,
 ) -> Result<(Option<Usage>, Usage), RunError> {
     let sleeper = Sleeper::exact()?;
+    let ahead_ns = look_ahead_ns(&plan.workload);
     let mut look = |at_ns: u64| -> Result<_, UsageError> {
-        sleeper.sleep_until(origin_ns + at_ns);
+        sleeper.sleep_until(origin_ns + at_ns.saturating_sub(ahead_ns));
         let broker = broker.as_mut().map(|broker| broker.look()).transpose()?;
         Ok((now_ns(), broker, usage::ourselves()?))
     };
@@ -97,6 +99,13 @@ fn observe(
     };
     let broker = broker_before.zip(broker_after).map(|(before, after)| used(before, after));
     Ok((broker, used(generator_before, generator_after)))
+}
+
+/// How long before the ends of the window it is looked at what was used, in nanoseconds: a look takes a millisecond of the
+/// generator's cores, and a message is due at the very beginning. Both looks are moved, so that the time between them stays.
+fn look_ahead_ns(workload: &Workload) -> u64 {
+    const MOST_NS: u64 = 5_000_000;
+    MOST_NS.min((workload.burst as f64 * 1e9 / workload.rate / 2.0) as u64)
 }
 
 /// The threads of a run.

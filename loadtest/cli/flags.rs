@@ -205,10 +205,10 @@ pub(super) struct BrokerFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Load")]
 pub(super) struct LoadFlags {
-    /// Subscribers [default: 1k]
+    /// Subscribers [default: 500]
     #[arg(short, long, value_name = "N")]
     pub(super) connections: Option<Count>,
-    /// Messages a second, of all publishers together [default: 10]
+    /// Messages a second, of all publishers together [default: 40]
     #[arg(short, long, value_name = "RATE")]
     pub(super) rate: Option<Rate>,
     /// Measure for so long [default: 2s]

@@ -2,7 +2,6 @@ use clap::CommandFactory;
 use proptest::prelude::*;
 
 use super::*;
-use crate::units::Count;
 use crate::workload::{Arrival, Shape, Slow};
 
 fn request(arguments: &str) -> Result<Request, UsageError> {
@@ -31,7 +30,7 @@ fn names(transports: &[Transport]) -> String {
 fn nothing_said_is_a_comparison_of_six_transports_with_an_own_broker() {
     let Compare { workload, transports, preset, server, measuring, output } = compare("");
     assert_eq!(names(&transports), "ws,ws-deflate,sse,longpoll,poll:100ms,poll:1s");
-    assert_eq!((workload.subscribers, workload.size, workload.burst), (1_000, 128, 1));
+    assert_eq!((workload.subscribers, workload.size, workload.burst), (500, 128, 1));
     assert_eq!((workload.duration_ns, workload.warmup_ns), (2_000_000_000, 500_000_000));
     assert_eq!(workload.shape, Shape::Feeds { topics: 1, publishers: 1 });
     assert_eq!((server.url, server.protocol, server.headers), (None, Protocol::Raw, HeaderProfile::Minimal));
@@ -154,15 +153,15 @@ fn what_cannot_hold_is_told_why_and_what_to_do() {
         ("--repeat 0", "--repeat: 0 is not between 1 and 1k"),
         ("--url ws://a --target-pid 0", "--target-pid: 0 is not between 1 and 2147483647"),
         (
-            "--topics 1001",
-            "--topics: 1001 are more than the 1000 subscribers, and a connection of ws in raw has one topic",
+            "--topics 501",
+            "--topics: 501 are more than the 500 subscribers, and a connection of ws in raw has one topic",
         ),
-        ("--topics 1001 --protocol fanwire-json", "a connection of sse in fanwire-json has one topic"),
+        ("--topics 501 --protocol fanwire-json", "a connection of sse in fanwire-json has one topic"),
         ("--transport ws,sse,ws", "--transport: ws is there twice"),
         ("--transport poll:5s", "--transport: poll:5s would not poll once in 2s"),
         ("--protocol nats --transport sse", "--transport: sse is not for nats"),
-        ("pubsub --rooms 1001", "--rooms: 1001 are more than the 1000 subscribers"),
-        ("pubsub --slow 1001", "--slow: 1001 are more than the 1000 subscribers"),
+        ("pubsub --rooms 501", "--rooms: 501 are more than the 500 subscribers"),
+        ("pubsub --slow 501", "--slow: 501 are more than the 500 subscribers"),
         ("pubsub --slow 1 --transport poll:1s", "--slow: a subscriber over poll:1s asks at its times"),
         ("pubsub --slow 0", "--slow: 0 is not between 1 and 10M"),
         ("pubsub --slow 1 --slow-rate 0", "--slow-rate: 0 is not between 1 and 1GiB"),
@@ -284,7 +283,7 @@ fn the_help_states_the_defaults() {
     let compare_help = help("compare");
     let Compare { workload, transports, server, measuring, .. } = compare("");
     for default in [
-        Count(workload.subscribers as u64).to_string(),
+        workload.subscribers.to_string(),
         workload.rate.to_string(),
         Period::from_ns(workload.duration_ns).to_string(),
         Period::from_ns(workload.warmup_ns).to_string(),
