@@ -31,8 +31,11 @@ fn time_spec(ns: u64) -> TimeSpec {
     TimeSpec::new((ns / SECOND_NS).cast_signed(), (ns % SECOND_NS).cast_signed())
 }
 
-/// How long before its time a punctual sleep ends, at most: what a virtual machine mostly takes to wake a thread.
-const MAX_AHEAD_NS: u64 = 150_000;
+/// How long before its time a punctual sleep ends, at most: longer than a thread of the kernel was seen to keep the core.
+const MAX_AHEAD_NS: u64 = 4_000_000;
+
+/// The part of the time between two of its ends that a thread is awake at most to be punctual.
+const AWAKE_SHARE: u64 = 6;
 
 /// Sleeps of one thread.
 ///
@@ -49,11 +52,11 @@ impl Sleeper {
         Ok(Self { ahead_ns: 0 })
     }
 
-    /// For sleeps whose ends are that far apart: it wakes early and gives way to other threads until the time has come, for
-    /// a twentieth of the time at most. A thread that is woken exactly at its time is late by the waking.
+    /// For sleeps whose ends are that far apart: it wakes early and gives way to other threads until the time has come. A
+    /// thread that is woken exactly at its time is late by the waking, and by what the kernel does first on its core.
     pub fn punctual(distance_ns: u64) -> io::Result<Self> {
         let mut sleeper = Self::exact()?;
-        sleeper.ahead_ns = MAX_AHEAD_NS.min(distance_ns / 20);
+        sleeper.ahead_ns = MAX_AHEAD_NS.min(distance_ns / AWAKE_SHARE);
         Ok(sleeper)
     }
 

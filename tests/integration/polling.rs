@@ -365,7 +365,7 @@ fn a_poll_that_waits_in_vain_is_told_where_it_is() {
     let again = client.get(&format!("/topics/a.b?since={}&wait=200ms", position(&answer)));
     assert_eq!((again.status, &*again.headers["fanwire-recovered"]), (204, "true"));
     assert_eq!(conditional(&mut client, "/topics/a.b?wait=200ms", &answer.headers["etag"]).status, 304);
-    assert_eq!(broker.figure("fanwire_polls{"), 0);
+    broker.wait_for_figure("fanwire_polls{", 0);
 }
 
 #[test]
