@@ -41,6 +41,8 @@ pub(crate) struct Connections {
     /// Vectors for pieces that are not in use, so that no idle connection holds one.
     spare_pieces: Vec<Vec<Piece>>,
     backlog_bytes: usize,
+    /// The messages that write queues have let go by count.
+    messages_skipped: u64,
     /// How many of the connections are event streams.
     event_streams: usize,
 }
@@ -141,6 +143,7 @@ impl Connections {
             written: Written::default(),
             spare_pieces: Vec::new(),
             backlog_bytes: 0,
+            messages_skipped: 0,
             event_streams: 0,
         }
     }
@@ -218,6 +221,10 @@ impl Connections {
 
     pub(crate) fn backlog_bytes(&self) -> usize {
         self.backlog_bytes
+    }
+
+    pub(crate) fn messages_skipped(&self) -> u64 {
+        self.messages_skipped
     }
 
     /// How many of the connections are event streams.
@@ -322,9 +329,10 @@ impl Connections {
     /// Works on the connection's write queue, if it has one.
     pub(crate) fn with_queue<R>(&mut self, slot: u32, work: impl FnOnce(&mut WriteQueue) -> R) -> Option<R> {
         let queue = &mut self.slots[slot as usize].behind.as_mut()?.queue;
-        let before = queue.bytes();
+        let (bytes, skips) = (queue.bytes(), queue.skips());
         let result = work(queue);
-        self.backlog_bytes = self.backlog_bytes + queue.bytes() - before;
+        self.backlog_bytes = self.backlog_bytes + queue.bytes() - bytes;
+        self.messages_skipped += queue.skips() - skips;
         Some(result)
     }
 

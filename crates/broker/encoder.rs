@@ -79,17 +79,19 @@ impl Encoder {
         Self { epoch, deflaters: Vec::new(), octets: Vec::new(), compressed: Vec::new() }
     }
 
-    /// Appends the message's frame or event to `out`.
+    /// Appends the message's frame or event to `out`. It tells of those of its topic that were `skipped` in front of it; a raw
+    /// one cannot.
     pub(crate) fn message(
         &mut self,
         encoding: Encoding,
         message: &Message,
         naming: Naming,
+        skipped: u64,
         out: &mut Vec<u8>,
     ) {
         match encoding.interface {
             Interface::Json | Interface::EventStream => {
-                self.notification(encoding, &Notification::Message(message.fields()), out);
+                self.notification(encoding, &Notification::Message(message.fields(skipped)), out);
             }
             Interface::Raw => {
                 let opcode = match message.kind {
@@ -100,7 +102,7 @@ impl Encoder {
             }
             Interface::Binary => {
                 self.with_scratch(|encoder, octets| {
-                    message.delivery(naming).write(octets);
+                    message.delivery(naming, skipped).write(octets);
                     encoder.frame(encoding, OpCode::Binary, octets, out);
                 });
             }

@@ -17,11 +17,12 @@
 //! | the topics of a home | [`topic_table`], [`history`], [`patterns`], `waiters` |
 //! | who on a core listens | `subscriptions`, `catch_up` |
 //! | one message, and its octets | [`message`], [`encoder`], `palette` |
-//! | what a connection has to write | `connections`, `write_queue`, [`overflow`] |
+//! | what a connection has to write | `connections`, `write_queue`, `conflation`, [`overflow`] |
 //! | what an operator decides | [`settings`] |
 #![forbid(unsafe_code)]
 
 mod catch_up;
+mod conflation;
 mod connections;
 pub mod encoder;
 pub mod history;

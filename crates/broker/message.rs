@@ -54,6 +54,8 @@ pub struct Message {
     pub offset: u64,
     /// When its home took it, in milliseconds since the Unix epoch.
     pub time_ms: u64,
+    /// The same on the broker's own clock, which only goes forward: what its age is told by.
+    pub taken_ms: u64,
     /// The entity within the topic that it is about.
     pub key: Option<Box<str>>,
     /// What the payload is.
@@ -81,12 +83,12 @@ impl Message {
         self.content_type.as_deref().unwrap_or(self.kind.content_type())
     }
 
-    /// The message as the wire crate writes it in JSON.
-    pub fn fields(&self) -> MessageFields<'_> {
+    /// The message as the wire crate writes it in JSON. It tells of those that were `skipped` in front of it.
+    pub fn fields(&self, skipped: u64) -> MessageFields<'_> {
         MessageFields {
             topic: &self.topic,
             offset: self.offset,
-            skipped: 0,
+            skipped,
             is_snapshot: false,
             time_ms: self.time_ms,
             key: self.key.as_deref(),
@@ -96,12 +98,12 @@ impl Message {
     }
 
     /// The message as the wire crate writes it in octets.
-    pub(crate) fn delivery(&self, naming: Naming) -> Delivery<'_> {
+    pub(crate) fn delivery(&self, naming: Naming, skipped: u64) -> Delivery<'_> {
         Delivery {
             number: Some(self.number),
             name: (naming == Naming::ByName).then_some(&self.topic),
             offset: self.offset,
-            skipped: 0,
+            skipped,
             is_snapshot: false,
             key: self.key.as_deref(),
             kind: self.kind,

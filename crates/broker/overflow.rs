@@ -1,4 +1,4 @@
-//! What happens to a subscription when its connection's write queue is full.
+//! What it costs a subscription that its connection does not keep up.
 
 use std::sync::Arc;
 
@@ -7,68 +7,114 @@ use fanwire_wire::topic::Topic;
 
 use crate::encoder::{Interface, Naming};
 use crate::message::Message;
-use crate::settings::TopicSettings;
-use crate::write_queue::WriteQueue;
+use crate::settings::{MaxAge, TopicSettings};
+use crate::write_queue::{Queued, WriteQueue};
 
-/// How a subscription pays.
+/// What holds for the messages of one topic on one connection that is behind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    policy: OverflowPolicy,
+    has_history: bool,
+    max_age: Option<MaxAge>,
+    /// Whether a subscription that the connection has now is for them. They may be for one that has ended since.
+    listens: bool,
+}
+
+/// How a subscription pays for a queue that has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Payment {
     /// The topic is read from history.
     CatchUp,
-    /// A gap was told in the queue, and the message is in it, queued or told.
+    /// The message is in the queue, or told.
     Settled,
     /// The connection has to go.
     Disconnect,
 }
 
 impl TopicSettings {
-    /// Whether a subscriber on `interface` that misses messages is told, reads them later, or goes. A raw subscriber
-    /// cannot be told, so it is never skipped over silently.
-    pub(crate) fn policy_for(&self, interface: Interface) -> OverflowPolicy {
-        match (self.overflow, interface, &self.history) {
-            (OverflowPolicy::Gap | OverflowPolicy::Conflate, Interface::Raw, None) => {
+    /// The policy of a subscriber on `interface` that has `asked` for one or not. A raw subscriber cannot be told, so it is
+    /// never skipped over silently: it reads what it missed later, or goes.
+    pub(crate) fn policy_for(&self, interface: Interface, asked: Option<OverflowPolicy>) -> OverflowPolicy {
+        match (asked.unwrap_or(self.overflow), interface, &self.history) {
+            (OverflowPolicy::Gap, Interface::Raw, None) | (OverflowPolicy::Conflate, Interface::Raw, _) => {
                 OverflowPolicy::Disconnect
             }
             (policy, ..) => policy,
         }
     }
 
-    /// Makes the subscription that `message` is for pay for a queue that has no room for it. One that has ended since
-    /// (it no longer `listens`) is told what it did not get before it ended: there is nothing to catch up with.
-    pub(crate) fn overflow(
-        &self,
-        interface: Interface,
-        listens: bool,
-        queue: &mut WriteQueue,
-        (message, naming): (&Arc<Message>, Naming),
-        bound: usize,
-    ) -> Payment {
-        match self.policy_for(interface) {
+    /// The terms of a subscriber on `interface` that `listens`, and has asked for a policy or not.
+    pub(crate) fn terms(&self, interface: Interface, asked: Option<OverflowPolicy>, listens: bool) -> Terms {
+        Terms {
+            policy: self.policy_for(interface, asked),
+            has_history: self.history.is_some(),
+            max_age: self.max_age.filter(|_| interface != Interface::Raw),
+            listens,
+        }
+    }
+}
+
+impl Terms {
+    /// The same for messages that are in front of a boundary, or of the end: what listened to them has ended.
+    pub(crate) fn ended(self) -> Self {
+        Self { listens: false, ..self }
+    }
+
+    /// Whether messages are gathered, by key. Those for a subscription that has ended are in front of its end.
+    fn conflates(&self) -> bool {
+        self.listens && self.policy == OverflowPolicy::Conflate
+    }
+
+    /// Whether what is missed is read from history. Who conflates wants what is new.
+    pub(crate) fn catches_up(&self) -> bool {
+        self.listens && self.has_history && self.policy != OverflowPolicy::Conflate
+    }
+
+    /// The message as it waits in a queue.
+    pub(crate) fn queued(&self, (message, naming): (Arc<Message>, Naming)) -> Queued {
+        Queued { message, naming, max_age: self.max_age, skipped: 0 }
+    }
+
+    /// Puts a message into the queue of a connection that is behind. Where it has no room, the subscription pays for it.
+    pub(crate) fn queue(&self, queue: &mut WriteQueue, queued: Queued, bound: usize) -> Payment {
+        if self.conflates() {
+            queue.gather(queued, bound);
+            return settled_within(queue, bound);
+        }
+        if queue.has_room(queued.message.bytes(), bound) {
+            queue.push_message(queued);
+            return Payment::Settled;
+        }
+        self.overflow(queue, queued, bound)
+    }
+
+    /// Makes the subscription that the message is for pay for a queue that has no room for it. One that has ended since is
+    /// told what it did not get before it ended: there is nothing to catch up with.
+    fn overflow(&self, queue: &mut WriteQueue, queued: Queued, bound: usize) -> Payment {
+        match self.policy {
             OverflowPolicy::Disconnect => Payment::Disconnect,
-            OverflowPolicy::Gap | OverflowPolicy::Conflate if self.history.is_some() && listens => {
-                Payment::CatchUp
-            }
-            OverflowPolicy::Gap | OverflowPolicy::Conflate if interface == Interface::Raw => {
-                Payment::Disconnect
-            }
+            OverflowPolicy::Gap if self.catches_up() => Payment::CatchUp,
             OverflowPolicy::Gap | OverflowPolicy::Conflate => {
-                make_room_by_gap(queue, (message, naming), bound);
-                // Gaps that do not join are not let go: with nothing but these, there is no catching up any more.
-                if queue.gap_bytes() > bound { Payment::Disconnect } else { Payment::Settled }
+                make_room_by_gap(queue, queued, bound);
+                settled_within(queue, bound)
             }
         }
     }
 }
 
+/// Notices that do not join are not let go: with nothing but these, there is no catching up any more.
+fn settled_within(queue: &WriteQueue, bound: usize) -> Payment {
+    if queue.notice_bytes() > bound { Payment::Disconnect } else { Payment::Settled }
+}
+
 /// Lets older messages of the topic go until the newest has room; it goes too where only other topics are left.
-fn make_room_by_gap(queue: &mut WriteQueue, (message, naming): (&Arc<Message>, Naming), bound: usize) {
-    while queue.drop_older_half(&message.topic) {
-        if queue.has_room(message.bytes(), bound) {
-            queue.push_message(message.clone(), naming);
-            return;
+pub(crate) fn make_room_by_gap(queue: &mut WriteQueue, queued: Queued, bound: usize) {
+    while queue.drop_older_half(&queued.message.topic) {
+        if queue.has_room(queued.message.bytes(), bound) {
+            return queue.push_message(queued);
         }
     }
-    queue.push_gap(&message.topic, message.offset, message.offset);
+    queue.push_gap(&queued.message.topic, queued.message.offset, queued.message.offset);
 }
 
 /// The reason in the close frame of a connection that has to go: its queue is full, or it has none and what it would

@@ -70,7 +70,7 @@ impl Palette {
     /// Appends the message's frame to a log.
     pub(crate) fn append(&mut self, id: EncodingId, message: &Arc<Message>, naming: Naming) {
         let log = &mut self.logs[usize::from(id)];
-        self.encoder.message(log.encoding, message, naming, &mut log.bytes);
+        self.encoder.message(log.encoding, message, naming, 0, &mut log.bytes);
         log.frames.push(Frame { end: log.bytes.len() as u32, message: message.clone(), naming });
     }
 

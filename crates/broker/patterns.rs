@@ -4,7 +4,7 @@
 //! far, so that its cost does not grow with patterns that do not match.
 
 use ahash::HashMap;
-use fanwire_wire::topic::Pattern;
+use fanwire_wire::topic::{Pattern, TopicOrPattern};
 use slab::Slab;
 
 /// A value for each pattern, found by pattern or by a topic that it matches.
@@ -160,11 +160,70 @@ fn split_tail(pattern: &str) -> (Vec<&str>, bool) {
     (tokens, tail)
 }
 
+/// Whether every topic that `narrow` matches is matched by `wide` too.
+pub fn covers(wide: &TopicOrPattern, narrow: &TopicOrPattern) -> bool {
+    let (mut wide, mut narrow) = (wide.as_str().split('.'), narrow.as_str().split('.'));
+    loop {
+        match (wide.next(), narrow.next()) {
+            (Some(">"), Some(_)) | (None, None) => return true,
+            (Some("*"), Some(token)) if token != ">" => {}
+            (Some(wide), Some(narrow)) if wide == narrow => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Whether there is a topic that both match.
+pub fn overlaps(one: &TopicOrPattern, other: &TopicOrPattern) -> bool {
+    let (mut one, mut other) = (one.as_str().split('.'), other.as_str().split('.'));
+    loop {
+        match (one.next(), other.next()) {
+            (Some(">"), Some(_)) | (Some(_), Some(">")) | (None, None) => return true,
+            (Some(one), Some(other)) if one == other || one == "*" || other == "*" => {}
+            _ => return false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+
+    /// Every topic of up to so many tokens, of which one stands for all that no pattern here names.
+    fn topics_of_up_to(tokens: usize) -> Vec<String> {
+        let mut topics = vec![String::new()];
+        let mut all = Vec::new();
+        for _ in 0..tokens {
+            let longer = |topic: &String| ["a", "b", "c"].map(|token| format!("{topic}.{token}"));
+            topics = topics.iter().flat_map(longer).collect();
+            all.extend(topics.iter().map(|topic| topic[1..].to_owned()));
+        }
+        all
+    }
+
+    fn topic_or_pattern() -> impl Strategy<Value = TopicOrPattern> {
+        let token = prop_oneof![Just("a"), Just("b"), Just("*")];
+        (proptest::collection::vec(token, 0..4), any::<bool>()).prop_filter_map(
+            "it is empty",
+            |(mut tokens, has_tail)| {
+                tokens.extend(has_tail.then_some(">"));
+                TopicOrPattern::parse(&tokens.join(".")).ok()
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn covering_and_overlapping_are_what_the_topics_say(one in topic_or_pattern(), other in topic_or_pattern()) {
+            // One token more than either has stands for all longer ones.
+            let topics = topics_of_up_to(5);
+            let mut of_other = topics.iter().filter(|topic| other.matches(topic)).map(|topic| one.matches(topic));
+            prop_assert_eq!(overlaps(&one, &other), of_other.clone().any(|both| both));
+            prop_assert_eq!(covers(&one, &other), of_other.all(|both| both));
+        }
+    }
 
     fn pattern() -> impl Strategy<Value = Pattern> {
         let token = prop_oneof![Just("a"), Just("b"), Just("*")];

@@ -4,6 +4,7 @@ use fanwire_wire::topic::TopicOrPattern;
 
 use crate::history::HistoryLimits;
 use crate::overflow::OverflowPolicy;
+use crate::patterns::{covers, overlaps};
 
 /// The bounds and per-topic rules of a broker, the same on every core.
 #[derive(Clone, Debug)]
@@ -57,13 +58,38 @@ pub struct TopicSettings {
     pub history: Option<HistoryLimits>,
     /// Whether the latest message is kept for `GET /topics/{topic}`, whatever the history's bounds say.
     pub last_value: bool,
-    /// What happens when a subscriber's write queue is full.
+    /// What it costs a subscriber that it does not keep up, if it asks for nothing.
     pub overflow: OverflowPolicy,
+    /// The policies that a subscriber may ask for beside that.
+    pub allow: Vec<OverflowPolicy>,
+    /// The age above which a message is not sent to a subscriber that does not keep up.
+    pub max_age: Option<MaxAge>,
+}
+
+/// A bound on the age of what is sent to subscribers that do not keep up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxAge {
+    /// The age, in milliseconds.
+    pub ms: u64,
+    /// Whether it holds for the newest value of a key too: then nothing older is ever sent.
+    pub newest: bool,
+}
+
+impl Default for TopicSettings {
+    /// What holds for topics that no rule matches: they keep their latest message, and tell gaps.
+    fn default() -> Self {
+        UNCONFIGURED.clone()
+    }
 }
 
 /// What holds for topics that no rule matches.
-const UNCONFIGURED: TopicSettings =
-    TopicSettings { history: None, last_value: true, overflow: OverflowPolicy::Gap };
+static UNCONFIGURED: TopicSettings = TopicSettings {
+    history: None,
+    last_value: true,
+    overflow: OverflowPolicy::Gap,
+    allow: Vec::new(),
+    max_age: None,
+};
 
 impl Settings {
     /// What holds for `topic`.
@@ -72,5 +98,57 @@ impl Settings {
             .iter()
             .find(|rule| rule.matches.matches(topic))
             .map_or(&UNCONFIGURED, |rule| &rule.settings)
+    }
+
+    /// Whether a subscription to `target` may ask for the policy: every topic that it can match has to allow it.
+    pub fn allows(&self, target: &TopicOrPattern, policy: OverflowPolicy) -> bool {
+        let allows =
+            |settings: &TopicSettings| settings.overflow == policy || settings.allow.contains(&policy);
+        for TopicRule { matches, settings } in &self.topics {
+            if overlaps(matches, target) && !allows(settings) {
+                return false;
+            }
+            if covers(matches, target) {
+                return true;
+            }
+        }
+        allows(&UNCONFIGURED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(rules: &[(&str, OverflowPolicy, &[OverflowPolicy])]) -> Settings {
+        let rule = |(matches, overflow, allow): &(&str, OverflowPolicy, &[OverflowPolicy])| TopicRule {
+            matches: TopicOrPattern::parse(matches).expect("tests use good patterns"),
+            settings: TopicSettings {
+                overflow: *overflow,
+                allow: allow.to_vec(),
+                ..TopicSettings::default()
+            },
+        };
+        Settings { topics: rules.iter().map(rule).collect(), ..Settings::default() }
+    }
+
+    #[test]
+    fn a_policy_is_allowed_where_every_topic_that_can_match_allows_it() {
+        use OverflowPolicy::{Conflate, Disconnect, Gap};
+        let settings = settings(&[
+            ("prices.fixed", Gap, &[]),
+            ("prices.>", Conflate, &[Gap]),
+            ("chat.*", Gap, &[Disconnect, Conflate]),
+        ]);
+        let allows = |target: &str, policy| {
+            settings.allows(&TopicOrPattern::parse(target).expect("tests use good patterns"), policy)
+        };
+        assert!(allows("prices.a", Conflate) && allows("prices.a", Gap) && !allows("prices.a", Disconnect));
+        assert!(allows("prices.fixed", Gap) && !allows("prices.fixed", Conflate), "the first rule holds");
+        assert!(!allows("prices.*", Conflate), "prices.fixed is among them");
+        assert!(allows("prices.>", Gap) && allows("prices.*.*", Conflate));
+        assert!(allows("chat.*", Conflate) && allows("*.x", Gap) && !allows("*.x", Conflate));
+        assert!(!allows("chat.>", Disconnect) && allows("chat.>", Gap), "chat.a.b has no rule");
+        assert!(allows("other", Gap) && !allows("other", Conflate));
     }
 }

@@ -169,6 +169,8 @@ pub enum Backlog {
 pub struct Counters {
     /// Messages given to connections: one for each message and subscriber.
     pub deliveries: u64,
+    /// Messages that connections were told of by count alone: newer ones took their place, or they were too old.
+    pub messages_skipped: u64,
     /// Messages that topics at home here have taken.
     pub messages_published: u64,
     /// What the write queues hold, in bytes.
@@ -269,6 +271,7 @@ impl Shard {
     pub fn counters(&self) -> Counters {
         Counters {
             deliveries: self.deliveries_made,
+            messages_skipped: self.connections.messages_skipped(),
             messages_published: self.messages_published,
             backlog_bytes: self.connections.backlog_bytes() as u64,
             topics: self.table.len() as u64,

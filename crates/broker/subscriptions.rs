@@ -4,7 +4,7 @@
 //! a message is fanned out without a look at anything but its range and the seats.
 
 use ahash::HashMap;
-use fanwire_wire::command::CommandId;
+use fanwire_wire::command::{CommandId, OverflowPolicy};
 use fanwire_wire::topic::{Pattern, Topic, TopicOrPattern};
 use slab::Slab;
 
@@ -57,6 +57,8 @@ pub(crate) struct Seat {
 pub(crate) struct Subscription {
     pub(crate) slot: u32,
     pub(crate) audience: AudienceId,
+    /// The policy that it asked for.
+    pub(crate) overflow: Option<OverflowPolicy>,
     /// Its encoding and its place among the seats of that; none before the home has answered.
     seat: Option<(EncodingId, u32)>,
     /// The request to subscribe that is the latest: answers to others are not for it.
@@ -106,12 +108,13 @@ impl Subscriptions {
         &mut self,
         slot: u32,
         name: &TopicOrPattern,
+        overflow: Option<OverflowPolicy>,
         receipt: Option<CommandId>,
     ) -> (SubscriptionId, Ticket) {
         let audience = self.audience_or_insert(name);
         self.audiences[audience as usize].members += 1;
         let serial = self.next_serial();
-        let subscription = Subscription { slot, audience, seat: None, serial, live: 0, receipt };
+        let subscription = Subscription { slot, audience, overflow, seat: None, serial, live: 0, receipt };
         let id = self.entries.insert(subscription) as u32;
         self.by_slot.insert((slot, audience), id);
         (id, Ticket { subscription: id, serial })
@@ -203,6 +206,23 @@ impl Audience {
     /// The groups that have a seat taken.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &Group> {
         self.groups.iter().filter(|group| !group.seats.is_empty())
+    }
+
+    /// All seats, group by group, beginning with the seat that it is the turn of in the `run`th run, so that nobody is
+    /// always served first. The first group may come again at the end, with the seats in front of that one.
+    pub(crate) fn seats_from(&self, run: u64) -> impl Iterator<Item = (&Group, &[Seat])> {
+        let seats: usize = self.groups.iter().map(|group| group.seats.len()).sum();
+        let mut turn = (run % seats.max(1) as u64) as usize;
+        let mut first = 0;
+        while self.groups.get(first).is_some_and(|group| group.seats.len() <= turn) {
+            turn -= self.groups[first].seats.len();
+            first += 1;
+        }
+        let (before, from) = self.groups.split_at(first);
+        let begins = from.first().map(|group| (group, &group.seats[turn..]));
+        let ends = from.first().map(|group| (group, &group.seats[..turn]));
+        let others = from.iter().skip(1).chain(before).map(|group| (group, group.seats.as_slice()));
+        begins.into_iter().chain(others).chain(ends)
     }
 
     /// The pattern, if it is one's: its members become live home by home.

@@ -10,12 +10,18 @@ use crate::message::Message;
 
 /// A message of `size` bytes of payload.
 pub(crate) fn message(topic: &str, offset: u64, size: usize) -> Arc<Message> {
+    keyed(&Topic::parse(topic).expect("tests use good topics"), None, offset, size)
+}
+
+/// A message of `size` bytes of payload about an entity. It was taken at the time of its offset.
+pub(crate) fn keyed(topic: &Topic, key: Option<&str>, offset: u64, size: usize) -> Arc<Message> {
     Arc::new(Message {
-        topic: Topic::parse(topic).expect("tests use good topics"),
+        topic: topic.clone(),
         number: TopicNumber::MIN,
         offset,
         time_ms: 0,
-        key: None,
+        taken_ms: offset,
+        key: key.map(Into::into),
         kind: PayloadKind::Binary,
         content_type: None,
         payload: Bytes::from(vec![0; size]),

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use fanwire_broker::history::HistoryLimits;
-use fanwire_broker::settings::{Settings, TopicRule};
+use fanwire_broker::settings::{MaxAge, Settings, TopicRule};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 pub use error::{ConfigError, Origin, Place, Problem};
@@ -218,7 +218,18 @@ fn write_rule(rule: &TopicRule, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, " }}")?;
     }
     writeln!(f, "last_value = {}", rule.settings.last_value)?;
-    writeln!(f, "overflow = \"{}\"", Overflow(rule.settings.overflow))
+    writeln!(f, "overflow = \"{}\"", Overflow(rule.settings.overflow))?;
+    if !rule.settings.allow.is_empty() {
+        let allow: Vec<_> =
+            rule.settings.allow.iter().map(|policy| format!("\"{}\"", Overflow(*policy))).collect();
+        writeln!(f, "allow = [{}]", allow.join(", "))?;
+    }
+    match rule.settings.max_age {
+        Some(MaxAge { ms, newest }) => {
+            writeln!(f, "max_age = \"{}\"\nmax_age_newest = {newest}", Period(ms))
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

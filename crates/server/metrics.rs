@@ -63,6 +63,7 @@ pub struct CoreMetrics {
     deliveries_depth: Figure,
     messages_published: Figure,
     deliveries: Figure,
+    messages_skipped: Figure,
     backlog_bytes: Figure,
     topics: Figure,
     subscriptions: Figure,
@@ -116,6 +117,7 @@ impl CoreMetrics {
     pub fn set_shard(&self, counters: &Counters) {
         self.messages_published.set(counters.messages_published);
         self.deliveries.set(counters.deliveries);
+        self.messages_skipped.set(counters.messages_skipped);
         self.backlog_bytes.set(counters.backlog_bytes);
         self.topics.set(counters.topics);
         self.subscriptions.set(counters.subscriptions);
@@ -205,7 +207,7 @@ struct Family {
     figure: fn(&CoreMetrics) -> &Figure,
 }
 
-static COUNTERS: [Family; 7] = [
+static COUNTERS: [Family; 8] = [
     Family {
         name: "handshakes",
         unit: None,
@@ -229,6 +231,12 @@ static COUNTERS: [Family; 7] = [
         unit: None,
         help: "Messages given to subscribers, one for each message and subscriber",
         figure: |core| &core.deliveries,
+    },
+    Family {
+        name: "skipped_messages",
+        unit: None,
+        help: "Of those, messages that subscribers were told of by count alone: newer ones took their place, or they were too old",
+        figure: |core| &core.messages_skipped,
     },
     Family {
         name: "received",
@@ -423,6 +431,7 @@ mod tests {
             subscriptions: 13,
             event_streams: 14,
             polls: 15,
+            messages_skipped: 16,
         });
         let expected = [
             ("fanwire_handshakes_total{core=\"1\"}", 1),
@@ -440,6 +449,7 @@ mod tests {
             ("fanwire_subscriptions{core=\"1\"}", 13),
             ("fanwire_event_streams{core=\"1\"}", 14),
             ("fanwire_polls{core=\"1\"}", 15),
+            ("fanwire_skipped_messages_total{core=\"1\"}", 16),
         ];
         let samples = samples(&metrics.render());
         for (sample, value) in expected {

@@ -129,7 +129,7 @@ impl Poller {
         let Polled { recovered, gap, messages, offset } = polled;
         let topic = &self.followed.topic;
         let gap = gap.map(|(from, to)| Notification::Gap { topic, from, to, count: to - from + 1 });
-        let messages = messages.iter().map(|message| Notification::Message(message.fields()));
+        let messages = messages.iter().map(|message| Notification::Message(message.fields(0)));
         let mut line = b"[".to_vec();
         for notification in gap.into_iter().chain(messages) {
             notification.write_json(&mut line);

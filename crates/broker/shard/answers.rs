@@ -230,9 +230,10 @@ impl Shard {
         }
         let origin = Some(Origin { core: self.core, connection });
         let naming = self.naming(connection.slot, topic);
+        let Some(terms) = self.terms(connection.slot, topic) else { return };
         let theirs = chunk.messages.into_iter().filter(|message| message.except != origin);
         let queued = self.connections.with_queue(connection.slot, |queue| {
-            theirs.map(|message| queue.push_message(message, naming)).count()
+            theirs.map(|message| queue.push_message(terms.queued((message, naming)))).count()
         });
         self.deliveries_made += queued.unwrap_or(0) as u64;
     }
@@ -244,7 +245,7 @@ impl Shard {
         if is_live { Naming::ByNumber } else { Naming::ByName }
     }
 
-    /// Messages that the home could not hand over in time. Who has history reads them from there; the others are told.
+    /// Messages that the home could not hand over in time. Who catches up reads them from history; the others are told.
     fn lost(&mut self, home: usize, topic: &Topic, (from, to): (u64, u64)) {
         self.fan_out();
         let mut slots = Vec::new();
@@ -256,12 +257,11 @@ impl Shard {
         });
         slots.sort_unstable();
         slots.dedup();
-        let settings = self.settings.clone();
-        let has_history = settings.of_topic(topic).history.is_some();
         for slot in slots {
+            let catches_up = self.terms(slot, topic).is_some_and(|terms| terms.catches_up());
             let behind = self.connections.at(slot).behind.as_mut();
             let is_left = behind.is_some_and(|behind| behind.catching_up.leave(topic, to));
-            match (is_left, has_history) {
+            match (is_left, catches_up) {
                 (true, _) => {}
                 (false, true) => self.catch_up(slot, topic, (from, to)),
                 (false, false) => self.tell_gap(slot, topic, (from, to)),
@@ -289,7 +289,7 @@ impl Shard {
         let bound = self.settings.backlog_bytes;
         let is_over = self.connections.with_queue(slot, |queue| {
             queue.push_gap(topic, from, to);
-            queue.gap_bytes() > bound
+            queue.notice_bytes() > bound
         });
         if is_over == Some(true) {
             self.too_slow(slot, topic);

@@ -9,6 +9,7 @@ use fanwire_wire::topic::{Topic, TopicOrPattern};
 use super::Shard;
 use crate::lanes::{ConnectionId, Outbox, Receipt, Request, Start};
 use crate::message::Draft;
+use crate::overflow::Terms;
 use crate::subscriptions::{Subscription, SubscriptionId};
 
 impl Shard {
@@ -63,21 +64,13 @@ impl Shard {
         let start = since.map_or(Start::Now, Start::from);
         let begun = match &target {
             _ if snapshot => Err((ErrorCode::NotKept, command_id)),
-            target if overflow.is_some_and(|policy| !self.has_policy(target, policy)) => {
+            target if overflow.is_some_and(|policy| !self.settings.allows(target, policy)) => {
                 Err((ErrorCode::PolicyNotAllowed, command_id))
             }
-            _ => self.begin_subscription(id, target, start, command_id),
+            _ => self.begin_subscription(id, target, (start, overflow), command_id),
         };
         if let Err((code, command_id)) = begun {
             self.refuse(id, command_id.as_ref(), "subscribe", &subject, code);
-        }
-    }
-
-    /// Whether the operator has decided for this policy. The topics of a pattern may have several.
-    fn has_policy(&self, target: &TopicOrPattern, policy: OverflowPolicy) -> bool {
-        match target {
-            TopicOrPattern::Topic(topic) => self.settings.of_topic(topic).overflow == policy,
-            TopicOrPattern::Pattern(_) => false,
         }
     }
 
@@ -87,7 +80,8 @@ impl Shard {
             return;
         }
         let subject = topic.clone();
-        if let Err((code, _)) = self.begin_subscription(id, TopicOrPattern::Topic(topic), start, None) {
+        if let Err((code, _)) = self.begin_subscription(id, TopicOrPattern::Topic(topic), (start, None), None)
+        {
             self.refuse(id, None, "subscribe", &subject, code);
         }
     }
@@ -123,13 +117,13 @@ impl Shard {
         &mut self,
         id: ConnectionId,
         target: TopicOrPattern,
-        start: Start,
+        (start, overflow): (Start, Option<OverflowPolicy>),
         command_id: Option<CommandId>,
     ) -> Result<(), (ErrorCode, Option<CommandId>)> {
         if let Err(code) = self.may_subscribe(id.slot, &target, &start) {
             return Err((code, command_id));
         }
-        let (subscription, ticket) = self.subscriptions.insert(id.slot, &target, command_id);
+        let (subscription, ticket) = self.subscriptions.insert(id.slot, &target, overflow, command_id);
         self.connections.at(id.slot).subscriptions.push(subscription);
         match target {
             TopicOrPattern::Topic(topic) => {
@@ -170,14 +164,28 @@ impl Shard {
 
     /// Whether a subscription of the connection is live for the topic. What the connection was given before it
     /// unsubscribed may still be on its way into the write queue when none is.
-    pub(super) fn listens(&self, slot: u32, topic: &Topic) -> bool {
+    fn listens(&self, slot: u32, topic: &Topic) -> bool {
+        self.live_for(slot, topic).is_some()
+    }
+
+    /// The subscription of the connection that is live for the topic; of several the one to the topic itself, or else the
+    /// first of those to patterns.
+    pub(super) fn live_for(&self, slot: u32, topic: &Topic) -> Option<&Subscription> {
         let exact = self.subscriptions.find(slot, &TopicOrPattern::Topic(topic.clone()));
         let exact = exact.map(|id| self.subscriptions.subscription(id));
         let home = 1 << self.home_of(topic);
         exact
             .into_iter()
             .chain(self.patterns_for(slot, topic))
-            .any(|subscription| subscription.live & home != 0)
+            .find(|subscription| subscription.live & home != 0)
+    }
+
+    /// What holds for the topic's messages when the connection is behind; none for one that subscribes to nothing.
+    pub(super) fn terms(&self, slot: u32, topic: &Topic) -> Option<Terms> {
+        let live = self.live_for(slot, topic);
+        let asked = live.and_then(|subscription| subscription.overflow);
+        let settings = self.settings.of_topic(topic);
+        Some(settings.terms(self.connections.interface(slot)?, asked, live.is_some()))
     }
 
     fn patterns_for(&self, slot: u32, topic: &Topic) -> impl Iterator<Item = &Subscription> {
@@ -288,7 +296,7 @@ pub(super) const fn explain(code: ErrorCode) -> &'static str {
         ErrorCode::TooManySubscriptions => "this connection has as many subscriptions as it may have",
         ErrorCode::TooManyTopics => "the broker keeps as many topics as it may; publish to one that exists",
         ErrorCode::PolicyNotAllowed => {
-            "the operator does not allow this overflow policy here; leave it out to get the one that is set"
+            "the operator does not allow this overflow policy for every topic of this; leave it out to get the one that is set"
         }
         ErrorCode::NotKept => "no last values are kept that a snapshot could be made of; leave it out",
         ErrorCode::MovedOn => {

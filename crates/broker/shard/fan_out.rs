@@ -3,7 +3,7 @@
 //! Messages of one topic that come one after the other are a *run*: they are encoded as they come, and fanned out
 //! as one range when the run ends. So the work per subscriber is per run, not per message.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -13,6 +13,7 @@ use crate::connections::Given;
 use crate::encoder::{Interface, Naming};
 use crate::message::{Message, Origin};
 use crate::palette::EncodingId;
+use crate::settings::TopicSettings;
 use crate::subscriptions::{Audience, AudienceId, Seat};
 
 /// Messages of one topic, in the palette and not yet fanned out.
@@ -114,8 +115,13 @@ impl Shard {
         for &audience in &run.audiences {
             self.fan_out_to(&run, audience, except, &mut laggards);
         }
+        if laggards.is_empty() {
+            return;
+        }
+        let settings = self.settings.clone();
+        let settings = settings.of_topic(&run.first.topic);
         for (slot, part) in laggards {
-            self.queue_run(&run, slot, part);
+            self.queue_run(&run, slot, part, settings);
         }
     }
 
@@ -146,14 +152,14 @@ impl Shard {
         let everybody_is_live = audience.pattern().is_none();
         let live =
             |seat: &Seat| self.subscriptions.subscription(seat.subscription).live & (1 << run.home) != 0;
-        for group in audience.groups() {
+        for (group, seats) in audience.seats_from(self.runs) {
             let naming = self.naming_in(audience, group.encoding);
             let Some(part) = run.part(group.encoding, naming) else { continue };
             let by_number = match naming {
                 Naming::ByNumber => None,
                 Naming::ByName => run.part(group.encoding, Naming::ByNumber),
             };
-            for seat in &group.seats {
+            for seat in seats {
                 if Some(seat.slot) == except || !(everybody_is_live || live(seat)) {
                     continue;
                 }
@@ -177,27 +183,26 @@ impl Shard {
     }
 
     /// Puts the run into the write queue of a connection that is behind.
-    fn queue_run(&mut self, run: &Run, slot: u32, Part { encoding, start, end, .. }: Part) {
+    fn queue_run(&mut self, run: &Run, slot: u32, part: Part, settings: &TopicSettings) {
         let connection = self.connections.at(slot);
         if std::mem::replace(&mut connection.last_run, self.runs) == self.runs {
             return;
         }
         self.deliveries_made += run.messages;
-        let _more = self.queue_range(slot, encoding, start..end, true);
+        let Some(interface) = self.connections.interface(slot) else { return };
+        let live = self.live_for(slot, &run.first.topic);
+        let terms = settings.terms(interface, live.and_then(|live| live.overflow), live.is_some());
+        let mut messages = self.messages_in(part.encoding, part.start..part.end).into_iter();
+        let _more = messages.try_for_each(|message| self.queue(slot, message, terms));
     }
 
-    /// Puts the messages of a range of the palette into the write queue of a connection that is behind. Breaks where the
-    /// connection is given nothing more.
-    pub(super) fn queue_range(
-        &mut self,
-        slot: u32,
+    /// The messages of a range of the palette.
+    pub(super) fn messages_in(
+        &self,
         encoding: EncodingId,
         range: Range<u32>,
-        is_current: bool,
-    ) -> ControlFlow<()> {
+    ) -> SmallVec<[(Arc<Message>, Naming); 8]> {
         let frames = self.connections.palette.frames(encoding, range.start, range.end);
-        let messages: SmallVec<[(Arc<Message>, Naming); 8]> =
-            frames.iter().map(|frame| (frame.message.clone(), frame.naming)).collect();
-        messages.into_iter().try_for_each(|message| self.queue(slot, message, is_current))
+        frames.iter().map(|frame| (frame.message.clone(), frame.naming)).collect()
     }
 }

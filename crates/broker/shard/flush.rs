@@ -12,7 +12,8 @@ use crate::connections::{Flushed, Piece, State};
 use crate::encoder::Naming;
 use crate::lanes::{ConnectionId, Request};
 use crate::message::Message;
-use crate::overflow::Payment;
+use crate::overflow::{Payment, Terms};
+use crate::palette::EncodingId;
 use crate::write_queue::ReplyKind;
 
 impl Shard {
@@ -123,17 +124,33 @@ impl Shard {
         if !begun.is_empty() {
             self.connections.with_queue(slot, |queue| queue.set_partial(&begun));
         }
-        self.queue_range(slot, encoding, rest + begun.len() as u32..end, is_current)
+        self.queue_log_from(slot, encoding, rest + begun.len() as u32..end, is_current)
     }
 
-    /// Puts a message into the write queue of a connection that is behind, if there is room. It `is_current` if it is
-    /// for a subscription that the connection has now, and not for one before. Breaks where the connection is given
-    /// nothing more.
+    /// Puts the messages of a range of the log, which may be of several topics, into the write queue.
+    fn queue_log_from(
+        &mut self,
+        slot: u32,
+        encoding: EncodingId,
+        range: Range<u32>,
+        is_current: bool,
+    ) -> ControlFlow<()> {
+        let messages = self.messages_in(encoding, range);
+        for run in messages.chunk_by(|(one, _), (next, _)| one.topic == next.topic) {
+            let terms = self.terms(slot, &run[0].0.topic);
+            let Some(terms) = (if is_current { terms } else { terms.map(Terms::ended) }) else { continue };
+            run.iter().try_for_each(|message| self.queue(slot, message.clone(), terms))?;
+        }
+        Continue(())
+    }
+
+    /// Puts a message into the write queue of a connection that is behind, as the terms of its topic say. Breaks where the
+    /// connection is given nothing more.
     pub(super) fn queue(
         &mut self,
         slot: u32,
         (message, naming): (Arc<Message>, Naming),
-        is_current: bool,
+        terms: Terms,
     ) -> ControlFlow<()> {
         let state = self.connections.state(slot);
         if state == State::Doomed {
@@ -144,48 +161,28 @@ impl Shard {
             return Continue(());
         }
         let bound = self.settings.backlog_bytes;
-        if behind.queue.has_room(message.bytes(), bound) {
-            self.connections.with_queue(slot, |queue| queue.push_message(message, naming));
-            self.connections.schedule(slot);
-            return Continue(());
-        }
-        if state == State::Closing {
+        let (topic, offset) = (message.topic.clone(), message.offset);
+        if state == State::Closing && !behind.queue.has_room(message.bytes(), bound) {
             return Break(());
         }
-        self.overflow(slot, (&message, naming), bound, is_current);
+        let queued = terms.queued((message, naming));
+        match self.connections.with_queue(slot, |queue| terms.queue(queue, queued, bound)) {
+            Some(Payment::CatchUp) => self.drop_and_catch_up(slot, &topic, offset),
+            Some(Payment::Disconnect) => self.too_slow(slot, &topic),
+            Some(Payment::Settled) | None => {}
+        }
         self.connections.schedule(slot);
         if self.connections.state(slot) == State::Doomed { Break(()) } else { Continue(()) }
     }
 
-    fn overflow(
-        &mut self,
-        slot: u32,
-        (message, naming): (&Arc<Message>, Naming),
-        bound: usize,
-        is_current: bool,
-    ) {
-        let Some(interface) = self.connections.interface(slot) else { return };
-        let listens = is_current && self.listens(slot, &message.topic);
-        let settings = self.settings.clone();
-        let settings = settings.of_topic(&message.topic);
-        let payment = self
-            .connections
-            .with_queue(slot, |queue| settings.overflow(interface, listens, queue, (message, naming), bound));
-        match payment {
-            Some(Payment::CatchUp) => self.drop_and_catch_up(slot, message),
-            Some(Payment::Disconnect) => self.too_slow(slot, &message.topic),
-            Some(Payment::Settled) | None => {}
-        }
-    }
-
-    /// From here on the connection reads the message's topic from history, and what is queued of it too. At the shutdown
-    /// nobody reads history any more: then what is queued is all that it gets.
-    fn drop_and_catch_up(&mut self, slot: u32, Message { topic, offset, .. }: &Message) {
+    /// From here on the connection reads the topic from history, beginning with what is queued of it, or else with
+    /// `offset`. At the shutdown nobody reads history any more: then what is queued is all that it gets.
+    fn drop_and_catch_up(&mut self, slot: u32, topic: &Topic, offset: u64) {
         let is_stopping = self.stopping.begun;
         let dropped = self
             .connections
             .with_queue(slot, |queue| if is_stopping { None } else { queue.drop_topic(topic) });
-        self.catch_up(slot, topic, (dropped.flatten().unwrap_or(*offset), *offset));
+        self.catch_up(slot, topic, (dropped.flatten().unwrap_or(offset), offset));
     }
 
     /// From here on the connection reads the topic from history, beginning with offset `from`, until it is level. The
@@ -205,14 +202,20 @@ impl Shard {
         self.connections.schedule(slot);
     }
 
-    /// Lets a connection whose write queue is empty ask for more of what it catches up on. Returns whether it has
-    /// something to write.
+    /// The turn of a connection that is behind. When it was sent everything, the next generation follows, and more of what
+    /// it catches up on behind that, so that neither waits for the end of the other. Returns whether it has something to
+    /// write.
     fn read_on(&mut self, slot: u32) -> bool {
         let connection = self.connections.id(slot);
-        let stopping = self.stopping.begun;
-        let Some(behind) = &mut self.connections.at(slot).behind else { return false };
-        if behind.queue.is_empty()
+        let (stopping, now_ms) = (self.stopping.begun, self.now.monotonic_ms);
+        let is_drained = self.connections.with_queue(slot, |queue| {
+            let is_drained = queue.is_drained();
+            queue.begin_turn(now_ms);
+            is_drained
+        });
+        if is_drained == Some(true)
             && !stopping
+            && let Some(behind) = &mut self.connections.at(slot).behind
             && let Some(NextRead { topic, serial, from }) = behind.catching_up.next_read()
         {
             self.request(self.home_of(&topic), Request::Read { topic, connection, serial, from });

@@ -20,9 +20,19 @@ const SUBSCRIBER: ConnectionId = ConnectionId { slot: 1, generation: 0 };
 /// One core with a publisher and a subscriber; `kept.>` keeps three messages, `strict.>` lets nobody miss one.
 fn shard(interface: Interface, backlog_bytes: usize) -> Shard {
     let history = Some(HistoryLimits { messages: 3, bytes: usize::MAX, max_age_ms: None });
-    let settings = TopicSettings { history, last_value: true, overflow: OverflowPolicy::Gap };
+    let settings = TopicSettings {
+        history,
+        last_value: true,
+        overflow: OverflowPolicy::Gap,
+        ..TopicSettings::default()
+    };
     let kept = TopicRule { matches: TopicOrPattern::parse("kept.>").unwrap(), settings };
-    let settings = TopicSettings { history: None, last_value: false, overflow: OverflowPolicy::Disconnect };
+    let settings = TopicSettings {
+        history: None,
+        last_value: false,
+        overflow: OverflowPolicy::Disconnect,
+        ..TopicSettings::default()
+    };
     let strict = TopicRule { matches: TopicOrPattern::parse("strict.>").unwrap(), settings };
     let settings = Settings { topics: vec![kept, strict], backlog_bytes, ..Settings::default() };
     let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
@@ -130,10 +140,41 @@ fn who_was_given_something_first_is_flushed_first() {
         Some(id)
     };
     publish(&mut shard, "news", 1, 100);
-    assert_eq!(flush_one(&mut shard), Some(ids[0]));
+    let first = flush_one(&mut shard).unwrap();
     publish(&mut shard, "news", 2, 100);
     let rest: Vec<_> = std::iter::from_fn(|| flush_one(&mut shard)).collect();
-    assert_eq!(rest, [ids[1], ids[2], ids[0]]);
+    assert_eq!(rest.len(), 3);
+    assert_eq!(rest[2], first, "the others were given the first message before it was given the second");
+}
+
+#[test]
+fn each_subscriber_of_a_topic_is_served_first_in_its_turn() {
+    let mut shard = shard(Interface::Raw, 100_000);
+    let interfaces = [Interface::Json, Interface::Raw, Interface::Raw, Interface::Json, Interface::Binary];
+    let ids: Vec<_> = (10..15).map(|slot| ConnectionId { slot, generation: 0 }).collect();
+    for (&id, interface) in ids.iter().zip(interfaces) {
+        shard.connect(id);
+        shard.upgrade(id, Encoding { interface, deflate_window_bits: None });
+        shard.subscribe(id, Topic::parse("news").unwrap(), Start::Now);
+    }
+    flush(&mut shard, usize::MAX);
+    let mut orders = Vec::new();
+    for n in 0..10 {
+        publish(&mut shard, "news", n, 10);
+        let mut order = Vec::new();
+        while let Some(id) = shard.poll_flush() {
+            order.push(id);
+            let bytes = shard.output(id).len();
+            shard.wrote(id, bytes);
+        }
+        orders.push(order);
+    }
+    for place in 0..5 {
+        for id in &ids {
+            let times = orders.iter().filter(|order| order[place] == *id).count();
+            assert_eq!(times, 2, "{id:?} is number {place} as often as the others");
+        }
+    }
 }
 
 #[test]

@@ -100,6 +100,8 @@ pub enum Problem {
         /// The bound on a message.
         max_message: String,
     },
+    /// It is said that `max_age` holds for the newest values too, and there is none.
+    NewestWithoutAge,
     /// An earlier rule matches whatever this one does.
     RuleWithoutEffect {
         /// The rule.
@@ -175,6 +177,9 @@ impl fmt::Display for Problem {
                 f,
                 "{bytes} cannot hold one message of max_message ({max_message}); raise one or lower the other"
             ),
+            Self::NewestWithoutAge => {
+                f.write_str("there is no max_age that it could be said of; give one, or leave it out")
+            }
             Self::RuleWithoutEffect { rule, earlier } => write!(
                 f,
                 "{rule:?} has no effect, because {earlier:?} stands before it and matches the same topics; \

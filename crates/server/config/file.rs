@@ -64,6 +64,10 @@ pub(super) struct TopicTable {
     pub(super) history: Option<Written<HistoryTable>>,
     pub(super) last_value: Option<Written<Switch>>,
     pub(super) overflow: Option<Written<Overflow>>,
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub(super) allow: Option<Written<Vec<Overflow>>>,
+    pub(super) max_age: Option<Written<Period>>,
+    pub(super) max_age_newest: Option<Written<Switch>>,
 }
 
 /// `history` of one of the `[[topics]]`.

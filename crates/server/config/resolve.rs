@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::overflow::OverflowPolicy;
-use fanwire_broker::settings::{Settings, TopicRule, TopicSettings};
+use fanwire_broker::patterns::covers;
+use fanwire_broker::settings::{MaxAge, Settings, TopicRule, TopicSettings};
 use fanwire_wire::limits::MAX_MAX_MESSAGE_BYTES;
 
 use super::error::{ConfigError, Origin, Place, Problem};
 use super::file::{File, HistoryTable, Source, TimeoutsTable, TopicTable, Written};
 use super::flags::Flags;
-use super::units::{Address, Count, Level, Match, Period, Size, Switch};
+use super::units::{Address, Count, Level, Match, Overflow, Period, Size, Switch};
 use super::{Config, LATE_MS, LogConfig, Timeouts, present_cores};
 use crate::mailbox::MAX_CORES;
 use crate::timer::RESOLUTION_MS;
@@ -54,6 +55,9 @@ const DEFAULT_HISTORY_BYTES: usize = 8 * KIB * KIB;
 const MAX_HISTORY_MESSAGES: Count = Count(1_000_000_000);
 const MAX_HISTORY_BYTES: Size = Size(1024 * KIB * KIB * KIB);
 const MAX_AGE: Period = Period(365 * 24 * HOUR_MS);
+
+/// Nothing is looked at more often than once a millisecond.
+const MIN_MAX_AGE: Period = Period(1);
 
 /// What flags and file ask for together, if it can hold.
 pub(super) fn resolve(flags: Flags, file: File, source: &Source) -> Result<Config, ConfigError> {
@@ -173,7 +177,7 @@ impl Sayings<'_> {
         let mut rules: Vec<TopicRule> = Vec::with_capacity(tables.len());
         for table in tables {
             let Said { value: Match(matches), place } = self.written("match", table.matches);
-            if let Some(earlier) = rules.iter().find(|rule| covers(rule.matches.as_str(), matches.as_str())) {
+            if let Some(earlier) = rules.iter().find(|rule| covers(&rule.matches, &matches)) {
                 let (rule, earlier) = (matches.to_string(), earlier.matches.to_string());
                 return Err(ConfigError::Rejected {
                     place,
@@ -183,9 +187,29 @@ impl Sayings<'_> {
             let history = table.history.map(|history| self.history(history, max_message)).transpose()?;
             let last_value = table.last_value.is_none_or(|written| written.value.0);
             let overflow = table.overflow.map_or(OverflowPolicy::default(), |written| written.value.0);
-            rules.push(TopicRule { matches, settings: TopicSettings { history, last_value, overflow } });
+            let allow = table.allow.map_or_else(Vec::new, |written| written.value);
+            let allow = allow.into_iter().map(|Overflow(policy)| policy).collect();
+            let max_age = self.max_age(table.max_age, table.max_age_newest)?;
+            let settings = TopicSettings { history, last_value, overflow, allow, max_age };
+            rules.push(TopicRule { matches, settings });
         }
         Ok(rules)
+    }
+
+    fn max_age(
+        &self,
+        max_age: Option<Written<Period>>,
+        newest: Option<Written<Switch>>,
+    ) -> Result<Option<MaxAge>, ConfigError> {
+        let newest = newest.map(|newest| self.written("max_age_newest", newest));
+        match (max_age, newest) {
+            (None, None) => Ok(None),
+            (None, Some(newest)) => Err(newest.rejected(Problem::NewestWithoutAge)),
+            (Some(max_age), newest) => {
+                let max_age = self.written("max_age", max_age).within(MIN_MAX_AGE, MAX_AGE)?;
+                Ok(Some(MaxAge { ms: max_age.0, newest: newest.is_some_and(|newest| newest.value.0) }))
+            }
+        }
     }
 
     fn history(&self, table: Written<HistoryTable>, max_message: Size) -> Result<HistoryLimits, ConfigError> {
@@ -240,64 +264,4 @@ fn pinnable(pin: &Said<Switch>, cores: usize) -> Result<bool, ConfigError> {
         return Err(pin.rejected(Problem::TooFewCores { wanted: cores, present }));
     }
     Ok(pin.value.0)
-}
-
-/// Whether every topic that `narrow` (a topic or pattern) matches is matched by `wide` too.
-fn covers(wide: &str, narrow: &str) -> bool {
-    let (mut wide, mut narrow) = (wide.split('.'), narrow.split('.'));
-    loop {
-        match (wide.next(), narrow.next()) {
-            (Some(">"), Some(_)) | (None, None) => return true,
-            (Some("*"), Some(token)) if token != ">" => {}
-            (Some(wide), Some(narrow)) if wide == narrow => {}
-            _ => return false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use fanwire_wire::topic::TopicOrPattern;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn topics_of_up_to(tokens: usize) -> Vec<String> {
-        let mut topics = vec![String::new()];
-        let mut all = Vec::new();
-        for _ in 0..tokens {
-            let longer = |topic: &String| ["a", "b", "c"].map(|token| format!("{topic}.{token}"));
-            topics = topics.iter().flat_map(longer).collect();
-            all.extend(topics.iter().map(|topic| topic[1..].to_owned()));
-        }
-        all
-    }
-
-    fn topic_or_pattern() -> impl Strategy<Value = String> {
-        let token = prop_oneof![Just("a"), Just("b"), Just("*")];
-        (prop::collection::vec(token, 0..4), any::<bool>()).prop_filter_map(
-            "it is empty",
-            |(mut tokens, has_tail)| {
-                tokens.extend(has_tail.then_some(">"));
-                (!tokens.is_empty()).then(|| tokens.join("."))
-            },
-        )
-    }
-
-    proptest! {
-        #[test]
-        fn a_rule_covers_another_exactly_if_it_matches_all_its_topics(
-            wide in topic_or_pattern(),
-            narrow in topic_or_pattern(),
-        ) {
-            // A token that neither names, and one more than either has, stand for all others.
-            let matched = |by: &str| {
-                let by = TopicOrPattern::parse(by).unwrap();
-                move |topic: &&String| by.matches(topic)
-            };
-            let topics = topics_of_up_to(5);
-            let all = topics.iter().filter(matched(&narrow)).all(|topic| matched(&wide)(&topic));
-            prop_assert_eq!(covers(&wide, &narrow), all);
-        }
-    }
 }

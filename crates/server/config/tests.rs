@@ -1,4 +1,5 @@
 use fanwire_broker::overflow::OverflowPolicy;
+use fanwire_broker::settings::MaxAge;
 
 use super::*;
 
@@ -126,6 +127,27 @@ fn a_rule_says_only_what_differs() {
 }
 
 #[test]
+fn a_rule_says_what_slow_subscribers_get_and_may_ask_for() {
+    use OverflowPolicy::{Conflate, Disconnect, Gap};
+    let config = config(
+        &[],
+        r#"topics = [
+            { match = "a", overflow = "conflate", allow = ["gap", "disconnect"], max_age = "2s" },
+            { match = "b", allow = "conflate", max_age = "250ms", max_age_newest = true },
+        ]"#,
+    )
+    .unwrap();
+    let [a, b] = config.settings.topics.as_slice() else { panic!("two rules") };
+    assert_eq!((a.settings.overflow, &*a.settings.allow), (Conflate, &[Gap, Disconnect][..]));
+    assert_eq!(a.settings.max_age, Some(MaxAge { ms: 2_000, newest: false }));
+    assert_eq!((b.settings.overflow, &*b.settings.allow), (Gap, &[Conflate][..]));
+    assert_eq!(b.settings.max_age, Some(MaxAge { ms: 250, newest: true }));
+    let shown = config.to_string();
+    assert!(shown.contains("overflow = \"conflate\"\nallow = [\"gap\", \"disconnect\"]\n"), "{shown}");
+    assert!(shown.contains("max_age = \"250ms\"\nmax_age_newest = true\n"), "{shown}");
+}
+
+#[test]
 fn a_file_that_cannot_be_understood_is_told_line_excerpt_and_remedy() {
     let cases = [
         ("cores = 1\nlisten =", "test.toml:2: ", "listen ="),
@@ -169,9 +191,9 @@ fn a_file_that_cannot_be_understood_is_told_line_excerpt_and_remedy() {
             "match = \"a..b\"",
         ),
         (
-            "[[topics]]\nmatch = \"a\"\noverflow = \"conflate\"",
-            "test.toml:3: \"conflate\" is not an overflow policy: gap or disconnect",
-            "overflow = \"conflate\"",
+            "[[topics]]\nmatch = \"a\"\noverflow = \"drop\"",
+            "test.toml:3: \"drop\" is not an overflow policy: gap, conflate or disconnect",
+            "overflow = \"drop\"",
         ),
         (
             "[[topics]]\nmatch = \"a\"\nhistory = { message = 1 }",
@@ -247,6 +269,14 @@ fn values_that_contradict_each_other_are_told_which_and_what_to_do() {
             "max_message = \"4MiB\"\n[[topics]]\nmatch = \"a\"\nhistory = { bytes = \"2MiB\" }",
             "test.toml:4: history.bytes: 2MiB cannot hold one message of max_message (4MiB); raise one or lower the \
              other",
+        ),
+        (
+            "[[topics]]\nmatch = \"a\"\nmax_age_newest = true",
+            "test.toml:3: max_age_newest: there is no max_age that it could be said of; give one, or leave it out",
+        ),
+        (
+            "[[topics]]\nmatch = \"a\"\nmax_age = \"0ms\"",
+            "test.toml:3: max_age: 0ms is not between 1ms and 365d",
         ),
         (
             "[[topics]]\nmatch = \"a.>\"\n[[topics]]\nmatch = \"b\"\n[[topics]]\nmatch = \"a.*\"",

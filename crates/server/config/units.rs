@@ -186,7 +186,7 @@ impl fmt::Display for LogFormat {
     }
 }
 
-/// What happens when a write queue is full.
+/// What it costs a subscriber that it does not keep up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Overflow(pub(super) OverflowPolicy);
 
@@ -194,11 +194,8 @@ impl FromStr for Overflow {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        match OverflowPolicy::parse(text) {
-            // What conflates is not here yet.
-            Some(policy) if policy != OverflowPolicy::Conflate => Ok(Self(policy)),
-            _ => Err(BadValue::new(text, "an overflow policy: gap or disconnect")),
-        }
+        let policy = OverflowPolicy::parse(text).map(Self);
+        policy.ok_or_else(|| BadValue::new(text, "an overflow policy: gap, conflate or disconnect"))
     }
 }
 

@@ -89,7 +89,7 @@ pub(crate) fn polled(epoch: &str, topic: &Topic, polled: &Polled, known: &Known)
 /// What was found as the notifications of the JSON interface, one on a line.
 fn array(topic: &Topic, polled: &Polled) -> Vec<u8> {
     let gap = polled.gap.map(|(from, to)| Notification::Gap { topic, from, to, count: to - from + 1 });
-    let messages = polled.messages.iter().map(|message| Notification::Message(message.fields()));
+    let messages = polled.messages.iter().map(|message| Notification::Message(message.fields(0)));
     let mut out = b"[".to_vec();
     for (index, notification) in gap.into_iter().chain(messages).enumerate() {
         out.extend_from_slice(if index == 0 { b"" } else { b",\n" });
