@@ -64,7 +64,9 @@ impl Numbers {
             PayloadKind::Json => serde_json::from_str(payload).expect("JSON"),
             _ => json!(payload),
         };
-        json!({ "type": "message", "topic": topic, "offset": delivery.offset, "data": data })
+        json!({
+            "type": "message", "topic": topic, "offset": delivery.offset, "skipped": delivery.skipped, "data": data
+        })
     }
 }
 

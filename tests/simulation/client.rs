@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use fanwire_broker::ConnectionId;
+use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_wire::topic::Pattern;
 use serde_json::Value;
 
@@ -39,8 +40,10 @@ pub(crate) struct Client {
     unanswered: BTreeSet<u64>,
     topics: BTreeMap<String, Topic>,
     patterns: BTreeMap<String, PatternState>,
-    /// Offsets that were gone over as if they had never been.
-    jumps: Vec<(String, Range<u64>)>,
+    /// Offsets that were gone over as if they had never been, and how many of them were said to be skipped.
+    jumps: Vec<(String, Range<u64>, u64)>,
+    /// The commands that ask for a policy that is not allowed.
+    forbidden: BTreeSet<u64>,
     /// Its connection was reset.
     pub(crate) gone: bool,
 }
@@ -78,6 +81,12 @@ enum GoesOn {
     From(u64),
     /// Anywhere before: nothing had come through the pattern.
     Earlier,
+}
+
+/// A policy that a subscription asks for.
+pub(crate) struct Asks {
+    pub(crate) policy: OverflowPolicy,
+    pub(crate) is_allowed: bool,
 }
 
 /// Where a subscription was asked to begin.
@@ -215,6 +224,7 @@ impl Client {
             topics: BTreeMap::new(),
             patterns: BTreeMap::new(),
             jumps: Vec::new(),
+            forbidden: BTreeSet::new(),
             gone: false,
         }
     }
@@ -233,13 +243,15 @@ impl Client {
         }
         let id = self.new_id();
         self.publishes.insert(id, payload);
+        let key =
+            if payload.is_multiple_of(5) { String::new() } else { format!(r#""key":"k{}","#, payload % 3) };
         self.send(&format!(
-            r#"{{"type":"publish","id":{id},"topic":"{topic}","echo":{echo},"data":{payload}}}"#
+            r#"{{"type":"publish","id":{id},"topic":"{topic}",{key}"echo":{echo},"data":{payload}}}"#
         ));
     }
 
     /// Subscribes, or goes back where it already does. `since` is the field of the command that says what `start` is.
-    pub(crate) fn subscribe(&mut self, topic: &str, start: Start, since: &str) {
+    pub(crate) fn subscribe(&mut self, topic: &str, start: Start, since: &str, asks: Option<&Asks>) {
         let matched = self.matching_patterns(topic).next().is_some();
         let id = self.new_id();
         let state = self.topics.entry(topic.to_owned()).or_default();
@@ -250,15 +262,26 @@ impl Client {
         state.exact = Some(Exact::Asked { id, start, recovers });
         self.unanswered.insert(id);
         let command = if recovers { "recover" } else { "subscribe" };
-        self.send(&format!(r#"{{"type":"{command}","id":{id},"topic":"{topic}"{since}}}"#));
+        let overflow = if recovers { String::new() } else { self.ask(id, asks) };
+        self.send(&format!(r#"{{"type":"{command}","id":{id},"topic":"{topic}"{since}{overflow}}}"#));
     }
 
-    pub(crate) fn subscribe_pattern(&mut self, pattern: &str) {
+    /// The field of a command that asks for a policy.
+    fn ask(&mut self, id: u64, asks: Option<&Asks>) -> String {
+        let Some(Asks { policy, is_allowed }) = asks else { return String::new() };
+        if !is_allowed {
+            self.forbidden.insert(id);
+        }
+        format!(r#","overflow":"{}""#, policy.as_str())
+    }
+
+    pub(crate) fn subscribe_pattern(&mut self, pattern: &str, asks: Option<&Asks>) {
         if !self.patterns.contains_key(pattern) {
             let id = self.new_id();
             self.patterns.insert(pattern.to_owned(), PatternState::Asked { id });
             self.unanswered.insert(id);
-            self.send(&format!(r#"{{"type":"subscribe","id":{id},"topic":"{pattern}"}}"#));
+            let overflow = self.ask(id, asks);
+            self.send(&format!(r#"{{"type":"subscribe","id":{id},"topic":"{pattern}"{overflow}}}"#));
         }
     }
 
@@ -369,12 +392,18 @@ impl Client {
                 let payload = number("data").or_else(|| said["data"].as_str()?.parse().ok());
                 truth.learn(&topic, offset, payload.expect("a payload"));
                 assert!(!truth.is_own(self.number, &topic, offset), "its own message came back");
-                self.account(&topic, offset, offset, truth);
+                self.account(&topic, number("skipped").unwrap_or(0), offset..offset + 1, truth);
+            }
+            "skipped" => {
+                let (offset, count) = (number("offset").expect("offset"), number("count").expect("count"));
+                assert!(count > 0, "{said}");
+                self.account(&topic, count, offset + 1..offset + 1, truth);
             }
             "gap" => {
                 let (from, to) = (number("from").expect("from"), number("to").expect("to"));
                 assert_eq!(number("count"), Some(to - from + 1), "{said}");
-                self.account(&topic, from, to, truth);
+                assert!(from <= to, "a gap of nothing: {said}");
+                self.account(&topic, 0, from..to + 1, truth);
             }
             "error" => self.refused(&topic, id, said),
             other => panic!("{other} to somebody who did not ask"),
@@ -383,6 +412,7 @@ impl Client {
 
     fn subscribed(&mut self, topic: &str, id: u64, said: &Value, truth: &Truth) {
         assert!(self.unanswered.remove(&id), "an answer to what was not asked: {said}");
+        assert!(!self.forbidden.contains(&id), "a policy that is not allowed: {said}");
         if let Some(state) = self.patterns.get_mut(topic) {
             match state {
                 PatternState::Asked { id: asked } if *asked == id => {
@@ -450,7 +480,12 @@ impl Client {
     /// asked wrongly but for what follows from that.
     fn refused(&mut self, topic: &str, id: u64, said: &Value) {
         let code = said["code"].as_str().expect("a code");
-        assert!(matches!(code, "unavailable" | "superseded" | "not_subscribed"), "{said}");
+        let is_forbidden = self.forbidden.remove(&id);
+        match code {
+            "policy_not_allowed" => assert!(is_forbidden, "{said}"),
+            "unavailable" | "superseded" | "not_subscribed" => assert!(!is_forbidden, "{said}"),
+            _ => panic!("{said}"),
+        }
         if self.publishes.remove(&id).is_some() {
             return;
         }
@@ -474,32 +509,39 @@ impl Client {
         self.forget_what_nobody_keeps();
     }
 
-    /// The offsets `from..=to` came, or were told missing. Each must be accounted for once, in order.
-    fn account(&mut self, topic: &str, from: u64, to: u64, truth: &Truth) {
-        assert!(from <= to, "a gap of nothing in {topic}");
+    /// `skipped` messages were skipped, and then `told` came, or were told missing. Each must be accounted for once, in
+    /// order.
+    fn account(&mut self, topic: &str, skipped: u64, told: Range<u64>, truth: &Truth) {
         let matched = self.matching_patterns(topic).next().is_some();
         let state = self.topics.entry(topic.to_owned()).or_default();
         let exact = !matches!(state.exact, None | Some(Exact::Asked { .. })) || state.accounted.is_some();
         assert!(matched || exact, "{topic} to somebody who does not listen to it");
+        let theirs = |offset: &u64| !truth.is_own(self.number, topic, *offset);
+        // Where it begins if as many were skipped as is said.
+        let began =
+            || (0..told.start).rev().filter(theirs).take(skipped as usize).last().unwrap_or(told.start);
         let Some((first, next)) = &mut state.accounted else {
-            state.accounted = Some((from, to + 1));
+            state.accounted = Some((began(), told.end));
             return;
         };
-        let is_patterns = from < *next || matched && !matches!(state.exact, Some(Exact::Live));
+        let is_earlier = began() < *next;
+        let is_patterns = is_earlier || matched && !matches!(state.exact, Some(Exact::Live));
         match std::mem::take(&mut state.goes_on) {
-            GoesOn::From(before) if from < *next => *next = before,
-            GoesOn::Earlier if from < *next => *next = from,
+            GoesOn::From(before) if is_earlier => *next = before,
+            GoesOn::Earlier if is_earlier => *next = began(),
             _ => {}
         }
         *first = (*first).min(*next);
-        skip_own(self.number, topic, next, from, truth);
-        if is_patterns && *next < from {
+        let passed = *next..told.start;
+        if is_patterns && passed.clone().filter(theirs).count() as u64 != skipped {
             // A topic that only patterns listen to may be forgotten, and come back with a higher offset.
-            self.jumps.push((topic.to_owned(), *next..from));
-            *next = from;
+            self.jumps.push((topic.to_owned(), passed, skipped));
+        } else {
+            let passed = passed.filter(theirs).count() as u64;
+            assert_eq!(passed, skipped, "{topic} goes on from {next} with {told:?}");
+            assert!(*next <= told.start, "{topic} goes back from {next} to {told:?}");
         }
-        assert_eq!(*next, from, "{topic} goes on with the wrong offset");
-        *next = to + 1;
+        *next = told.end;
     }
 
     /// At the end, when nothing is on its way any more.
@@ -513,11 +555,11 @@ impl Client {
                 assert!(self.unanswered.is_empty(), "answers that never came: {:?}", self.unanswered);
                 self.assert_topics_complete(truth);
                 self.assert_patterns_complete(truth);
-                for (topic, mut offsets) in std::mem::take(&mut self.jumps) {
-                    let excused = |offset| {
-                        truth.at(&topic, offset).is_none() || truth.is_own(self.number, &topic, offset)
-                    };
-                    assert!(offsets.all(excused), "a message of {topic} was left out");
+                for (topic, offsets, skipped) in std::mem::take(&mut self.jumps) {
+                    let known = offsets.clone().filter(|offset| {
+                        truth.at(&topic, *offset).is_some() && !truth.is_own(self.number, &topic, *offset)
+                    });
+                    assert_eq!(known.count() as u64, skipped, "in {offsets:?} of {topic}");
                 }
             }
         }

@@ -36,8 +36,9 @@ impl Followed {
             Some("message") => {
                 let payload = said["data"].as_u64().or_else(|| said["data"].as_str()?.parse().ok());
                 truth.learn(&self.topic, number("offset"), payload.expect("a payload"));
-                (number("offset"), number("offset"))
+                (number("offset") - said["skipped"].as_u64().unwrap_or(0), number("offset"))
             }
+            Some("skipped") => (number("offset") + 1 - number("count"), number("offset")),
             Some("gap") => {
                 assert_eq!(number("count"), number("to") + 1 - number("from"), "{said}");
                 (number("from"), number("to"))

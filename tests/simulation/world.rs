@@ -5,14 +5,14 @@ use std::sync::Arc;
 use fanwire::mailbox::mailboxes;
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::overflow::OverflowPolicy;
-use fanwire_broker::settings::{TopicRule, TopicSettings};
+use fanwire_broker::settings::{MaxAge, TopicRule, TopicSettings};
 use fanwire_broker::{self as broker, Backlog, Encoding, Identity, Interface, Message, Now, Settings, Shard};
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::Position;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 use crate::binary::Numbers;
-use crate::client::{Client, Speaks, Start};
+use crate::client::{Asks, Client, Speaks, Start};
 use crate::core::{Alarm, Core, Readiness};
 use crate::follower::{Followed, Poller, Stream};
 use crate::random::Random;
@@ -23,16 +23,22 @@ const MAX_CLIENTS: usize = 12;
 /// From a few messages to more than a chunk and an outbox hold together.
 const BACKLOG_BYTES: [usize; 3] = [400, 800, 2_000];
 const CHUNK_BYTES: usize = 700;
-/// A payload is a number.
-const MAX_PAYLOAD_BYTES: usize = 8;
+/// A payload is a number, and there is a key.
+const MAX_PAYLOAD_BYTES: usize = 10;
 const OUTBOX_BYTES: usize = 3_000;
 const HISTORY_MESSAGES: usize = 12;
 pub(crate) const EPOCH: &str = "5eed5eed5eed5eed";
 
-/// `history`, `ageing` and `left` keep messages; `none` keeps nothing and is forgotten; `last` keeps one.
-pub(crate) const TOPICS: [&str; 8] =
-    ["history.a", "history.b", "ageing.a", "none.a", "none.b", "none.c", "last.a", "strict.a"];
-const PATTERNS: [&str; 4] = ["history.*", "none.>", "*.a", ">"];
+/// `history` and `ageing` keep messages; `none` keeps nothing and is forgotten; `last` keeps one. `feed`, `fresh` and
+/// `brief` conflate; what is old is skipped on `fresh`, `brief` and `stale`.
+#[rustfmt::skip]
+pub(crate) const TOPICS: [&str; 13] = [
+    "history.a", "history.b", "ageing.a", "none.a", "none.b", "none.c", "last.a", "strict.a", "feed.a", "feed.b",
+    "fresh.a", "brief.a", "stale.a",
+];
+const PATTERNS: [&str; 6] = ["history.*", "none.>", "*.a", ">", "feed.>", "brief.*"];
+/// Some turns.
+const MAX_AGE_MS: u64 = 15;
 
 pub(crate) struct World {
     random: Random,
@@ -41,6 +47,7 @@ pub(crate) struct World {
     truth: Truth,
     now: Now,
     backlog_bytes: usize,
+    settings: Arc<Settings>,
     /// A core that is not given a turn, until then.
     frozen: Option<(usize, usize)>,
 }
@@ -61,7 +68,16 @@ impl World {
         let cores =
             ends.enumerate().map(|(core, (mailbox, alarm))| Core::new(shard(core), mailbox, alarm)).collect();
         let now = Now { monotonic_ms: 1, wall_ms: 1_795_291_200_000 };
-        Self { random, cores, clients: Vec::new(), truth: Truth::default(), now, backlog_bytes, frozen: None }
+        Self {
+            random,
+            cores,
+            clients: Vec::new(),
+            truth: Truth::default(),
+            now,
+            backlog_bytes,
+            settings,
+            frozen: None,
+        }
     }
 
     /// One run: chance for so many steps, then quiet, then the sum.
@@ -189,6 +205,8 @@ impl World {
         let Some(number) = self.any_open() else { return };
         let topic = *self.random.pick(&TOPICS);
         let (choice, (start, since)) = (self.random.below(16), self.since(topic));
+        let pattern = *self.random.pick(&PATTERNS);
+        let asks = self.asks(if choice == 0 { pattern } else { topic });
         let client = &mut self.clients[number];
         match (&client.speaks, choice) {
             (Speaks::Raw { topic, .. }, _) => {
@@ -200,10 +218,10 @@ impl World {
                 return self.cores[client.core].readiness.push_back(Readiness::TimeUp(number));
             }
             (Speaks::Poller(_), _) => client.poll(choice.is_multiple_of(2)),
-            (_, 0) => client.subscribe_pattern(PATTERNS[self.random.below(PATTERNS.len())]),
+            (_, 0) => client.subscribe_pattern(pattern, asks.as_ref()),
             (_, 1..=2) => client.unsubscribe(self.random.below(8)),
-            (_, 3..=5) => client.subscribe(topic, Start::Now, ""),
-            (_, 6..=8) => client.subscribe(topic, start, &since),
+            (_, 3..=5) => client.subscribe(topic, Start::Now, "", asks.as_ref()),
+            (_, 6..=8) => client.subscribe(topic, start, &since, asks.as_ref()),
             _ => {
                 for _ in 0..=self.random.below(10) {
                     let echo = !self.random.one_in(4);
@@ -212,6 +230,14 @@ impl World {
             }
         }
         self.cores[self.clients[number].core].readiness.push_back(Readiness::Readable(number));
+    }
+
+    /// A policy to ask for, or none. One in three that are not allowed is asked for all the same.
+    fn asks(&mut self, target: &str) -> Option<Asks> {
+        let policy = *self.random.pick(&OverflowPolicy::ALL);
+        let is_allowed = self.settings.allows(&TopicOrPattern::parse(target).expect("a pattern"), policy);
+        let asks = self.random.one_in(2) && (is_allowed || self.random.one_in(3));
+        asks.then_some(Asks { policy, is_allowed })
     }
 
     /// Somewhere to begin: the earliest, another epoch, or a place that this one has reached; and how to say so.
@@ -371,17 +397,33 @@ impl World {
 fn settings(backlog_bytes: usize) -> Settings {
     let kept = HistoryLimits { messages: HISTORY_MESSAGES, bytes: usize::MAX, max_age_ms: None };
     let ageing = HistoryLimits { max_age_ms: Some(500), ..kept };
-    let rule = |pattern: &str, history, last_value, overflow| TopicRule {
+    let rule = |pattern: &str, settings| TopicRule {
         matches: TopicOrPattern::parse(pattern).expect("a pattern"),
-        settings: TopicSettings { history, last_value, overflow, ..TopicSettings::default() },
+        settings,
     };
+    let of = |history, last_value, overflow: OverflowPolicy| TopicSettings {
+        history,
+        last_value,
+        overflow,
+        allow: OverflowPolicy::ALL.to_vec(),
+        max_age: None,
+    };
+    let max_age = |newest| Some(MaxAge { ms: MAX_AGE_MS, newest });
+    let (gap, conflate) = (OverflowPolicy::Gap, OverflowPolicy::Conflate);
     Settings {
         topics: vec![
-            rule("history.>", Some(kept), true, OverflowPolicy::Gap),
-            rule("ageing.>", Some(ageing), false, OverflowPolicy::Gap),
-            rule("none.>", None, false, OverflowPolicy::Gap),
-            rule("last.>", None, true, OverflowPolicy::Gap),
-            rule("strict.>", None, false, OverflowPolicy::Disconnect),
+            rule("history.>", of(Some(kept), true, gap)),
+            rule("ageing.>", of(Some(ageing), false, gap)),
+            rule("none.>", of(None, false, gap)),
+            rule("last.>", TopicSettings { allow: Vec::new(), ..of(None, true, gap) }),
+            rule(
+                "strict.>",
+                TopicSettings { allow: Vec::new(), ..of(None, false, OverflowPolicy::Disconnect) },
+            ),
+            rule("feed.>", of(None, true, conflate)),
+            rule("fresh.>", TopicSettings { max_age: max_age(false), ..of(Some(kept), true, conflate) }),
+            rule("brief.>", TopicSettings { max_age: max_age(true), ..of(None, false, conflate) }),
+            rule("stale.>", TopicSettings { max_age: max_age(false), ..of(Some(kept), true, gap) }),
         ],
         backlog_bytes,
         chunk_bytes: CHUNK_BYTES,
