@@ -14,7 +14,7 @@
 //! |---|---|
 //! | one core's state, and the contract | [`shard`] |
 //! | what crosses between cores | [`lanes`] |
-//! | the topics of a home | [`topic_table`], [`history`], [`patterns`], `waiters` |
+//! | the topics of a home | [`topic_table`], [`history`], [`last_values`], [`message_ids`], [`patterns`], `waiters` |
 //! | who on a core listens | `subscriptions`, `catch_up` |
 //! | one message, and its octets | [`message`], [`encoder`], `palette` |
 //! | what a connection has to write | `connections`, `write_queue`, [`overflow`] |
@@ -26,7 +26,9 @@ mod connections;
 pub mod encoder;
 pub mod history;
 pub mod lanes;
+pub mod last_values;
 pub mod message;
+pub mod message_ids;
 pub mod overflow;
 mod palette;
 pub mod patterns;
