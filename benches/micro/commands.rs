@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use fanwire_wire::command::{self, Command, CommandId, PayloadKind, Position, Since};
+use fanwire_wire::command::{self, Command, CommandId, PayloadKind, Position, Publication, Since};
 use fanwire_wire::notification::{MessageFields, Notification};
 use fanwire_wire::topic::{TopicOrPattern, TopicRef};
 
@@ -33,13 +33,14 @@ fn bench_parse(criterion: &mut Criterion) {
     let text = format!(r#"{{"type":"subscribe","id":1,"topic":"prices.EURUSD","since":{since}}}"#);
     let position = Position { epoch: "9f3c01d27ab45e88".into(), offset: 41 };
     let target = TopicOrPattern::Topic(topic("prices.EURUSD"));
-    let command = Command::Subscribe { target, since: Some(Since::Position(position)) };
+    let command = Command::subscribe(target, Some(Since::Position(position)));
     parse(criterion, "subscribe_since", &text, &command);
 }
 
 fn publish<'a>(topic: &'a str, key: Option<&'a str>, kind: PayloadKind, payload: &'a str) -> Command<'a> {
     let topic = TopicRef::parse(topic).expect("a good topic");
-    Command::Publish { topic, key: key.map(Into::into), kind, payload: payload.as_bytes().into(), echo: true }
+    let message = Publication::new(topic, kind, payload.as_bytes());
+    Command::Publish { publication: Publication { key: key.map(Into::into), ..message }, echo: true }
 }
 
 fn parse(criterion: &mut Criterion, name: &str, text: &str, expected: &Command<'_>) {
@@ -67,6 +68,8 @@ fn bench_write(criterion: &mut Criterion) {
     let fields = MessageFields {
         topic: "prices.EURUSD",
         offset: 45,
+        skipped: 0,
+        is_snapshot: false,
         time_ms: 1_795_291_200_123,
         key: Some("EURUSD"),
         kind: PayloadKind::Json,

@@ -62,7 +62,7 @@ fn fill_with_patterns(shard: &mut Shard) {
     for (number, pattern) in unmatched_patterns(patterns).enumerate() {
         let id = connection(1 + REACHED + number);
         connect(shard, id, Interface::Json);
-        let command = Command::Subscribe { target: TopicOrPattern::Pattern(pattern), since: None };
+        let command = Command::subscribe(TopicOrPattern::Pattern(pattern), None);
         shard.handle_command(id, Envelope { id: None, command });
     }
     assert_eq!(flush(shard).writes, patterns);

@@ -86,6 +86,8 @@ impl Message {
         MessageFields {
             topic: &self.topic,
             offset: self.offset,
+            skipped: 0,
+            is_snapshot: false,
             time_ms: self.time_ms,
             key: self.key.as_deref(),
             kind: self.kind,
@@ -99,6 +101,8 @@ impl Message {
             number: Some(self.number),
             name: (naming == Naming::ByName).then_some(&self.topic),
             offset: self.offset,
+            skipped: 0,
+            is_snapshot: false,
             key: self.key.as_deref(),
             kind: self.kind,
             payload: &self.payload,

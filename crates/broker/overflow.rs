@@ -2,23 +2,13 @@
 
 use std::sync::Arc;
 
+pub use fanwire_wire::command::OverflowPolicy;
 use fanwire_wire::topic::Topic;
 
 use crate::encoder::{Interface, Naming};
 use crate::message::Message;
 use crate::settings::TopicSettings;
 use crate::write_queue::WriteQueue;
-
-/// What a full write queue costs the subscription whose message found it full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OverflowPolicy {
-    /// With history: the queue's messages of the topic are let go, and the subscription catches up from
-    /// history. Without: the older half of them is let go, and told in one gap.
-    #[default]
-    Gap,
-    /// The connection is closed (1013) with a reason.
-    Disconnect,
-}
 
 /// How a subscription pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +26,9 @@ impl TopicSettings {
     /// cannot be told, so it is never skipped over silently.
     pub(crate) fn policy_for(&self, interface: Interface) -> OverflowPolicy {
         match (self.overflow, interface, &self.history) {
-            (OverflowPolicy::Gap, Interface::Raw, None) => OverflowPolicy::Disconnect,
+            (OverflowPolicy::Gap | OverflowPolicy::Conflate, Interface::Raw, None) => {
+                OverflowPolicy::Disconnect
+            }
             (policy, ..) => policy,
         }
     }
@@ -53,9 +45,13 @@ impl TopicSettings {
     ) -> Payment {
         match self.policy_for(interface) {
             OverflowPolicy::Disconnect => Payment::Disconnect,
-            OverflowPolicy::Gap if self.history.is_some() && listens => Payment::CatchUp,
-            OverflowPolicy::Gap if interface == Interface::Raw => Payment::Disconnect,
-            OverflowPolicy::Gap => {
+            OverflowPolicy::Gap | OverflowPolicy::Conflate if self.history.is_some() && listens => {
+                Payment::CatchUp
+            }
+            OverflowPolicy::Gap | OverflowPolicy::Conflate if interface == Interface::Raw => {
+                Payment::Disconnect
+            }
+            OverflowPolicy::Gap | OverflowPolicy::Conflate => {
                 make_room_by_gap(queue, (message, naming), bound);
                 // Gaps that do not join are not let go: with nothing but these, there is no catching up any more.
                 if queue.gap_bytes() > bound { Payment::Disconnect } else { Payment::Settled }

@@ -246,7 +246,15 @@ pub(crate) fn refused(code: ErrorCode) -> Response {
         | ErrorCode::Overlap
         | ErrorCode::AlreadySubscribed
         | ErrorCode::NotSubscribed
+        | ErrorCode::PolicyNotAllowed
+        | ErrorCode::NotKept
+        | ErrorCode::NotTogether
+        | ErrorCode::Aborted
         | ErrorCode::Superseded => (Status::BadRequest, "the request cannot be carried out"),
+        ErrorCode::MovedOn => {
+            (Status::PreconditionFailed, "the topic's latest message is not the one that you expect")
+        }
+        ErrorCode::BatchTooLarge => (Status::ContentTooLarge, "a batch has at most 1000 messages"),
         ErrorCode::MessageTooBig => (Status::ContentTooLarge, "the message is larger than this broker takes"),
         ErrorCode::Forbidden => (Status::Forbidden, "this client may not do that"),
         ErrorCode::TooManySubscriptions => {

@@ -13,18 +13,23 @@
 //! length and so many octets of UTF-8. A flag says that an optional field is there; who reads one that it does not
 //! know refuses the whole message, since it cannot tell what follows.
 
+mod batch;
 mod command;
+mod delivery;
 mod notification;
 mod octets;
+mod publication;
+mod subscription;
 
+pub(crate) use self::batch::read_results;
 pub use self::command::{parse_command, write_command};
-pub use self::notification::{
-    DELIVERY_HEADER_BYTES, Delivery, Received, parse_notification, write_notification,
-};
+pub use self::delivery::{DELIVERY_HEADER_BYTES, Delivery};
+pub use self::notification::{Received, parse_notification, write_notification};
 
 use self::octets::{Octets, write_short, write_u64};
 use crate::command::{CommandId, PayloadKind};
-use crate::error::{CommandError, LayoutError};
+use crate::error::{CommandError, ErrorCode, LayoutError};
+use crate::limits::MAX_OFFSET;
 
 /// The first bit of what has a payload.
 const HAS_PAYLOAD: u8 = 0x80;
@@ -46,6 +51,10 @@ mod types {
     pub(super) const WELCOME: u8 = 0x07;
     pub(super) const GAP: u8 = 0x08;
     pub(super) const ERROR: u8 = 0x09;
+    pub(super) const PUBLISH_BATCH: u8 = 0x0a;
+    pub(super) const SKIPPED: u8 = 0x0b;
+    pub(super) const TICK: u8 = 0x0c;
+    pub(super) const SNAPSHOT_END: u8 = 0x0d;
 }
 
 /// The form of the `id`, in the lowest two bits of the flags of everything that can have one.
@@ -86,6 +95,11 @@ impl Head {
         }
     }
 
+    /// Refuses `flags`, which this type has elsewhere only.
+    fn refuse(self, flags: u8) -> Result<(), LayoutError> {
+        self.allow(!flags)
+    }
+
     const fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
     }
@@ -108,6 +122,15 @@ const fn payload_kind(number: u8) -> Result<PayloadKind, LayoutError> {
         2 => Ok(PayloadKind::Binary),
         _ => Err(LayoutError::UnknownKind),
     }
+}
+
+fn valid_offset(offset: u64) -> Result<u64, LayoutError> {
+    if offset < MAX_OFFSET { Ok(offset) } else { Err(LayoutError::BadField { field: "offset" }) }
+}
+
+fn error_code(name: &str) -> Result<ErrorCode, LayoutError> {
+    let known = ErrorCode::ALL.into_iter().find(|known| known.as_str() == name);
+    known.ok_or(LayoutError::BadField { field: "code" })
 }
 
 fn read_id(octets: &mut Octets<'_>, head: Head) -> Result<Option<CommandId>, CommandError> {

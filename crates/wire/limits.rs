@@ -36,6 +36,15 @@ pub const MAX_COMMAND_ID_BYTES: usize = 128;
 /// The `key` of a message: identifies an entity within a topic.
 pub const MAX_KEY_BYTES: usize = 128;
 
+/// The `message_id` of a publish: a UUID or a digest with room to spare. A topic keeps many of them.
+pub const MAX_MESSAGE_ID_BYTES: usize = 128;
+
+/// The topics and patterns of one `subscribe`: what a connection may subscribe to by default.
+pub const MAX_LIST_TOPICS: usize = 10_000;
+
+/// The messages of one `publish_batch`: each may go to another core, and the receipt waits for all.
+pub const MAX_BATCH_MESSAGES: usize = 1_000;
+
 /// The name in a `hello`.
 pub const MAX_HELLO_NAME_BYTES: usize = 128;
 
@@ -84,6 +93,7 @@ pub const fn max_compressed_bytes(max_message: usize) -> usize {
 
 const _: () = assert!(MAX_CLOSE_REASON_BYTES == 123);
 const _: () = assert!(MAX_TOPIC_BYTES <= u8::MAX as usize);
+const _: () = assert!(MAX_KEY_BYTES <= u8::MAX as usize && MAX_MESSAGE_ID_BYTES <= u8::MAX as usize);
 const _: () = assert!(DEFAULT_MAX_MESSAGE_BYTES <= MAX_MAX_MESSAGE_BYTES);
 const _: () = assert!(MAX_MAX_MESSAGE_BYTES * 7 + MAX_HEAD_BYTES < u32::MAX as usize);
 const _: () = assert!(MAX_CHUNK_LINE_BYTES < MAX_BODY_FRAMING_BYTES);

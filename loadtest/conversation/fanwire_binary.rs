@@ -2,7 +2,7 @@
 //! octets.
 
 use fanwire_wire::binary::{Received, parse_notification, write_command};
-use fanwire_wire::command::{Command, CommandId, Envelope, PayloadKind};
+use fanwire_wire::command::{Command, CommandId, Envelope, PayloadKind, Publication};
 use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::{TopicOrPattern, TopicRef};
 
@@ -28,8 +28,8 @@ impl FanwireBinary {
     /// Writes what publishes a message. Without an id there is no receipt, only an error if it fails.
     pub(super) fn publish(topic: &str, payload: &[u8], out: &mut Vec<u8>) {
         let topic = TopicRef::parse(topic).expect(A_TOPIC);
-        let (kind, payload) = (PayloadKind::Text, payload.into());
-        let command = Command::Publish { topic, key: None, kind, payload, echo: true };
+        let publication = Publication::new(topic, PayloadKind::Text, payload);
+        let command = Command::Publish { publication, echo: true };
         write_command(&Envelope { id: None, command }, out);
     }
 
@@ -61,7 +61,7 @@ impl FanwireBinary {
             octets.clear();
             let target = TopicOrPattern::parse(&topic).expect(A_TOPIC);
             let id = CommandId::parse(&id.to_string()).ok();
-            write_command(&Envelope { id, command: Command::Subscribe { target, since: None } }, &mut octets);
+            write_command(&Envelope { id, command: Command::subscribe(target, None) }, &mut octets);
             frames.binary(&octets);
         }
     }

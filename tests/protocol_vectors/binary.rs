@@ -12,7 +12,7 @@ use fanwire_wire::topic::{TopicNumber, TopicOrPattern};
 
 use crate::commands::COMMANDS;
 use crate::frames::hex;
-use crate::notifications::{Fields, NOTIFICATION_TYPES, json_of, notified, type_of};
+use crate::notifications::{Fields, NOTIFICATION_TYPES, json_of, notified};
 use crate::page::vectors;
 
 /// The cases of the blocks of one kind: the lines of each, of which an empty one stands in between.
@@ -61,8 +61,8 @@ fn numbered(below: &str) -> (Numbered, &str) {
 }
 
 fn delivery<'a>(fields: &MessageFields<'a>, Numbered { number, has_name }: Numbered) -> Delivery<'a> {
-    let MessageFields { topic, offset, key, kind, payload, time_ms: _ } = *fields;
-    Delivery { number, name: has_name.then_some(topic), offset, key, kind, payload }
+    let MessageFields { topic, offset, skipped, is_snapshot, key, kind, payload, time_ms: _ } = *fields;
+    Delivery { number, name: has_name.then_some(topic), offset, skipped, is_snapshot, key, kind, payload }
 }
 
 fn check(notification: &Notification<'_>, numbered: Numbered, octets: &[u8]) {
@@ -99,7 +99,7 @@ fn every_notification_is_in_octets_what_it_is_in_json() {
         let of = notified(&fields, |notification| {
             assert_eq!(json_of(notification), json);
             check(notification, numbered, &hex(octets));
-            type_of(notification)
+            notification.name()
         });
         types.insert(of.unwrap_or_else(|| panic!("a field is missing or unknown: {json}")));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fanwire_wire::command::{self, Command, PayloadKind, Since};
+use fanwire_wire::command::{self, Command, PayloadKind, Position, Publication, Since, Wanted};
 use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::TopicOrPattern;
 use serde_json::{Map, Value, json};
@@ -16,38 +16,74 @@ pub(crate) const COMMANDS: [&str; 6] = ["subscribe", "recover", "unsubscribe", "
 
 /// The command as an object again, so that nothing in the vector was overlooked.
 fn value_of(command: &Command<'_>) -> Value {
-    let mut fields = Map::new();
-    fields.insert("type".to_owned(), command.name().into());
-    let mut insert =
-        |name: &str, value: Option<Value>| fields.extend(value.map(|value| (name.to_owned(), value)));
-    match command {
-        Command::Subscribe { target, since } => {
-            insert("topic", Some(target.as_str().into()));
-            insert("since", since.as_ref().map(since_value));
+    let not_echo = |echo: bool| (!echo).then_some(Value::Bool(false));
+    let mut fields = match command {
+        Command::Subscribe { wanted, overflow, snapshot } => {
+            let mut fields = match wanted.as_slice() {
+                [wanted] => wanted_fields(wanted),
+                list => {
+                    object([("topics", Some(list.iter().map(wanted_fields).map(Value::Object).collect()))])
+                }
+            };
+            fields.extend(object([
+                ("overflow", overflow.map(|policy| policy.as_str().into())),
+                ("snapshot", snapshot.then_some(Value::Bool(true))),
+            ]));
+            fields
         }
         Command::Recover { topic, since } => {
-            insert("topic", Some(topic.as_str().into()));
-            insert("since", Some(since_value(since)));
+            object([("topic", Some(topic.as_str().into())), ("since", Some(since_value(since)))])
         }
-        Command::Unsubscribe { target } => insert("topic", Some(target.as_str().into())),
-        Command::Publish { topic, key, kind, payload, echo } => {
-            let (data, encoding) = data_value(*kind, payload);
-            insert("topic", Some(topic.as_str().into()));
-            insert("key", key.as_deref().map(Value::from));
-            insert("data", Some(data));
-            insert("encoding", encoding.map(Value::from));
-            insert("echo", (!echo).then_some(Value::Bool(false)));
+        Command::Unsubscribe { target } => object([("topic", Some(target.as_str().into()))]),
+        Command::Publish { publication, echo } => {
+            let mut fields = publication_fields(publication);
+            fields.extend(object([("echo", not_echo(*echo))]));
+            fields
         }
-        Command::Ping => {}
-        Command::Hello { name } => insert("name", Some(name.as_ref().into())),
-    }
+        Command::PublishBatch { messages, atomic, echo } => {
+            let messages = messages.iter().map(|message| message.as_ref().expect("a good message"));
+            object([
+                ("messages", Some(messages.map(publication_fields).map(Value::Object).collect())),
+                ("atomic", atomic.then_some(Value::Bool(true))),
+                ("echo", not_echo(*echo)),
+            ])
+        }
+        Command::Ping => Map::new(),
+        Command::Hello { name } => object([("name", Some(name.as_ref().into()))]),
+    };
+    fields.insert("type".to_owned(), command.name().into());
     Value::Object(fields)
+}
+
+fn object(fields: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> Map<String, Value> {
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+fn wanted_fields(Wanted { target, since }: &Wanted) -> Map<String, Value> {
+    object([("topic", Some(target.as_str().into())), ("since", since.as_ref().map(since_value))])
+}
+
+fn publication_fields(publication: &Publication<'_>) -> Map<String, Value> {
+    let Publication { topic, key, message_id, expect, kind, payload } = publication;
+    let (data, encoding) = data_value(*kind, payload);
+    object([
+        ("topic", Some(topic.as_str().into())),
+        ("key", key.as_deref().map(Value::from)),
+        ("message_id", message_id.as_deref().map(Value::from)),
+        ("expect", expect.as_ref().map(position_value)),
+        ("data", Some(data)),
+        ("encoding", encoding.map(Value::from)),
+    ])
+}
+
+fn position_value(Position { epoch, offset }: &Position) -> Value {
+    json!({"epoch": epoch, "offset": offset})
 }
 
 fn since_value(since: &Since) -> Value {
     match since {
         Since::Earliest => "earliest".into(),
-        Since::Position(position) => json!({"epoch": position.epoch, "offset": position.offset}),
+        Since::Position(position) => position_value(position),
     }
 }
 

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fanwire_wire::command::{CommandId, PayloadKind};
 use fanwire_wire::error::ErrorCode;
-use fanwire_wire::notification::{MessageFields, Notification};
+use fanwire_wire::notification::{BatchResult, MessageFields, Notification, Refusal};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -28,6 +28,10 @@ pub(crate) struct Fields<'a> {
     from: Option<u64>,
     to: Option<u64>,
     count: Option<u64>,
+    skipped: Option<u64>,
+    snapshot: Option<bool>,
+    #[serde(borrow)]
+    results: Option<Vec<ResultFields<'a>>>,
     time: Option<u64>,
     key: Option<&'a str>,
     encoding: Option<&'a str>,
@@ -36,6 +40,31 @@ pub(crate) struct Fields<'a> {
     command: Option<&'a str>,
     code: Option<&'a str>,
     message: Option<String>,
+}
+
+/// What became of one message of a batch.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResultFields<'a> {
+    offset: Option<u64>,
+    code: Option<&'a str>,
+    message: Option<&'a str>,
+}
+
+impl<'a> ResultFields<'a> {
+    fn result(&self) -> Option<BatchResult<'a>> {
+        match *self {
+            Self { offset: Some(offset), code: None, message: None } => Some(Ok(offset)),
+            Self { offset: None, code, message } => {
+                Some(Err(Refusal { code: error_code(code?)?, message: message? }))
+            }
+            Self { .. } => None,
+        }
+    }
+}
+
+fn error_code(name: &str) -> Option<ErrorCode> {
+    error_codes().find(|code| code.as_str() == name)
 }
 
 /// A field that is there, be it `null`: `null` is a payload too.
@@ -52,21 +81,6 @@ struct Limits {
 
 pub(crate) const NOTIFICATION_TYPES: [&str; 9] =
     ["welcome", "subscribed", "unsubscribed", "published", "message", "gap", "pong", "hello", "error"];
-
-/// A new notification does not compile here until it has a type, and the test below then wants its vector.
-pub(crate) fn type_of(notification: &Notification<'_>) -> &'static str {
-    match notification {
-        Notification::Welcome { .. } => "welcome",
-        Notification::Subscribed { .. } => "subscribed",
-        Notification::Unsubscribed { .. } => "unsubscribed",
-        Notification::Published { .. } => "published",
-        Notification::Message(_) => "message",
-        Notification::Gap { .. } => "gap",
-        Notification::Pong { .. } => "pong",
-        Notification::Hello { .. } => "hello",
-        Notification::Error { .. } => "error",
-    }
-}
 
 /// The kind and payload that `data` and `encoding` stand for.
 fn payload(fields: &Fields<'_>) -> Option<(PayloadKind, Vec<u8>)> {
@@ -86,6 +100,7 @@ pub(crate) fn notified<R>(fields: &Fields<'_>, read: impl FnOnce(&Notification<'
     let id = id.as_ref();
     let topic = fields.topic;
     let payload = payload(fields);
+    let results = fields.results.iter().flatten().map(ResultFields::result).collect::<Option<Vec<_>>>();
     let notification = match fields.r#type {
         "welcome" => {
             let Limits { max_message, max_subscriptions } = *fields.limits.as_ref()?;
@@ -99,11 +114,17 @@ pub(crate) fn notified<R>(fields: &Fields<'_>, read: impl FnOnce(&Notification<'
         "published" => {
             Notification::Published { id, topic: topic?, epoch: fields.epoch?, offset: fields.offset? }
         }
+        "published_batch" => {
+            let results = results.as_deref()?.into();
+            Notification::PublishedBatch { id, epoch: fields.epoch?, results }
+        }
         "message" => {
             let (kind, payload) = payload.as_ref()?;
             Notification::Message(MessageFields {
                 topic: topic?,
                 offset: fields.offset?,
+                skipped: fields.skipped.unwrap_or(0),
+                is_snapshot: fields.snapshot.unwrap_or(false),
                 time_ms: fields.time?,
                 key: fields.key,
                 kind: *kind,
@@ -113,18 +134,21 @@ pub(crate) fn notified<R>(fields: &Fields<'_>, read: impl FnOnce(&Notification<'
         "gap" => {
             Notification::Gap { topic: topic?, from: fields.from?, to: fields.to?, count: fields.count? }
         }
+        "skipped" => Notification::Skipped { topic: topic?, offset: fields.offset?, count: fields.count? },
+        "tick" => Notification::Tick { count: fields.count?.try_into().ok()? },
+        "snapshot_end" => Notification::SnapshotEnd { id, topic: topic?, count: fields.count? },
         "pong" => Notification::Pong { id },
         "hello" => Notification::Hello { id, message: fields.message.as_ref()? },
         "error" => Notification::Error {
             id,
             command: fields.command,
             topic,
-            code: error_codes().find(|code| Some(code.as_str()) == fields.code)?,
+            code: error_code(fields.code?)?,
             message: fields.message.as_ref()?,
         },
         _ => return None,
     };
-    assert_eq!(type_of(&notification), fields.r#type);
+    assert_eq!(notification.name(), fields.r#type);
     Some(read(&notification))
 }
 
@@ -169,7 +193,13 @@ pub(crate) fn error_codes() -> impl Iterator<Item = ErrorCode> {
             Code::AlreadySubscribed => Code::NotSubscribed,
             Code::NotSubscribed => Code::TooManySubscriptions,
             Code::TooManySubscriptions => Code::TooManyTopics,
-            Code::TooManyTopics => Code::Superseded,
+            Code::TooManyTopics => Code::PolicyNotAllowed,
+            Code::PolicyNotAllowed => Code::NotKept,
+            Code::NotKept => Code::MovedOn,
+            Code::MovedOn => Code::BatchTooLarge,
+            Code::BatchTooLarge => Code::NotTogether,
+            Code::NotTogether => Code::Aborted,
+            Code::Aborted => Code::Superseded,
             Code::Superseded => Code::Unavailable,
             Code::Unavailable => return None,
         })

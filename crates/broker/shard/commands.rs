@@ -1,7 +1,7 @@
 //! What connections ask for.
 
 use bytes::Bytes;
-use fanwire_wire::command::{Command, CommandId, Envelope, Since};
+use fanwire_wire::command::{Command, CommandId, Envelope, OverflowPolicy, Publication, Since, Wanted};
 use fanwire_wire::error::ErrorCode;
 use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
@@ -20,31 +20,64 @@ impl Shard {
         let Envelope { id: command_id, command } = envelope;
         let name = command.name();
         match command {
-            Command::Subscribe { target, since } => {
-                let subject = target.as_str().to_owned();
-                let start = since.map_or(Start::Now, Start::from);
-                if let Err((code, command_id)) = self.begin_subscription(id, target, start, command_id) {
-                    self.refuse(id, command_id.as_ref(), name, &subject, code);
+            Command::Subscribe { wanted, overflow, snapshot } => {
+                for Wanted { target, since } in wanted {
+                    self.subscribe_to(id, target, since, (overflow, snapshot), command_id.clone());
                 }
             }
             Command::Recover { topic, since } => self.recover(id, topic, since, command_id),
             Command::Unsubscribe { target } => self.unsubscribe(id, &target, command_id.as_ref()),
-            Command::Publish { topic, key, kind, payload, echo } => {
-                let draft = Draft {
-                    topic: topic.to_topic(),
-                    key: key.map(|key| key.into_owned().into_boxed_str()),
-                    kind,
-                    content_type: None,
-                    payload: Bytes::from(payload.into_owned()),
-                    echo,
-                };
+            Command::Publish { publication, echo } => {
+                // Nothing looks for these yet; to publish as if they were not there would be wrong.
+                if publication.message_id.is_some() || publication.expect.is_some() {
+                    let topic = publication.topic.as_str();
+                    return self.refuse(id, command_id.as_ref(), name, topic, ErrorCode::Unavailable);
+                }
+                let draft = draft_of(publication, echo);
                 self.publish_draft(id, draft, command_id.map_or(Receipt::Unwanted, Receipt::WithId));
+            }
+            Command::PublishBatch { .. } => {
+                let code = ErrorCode::Unavailable;
+                let (id_of_command, message) = (command_id.as_ref(), explain(code));
+                let (command, topic) = (Some(name), None);
+                self.notify(id, &Notification::Error { id: id_of_command, command, topic, code, message });
             }
             Command::Ping => self.notify(id, &Notification::Pong { id: command_id.as_ref() }),
             Command::Hello { name } => {
                 let message = format!("hello {name}");
                 self.notify(id, &Notification::Hello { id: command_id.as_ref(), message: &message });
             }
+        }
+    }
+
+    /// One of the topics of a `subscribe`, which is answered by itself.
+    fn subscribe_to(
+        &mut self,
+        id: ConnectionId,
+        target: TopicOrPattern,
+        since: Option<Since>,
+        (overflow, snapshot): (Option<OverflowPolicy>, bool),
+        command_id: Option<CommandId>,
+    ) {
+        let subject = target.as_str().to_owned();
+        let start = since.map_or(Start::Now, Start::from);
+        let begun = match &target {
+            _ if snapshot => Err((ErrorCode::NotKept, command_id)),
+            target if overflow.is_some_and(|policy| !self.has_policy(target, policy)) => {
+                Err((ErrorCode::PolicyNotAllowed, command_id))
+            }
+            _ => self.begin_subscription(id, target, start, command_id),
+        };
+        if let Err((code, command_id)) = begun {
+            self.refuse(id, command_id.as_ref(), "subscribe", &subject, code);
+        }
+    }
+
+    /// Whether the operator has decided for this policy. The topics of a pattern may have several.
+    fn has_policy(&self, target: &TopicOrPattern, policy: OverflowPolicy) -> bool {
+        match target {
+            TopicOrPattern::Topic(topic) => self.settings.of_topic(topic).overflow == policy,
+            TopicOrPattern::Pattern(_) => false,
         }
     }
 
@@ -221,6 +254,18 @@ impl Shard {
     }
 }
 
+fn draft_of(publication: Publication<'_>, echo: bool) -> Draft {
+    let Publication { topic, key, kind, payload, message_id: _, expect: _ } = publication;
+    Draft {
+        topic: topic.to_topic(),
+        key: key.map(|key| key.into_owned().into_boxed_str()),
+        kind,
+        content_type: None,
+        payload: Bytes::from(payload.into_owned()),
+        echo,
+    }
+}
+
 impl From<Since> for Start {
     fn from(since: Since) -> Self {
         match since {
@@ -242,6 +287,17 @@ pub(super) const fn explain(code: ErrorCode) -> &'static str {
         ErrorCode::NotSubscribed => "you do not subscribe to this",
         ErrorCode::TooManySubscriptions => "this connection has as many subscriptions as it may have",
         ErrorCode::TooManyTopics => "the broker keeps as many topics as it may; publish to one that exists",
+        ErrorCode::PolicyNotAllowed => {
+            "the operator does not allow this overflow policy here; leave it out to get the one that is set"
+        }
+        ErrorCode::NotKept => "no last values are kept that a snapshot could be made of; leave it out",
+        ErrorCode::MovedOn => {
+            "the topic's latest message is not the one that you expect; look at it, then decide"
+        }
+        ErrorCode::NotTogether => {
+            "these topics are not kept together, so they cannot be published to together"
+        }
+        ErrorCode::Aborted => "another message of the batch was refused, so none of it was published",
         ErrorCode::Superseded => "a later command took this one's place before it was carried out",
         ErrorCode::Unavailable => {
             "the part of the broker that has this topic does not answer; try again later"

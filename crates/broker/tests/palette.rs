@@ -119,6 +119,8 @@ impl Twins {
             number: TopicNumber::new(1 + number as u32),
             name: (!is_told_number).then_some(&name),
             offset: self.offsets[number],
+            skipped: 0,
+            is_snapshot: false,
             key: None,
             kind: PayloadKind::Binary,
             payload,

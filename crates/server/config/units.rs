@@ -194,9 +194,9 @@ impl FromStr for Overflow {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        match text {
-            "gap" => Ok(Self(OverflowPolicy::Gap)),
-            "disconnect" => Ok(Self(OverflowPolicy::Disconnect)),
+        match OverflowPolicy::parse(text) {
+            // What conflates is not here yet.
+            Some(policy) if policy != OverflowPolicy::Conflate => Ok(Self(policy)),
             _ => Err(BadValue::new(text, "an overflow policy: gap or disconnect")),
         }
     }
@@ -204,10 +204,7 @@ impl FromStr for Overflow {
 
 impl fmt::Display for Overflow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            OverflowPolicy::Gap => "gap",
-            OverflowPolicy::Disconnect => "disconnect",
-        })
+        f.write_str(self.0.as_str())
     }
 }
 

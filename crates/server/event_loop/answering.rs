@@ -129,6 +129,12 @@ fn close_code_of(code: ErrorCode) -> CloseCode {
         | ErrorCode::AlreadySubscribed
         | ErrorCode::NotSubscribed
         | ErrorCode::TooManySubscriptions
+        | ErrorCode::PolicyNotAllowed
+        | ErrorCode::NotKept
+        | ErrorCode::MovedOn
+        | ErrorCode::BatchTooLarge
+        | ErrorCode::NotTogether
+        | ErrorCode::Aborted
         | ErrorCode::Superseded => CloseCode::POLICY,
     }
 }

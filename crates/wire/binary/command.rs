@@ -1,25 +1,21 @@
 //! What a client says to the broker, in octets.
 
-use std::borrow::Cow;
-
-use super::octets::{Octets, write_short, write_u64};
-use super::types::{HELLO, PING, RECOVER, SUBSCRIBE, UNSUBSCRIBE};
-use super::{Head, ID_FORM, What, id_flag, payload_head, payload_kind, read_id, write_id};
-use crate::command::{
-    Command, CommandId, Envelope, PayloadKind, Rejection, Since, check_length, check_payload, position,
+use super::batch::{read_messages, write_messages};
+use super::octets::{Octets, write_short};
+use super::publication::{HAS_KEY, HAS_MORE_FLAGS, MoreFlags, NO_ECHO, read_publication, write_publication};
+use super::subscription::{
+    HAS_OVERFLOW, IS_LIST, SINCE, SNAPSHOT, read_list, read_overflow, read_since, read_wanted, since_flag,
+    since_form, write_since, write_subscribe,
 };
+use super::types::{HELLO, PING, PUBLISH_BATCH, RECOVER, SUBSCRIBE, UNSUBSCRIBE};
+use super::{Head, ID_FORM, What, id_flag, payload_kind, read_id, write_id};
+use crate::command::{Command, CommandId, Envelope, Rejection, check_length};
 use crate::error::{CommandError, LayoutError};
-use crate::limits::{MAX_HELLO_NAME_BYTES, MAX_KEY_BYTES};
-use crate::topic::{Topic, TopicOrPattern, TopicRef};
+use crate::limits::MAX_HELLO_NAME_BYTES;
+use crate::topic::{Topic, TopicOrPattern};
 
-/// Of `subscribe` and `recover`.
-const SINCE_EARLIEST: u8 = 0x04;
-const SINCE_POSITION: u8 = 0x08;
-const SINCE: u8 = SINCE_EARLIEST | SINCE_POSITION;
-
-/// Of `publish`.
-const HAS_KEY: u8 = 0x04;
-const NO_ECHO: u8 = 0x08;
+/// Of `publish_batch`, beside [`NO_ECHO`].
+const ATOMIC: u8 = 0x04;
 
 /// Reads one command. It borrows its payload, its key and its topic from `message`.
 pub fn parse_command(message: &[u8]) -> Result<Envelope<'_>, Box<Rejection>> {
@@ -47,13 +43,18 @@ impl<'a> Partial<'a> {
     fn read(&mut self, mut octets: Octets<'a>) -> Result<Command<'a>, CommandError> {
         let head = Head::read(&mut octets)?;
         let known = known_command(head.what);
+        let more = match head.what {
+            What::Payload(_) => MoreFlags::read(head, &mut octets)?,
+            What::Type(_) => MoreFlags::NONE,
+        };
         let id = read_id(&mut octets, head).map(|id| self.id = id);
         let (name, flags) = known?;
         self.name = Some(name);
         id?;
         head.allow(flags)?;
         match head.what {
-            What::Payload(kind) => self.publish(head, payload_kind(kind)?, octets),
+            What::Payload(kind) => self.publish(head, more, kind, octets),
+            What::Type(PUBLISH_BATCH) => publish_batch(head, octets),
             What::Type(SUBSCRIBE) => self.subscribe(head, octets),
             What::Type(RECOVER) => self.recover(head, octets),
             What::Type(UNSUBSCRIBE) => self.unsubscribe(octets),
@@ -69,18 +70,21 @@ impl<'a> Partial<'a> {
     }
 
     fn subscribe(&mut self, head: Head, mut octets: Octets<'a>) -> Result<Command<'a>, CommandError> {
-        let target = TopicOrPattern::parse(self.topic(&mut octets)?)?;
-        let since = read_since(head, octets)?;
-        match (&target, &since) {
-            (TopicOrPattern::Pattern(_), Some(_)) => Err(CommandError::SinceWithPattern),
-            _ => Ok(Command::Subscribe { target, since }),
-        }
+        let overflow = read_overflow(head, &mut octets)?;
+        let wanted = if head.has(IS_LIST) {
+            read_list(head, octets)?
+        } else {
+            let target = self.topic(&mut octets)?;
+            read_wanted(head, target, octets)?
+        };
+        Ok(Command::Subscribe { wanted, overflow, snapshot: head.has(SNAPSHOT) })
     }
 
     fn recover(&mut self, head: Head, mut octets: Octets<'a>) -> Result<Command<'a>, CommandError> {
         let topic = Topic::parse(self.topic(&mut octets)?)?;
-        let since = read_since(head, octets)?.ok_or(CommandError::MissingField("since"))?;
-        Ok(Command::Recover { topic, since })
+        let since = read_since(since_form(head), &mut octets)?;
+        octets.end()?;
+        Ok(Command::Recover { topic, since: since.ok_or(CommandError::MissingField("since"))? })
     }
 
     fn unsubscribe(&mut self, mut octets: Octets<'a>) -> Result<Command<'a>, CommandError> {
@@ -92,26 +96,29 @@ impl<'a> Partial<'a> {
     fn publish(
         &mut self,
         head: Head,
-        kind: PayloadKind,
+        more: MoreFlags,
+        kind: u8,
         mut octets: Octets<'a>,
     ) -> Result<Command<'a>, CommandError> {
-        let topic = TopicRef::parse(self.topic(&mut octets)?)?;
-        let key = if head.has(HAS_KEY) { Some(octets.short("key")?) } else { None };
-        if let Some(key) = key {
-            check_length("key", key, MAX_KEY_BYTES)?;
-        }
-        let payload = octets.payload();
-        check_payload(kind, payload)?;
-        let (key, payload) = (key.map(Cow::Borrowed), Cow::Borrowed(payload));
-        Ok(Command::Publish { topic, key, kind, payload, echo: !head.has(NO_ECHO) })
+        more.check()?;
+        let kind = payload_kind(kind)?;
+        let topic = self.topic(&mut octets)?;
+        let publication = read_publication((head, more, kind), topic, octets)?;
+        Ok(Command::Publish { publication, echo: !head.has(NO_ECHO) })
     }
+}
+
+fn publish_batch(head: Head, octets: Octets<'_>) -> Result<Command<'_>, CommandError> {
+    let messages = read_messages(octets)?;
+    Ok(Command::PublishBatch { messages, atomic: head.has(ATOMIC), echo: !head.has(NO_ECHO) })
 }
 
 /// The name of a command and the flags that it can have.
 fn known_command(what: What) -> Result<(&'static str, u8), LayoutError> {
     match what {
-        What::Payload(_) => Ok(("publish", ID_FORM | HAS_KEY | NO_ECHO)),
-        What::Type(SUBSCRIBE) => Ok(("subscribe", ID_FORM | SINCE)),
+        What::Payload(_) => Ok(("publish", ID_FORM | HAS_KEY | NO_ECHO | HAS_MORE_FLAGS)),
+        What::Type(PUBLISH_BATCH) => Ok(("publish_batch", ID_FORM | ATOMIC | NO_ECHO)),
+        What::Type(SUBSCRIBE) => Ok(("subscribe", ID_FORM | SINCE | HAS_OVERFLOW | SNAPSHOT | IS_LIST)),
         What::Type(RECOVER) => Ok(("recover", ID_FORM | SINCE)),
         What::Type(UNSUBSCRIBE) => Ok(("unsubscribe", ID_FORM)),
         What::Type(PING) => Ok(("ping", ID_FORM)),
@@ -126,21 +133,6 @@ fn hello(octets: Octets<'_>) -> Result<Command<'_>, CommandError> {
     Ok(Command::Hello { name: name.into() })
 }
 
-/// Where to begin, which is the last that a command has.
-fn read_since(head: Head, mut octets: Octets<'_>) -> Result<Option<Since>, CommandError> {
-    let since = match head.flags & SINCE {
-        0 => None,
-        SINCE_EARLIEST => Some(Since::Earliest),
-        SINCE_POSITION => {
-            let offset = octets.u64("since")?;
-            Some(Since::Position(position(octets.short("since")?, offset)?))
-        }
-        _ => return Err(CommandError::BadSince),
-    };
-    octets.end()?;
-    Ok(since)
-}
-
 /// Appends the command, as a client sends it.
 pub fn write_command(envelope: &Envelope<'_>, out: &mut Vec<u8>) {
     let id = envelope.id.as_ref();
@@ -149,13 +141,11 @@ pub fn write_command(envelope: &Envelope<'_>, out: &mut Vec<u8>) {
         write_id(out, id);
     };
     match &envelope.command {
-        Command::Subscribe { target, since } => {
-            begin(SUBSCRIBE, since.as_ref().map_or(0, since_flag));
-            write_short(out, target.as_str());
-            write_since(out, since.as_ref());
+        Command::Subscribe { wanted, overflow, snapshot } => {
+            write_subscribe(wanted, *overflow, *snapshot, id, out);
         }
         Command::Recover { topic, since } => {
-            begin(RECOVER, since_flag(since));
+            begin(RECOVER, since_flag(Some(since)));
             write_short(out, topic);
             write_since(out, Some(since));
         }
@@ -163,33 +153,18 @@ pub fn write_command(envelope: &Envelope<'_>, out: &mut Vec<u8>) {
             begin(UNSUBSCRIBE, 0);
             write_short(out, target.as_str());
         }
-        Command::Publish { topic, key, kind, payload, echo } => {
-            let key_flag = if key.is_some() { HAS_KEY } else { 0 };
-            let echo_flag = if *echo { 0 } else { NO_ECHO };
-            out.push(payload_head(*kind, id_flag(id) | key_flag | echo_flag));
-            write_id(out, id);
-            write_short(out, topic.as_str());
-            key.as_deref().into_iter().for_each(|key| write_short(out, key));
-            out.extend_from_slice(payload);
+        Command::Publish { publication, echo } => {
+            write_publication(publication, id, if *echo { 0 } else { NO_ECHO }, out);
+        }
+        Command::PublishBatch { messages, atomic, echo } => {
+            let atomic_flag = if *atomic { ATOMIC } else { 0 };
+            begin(PUBLISH_BATCH, atomic_flag | if *echo { 0 } else { NO_ECHO });
+            write_messages(messages, out);
         }
         Command::Ping => begin(PING, 0),
         Command::Hello { name } => {
             begin(HELLO, 0);
             out.extend_from_slice(name.as_bytes());
         }
-    }
-}
-
-const fn since_flag(since: &Since) -> u8 {
-    match since {
-        Since::Earliest => SINCE_EARLIEST,
-        Since::Position(_) => SINCE_POSITION,
-    }
-}
-
-fn write_since(out: &mut Vec<u8>, since: Option<&Since>) {
-    if let Some(Since::Position(position)) = since {
-        write_u64(out, position.offset);
-        write_short(out, &position.epoch);
     }
 }

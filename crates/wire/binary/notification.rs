@@ -1,23 +1,17 @@
 //! What the broker says to a client, in octets.
 
+use super::batch::{good_results, write_results};
+use super::delivery::Delivery;
 use super::octets::{Octets, write_short, write_u64};
-use super::types::{ERROR, GAP, HELLO, PING, PUBLISHED, SUBSCRIBE, UNSUBSCRIBE, WELCOME};
-use super::{Head, ID_FORM, What, id_flag, payload_head, payload_kind, read_id, write_id};
-use crate::command::{CommandId, PayloadKind};
-use crate::error::{CommandError, ErrorCode, LayoutError};
-use crate::limits::MAX_OFFSET;
-use crate::notification::{MessageFields, Notification};
+use super::types::{
+    ERROR, GAP, HELLO, PING, PUBLISH_BATCH, PUBLISHED, SKIPPED, SNAPSHOT_END, SUBSCRIBE, TICK, UNSUBSCRIBE,
+    WELCOME,
+};
+use super::{Head, ID_FORM, What, error_code, id_flag, payload_kind, read_id, valid_offset, write_id};
+use crate::command::CommandId;
+use crate::error::{CommandError, LayoutError};
+use crate::notification::Notification;
 use crate::topic::TopicNumber;
-
-/// The octets in front of the payload of a delivery that has neither name nor key.
-pub const DELIVERY_HEADER_BYTES: usize = 12;
-
-/// Of a delivery.
-const HAS_NAME: u8 = 0x01;
-const HAS_KEY: u8 = 0x02;
-
-/// A delivery begins with one word: the first octet above an offset of seven.
-const HEAD_SHIFT: u32 = 56;
 
 /// Of `subscribed`.
 const HAS_OFFSET: u8 = 0x04;
@@ -27,65 +21,6 @@ const NOT_RECOVERED: u8 = 0x10;
 /// Of `error`.
 const HAS_COMMAND: u8 = 0x04;
 const HAS_TOPIC: u8 = 0x08;
-
-/// A message as its subscribers on the binary interface get it.
-///
-/// ```text
-///   0        1                             7  8         11  12
-///  ┌────────┬───────────────────────────────┬────────────┬──────────┬─────────┬─────────┐
-///  │1 kk fff│ offset                        │ number     │ name?    │ key?    │ payload │
-///  └────────┴───────────────────────────────┴────────────┴──────────┴─────────┴─────────┘
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Delivery<'a> {
-    /// What `subscribed` called the topic; none where only the name is known.
-    pub number: Option<TopicNumber>,
-    /// The topic's name, for who subscribes to a pattern and was not told the number.
-    pub name: Option<&'a str>,
-    /// Its position in the topic.
-    pub offset: u64,
-    /// The entity within the topic that it is about.
-    pub key: Option<&'a str>,
-    /// What the payload is.
-    pub kind: PayloadKind,
-    /// The payload, which is of that kind.
-    pub payload: &'a [u8],
-}
-
-impl<'a> Delivery<'a> {
-    /// Appends the delivery to `out`.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        debug_assert!(self.offset < MAX_OFFSET);
-        let name_flag = if self.name.is_some() { HAS_NAME } else { 0 };
-        let key_flag = if self.key.is_some() { HAS_KEY } else { 0 };
-        let head = payload_head(self.kind, name_flag | key_flag);
-        write_u64(out, u64::from(head) << HEAD_SHIFT | self.offset);
-        out.extend_from_slice(&self.number.map_or(0, TopicNumber::get).to_be_bytes());
-        [self.name, self.key].into_iter().flatten().for_each(|text| write_short(out, text));
-        out.extend_from_slice(self.payload);
-    }
-
-    /// Reads what follows the head.
-    fn read(head: Head, kind: PayloadKind, mut octets: Octets<'a>) -> Result<Self, LayoutError> {
-        head.allow(HAS_NAME | HAS_KEY)?;
-        let offset = valid_offset(octets.u56("offset")?)?;
-        let number = TopicNumber::new(octets.u32("number")?);
-        let name = if head.has(HAS_NAME) { Some(octets.short("topic")?) } else { None };
-        let key = if head.has(HAS_KEY) { Some(octets.short("key")?) } else { None };
-        if number.is_none() && name.is_none() {
-            return Err(LayoutError::BadField { field: "number" });
-        }
-        Ok(Self { number, name, offset, key, kind, payload: octets.payload() })
-    }
-}
-
-impl<'a> From<&MessageFields<'a>> for Delivery<'a> {
-    /// By name, since fields have no number.
-    fn from(fields: &MessageFields<'a>) -> Self {
-        let MessageFields { topic, offset, time_ms: _, key, kind, payload } = *fields;
-        Self { number: None, name: Some(topic), offset, key, kind, payload }
-    }
-}
 
 /// What a client reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,9 +54,9 @@ pub fn parse_notification(message: &[u8]) -> Result<Received<'_>, LayoutError> {
 const fn known_flags(of: u8) -> Result<u8, LayoutError> {
     match of {
         SUBSCRIBE => Ok(ID_FORM | HAS_OFFSET | RECOVERED | NOT_RECOVERED),
-        UNSUBSCRIBE | PUBLISHED | PING | HELLO => Ok(ID_FORM),
+        UNSUBSCRIBE | PUBLISHED | PUBLISH_BATCH | SNAPSHOT_END | PING | HELLO => Ok(ID_FORM),
         ERROR => Ok(ID_FORM | HAS_COMMAND | HAS_TOPIC),
-        WELCOME | GAP => Ok(0),
+        WELCOME | GAP | SKIPPED | TICK => Ok(0),
         unknown => Err(LayoutError::UnknownType(unknown)),
     }
 }
@@ -143,6 +78,19 @@ fn read(of: u8, head: Head, mut octets: Octets<'_>) -> Result<Notification<'_>, 
             to: valid_offset(octets.u64("to")?)?,
             count: octets.u64("count")?,
         },
+        PUBLISH_BATCH => {
+            let epoch = octets.short("epoch")?;
+            return Ok(Notification::PublishedBatch { id, epoch, results: good_results(octets)? });
+        }
+        SKIPPED => Notification::Skipped {
+            topic: octets.short("topic")?,
+            offset: valid_offset(octets.u64("offset")?)?,
+            count: octets.u64("count")?,
+        },
+        TICK => Notification::Tick { count: octets.u32("count")? },
+        SNAPSHOT_END => {
+            Notification::SnapshotEnd { id, topic: octets.short("topic")?, count: octets.u64("count")? }
+        }
         WELCOME => Notification::Welcome {
             epoch: octets.short("epoch")?,
             max_message: size(octets.u64("max_message")?, "max_message")?,
@@ -174,16 +122,10 @@ fn subscribed<'a>(head: Head, octets: &mut Octets<'a>) -> Result<Notification<'a
 
 fn error(head: Head, mut octets: Octets<'_>) -> Result<Notification<'_>, LayoutError> {
     let code = octets.short("code")?;
-    let code = ErrorCode::ALL.into_iter().find(|known| known.as_str() == code);
     let command = if head.has(HAS_COMMAND) { Some(octets.short("command")?) } else { None };
     let topic = if head.has(HAS_TOPIC) { Some(octets.short("topic")?) } else { None };
     let message = octets.text("message")?;
-    let code = code.ok_or(LayoutError::BadField { field: "code" })?;
-    Ok(Notification::Error { id: None, command, topic, code, message })
-}
-
-fn valid_offset(offset: u64) -> Result<u64, LayoutError> {
-    if offset < MAX_OFFSET { Ok(offset) } else { Err(LayoutError::BadField { field: "offset" }) }
+    Ok(Notification::Error { id: None, command, topic, code: error_code(code)?, message })
 }
 
 fn size(number: u64, field: &'static str) -> Result<usize, LayoutError> {
@@ -226,6 +168,26 @@ pub fn write_notification(notification: &Notification<'_>, out: &mut Vec<u8>) {
             write_short(out, topic);
             write_u64(out, from);
             write_u64(out, to);
+            write_u64(out, count);
+        }
+        Notification::PublishedBatch { id, epoch, results } => {
+            begin(out, PUBLISH_BATCH, 0, id);
+            write_short(out, epoch);
+            write_results(results, out);
+        }
+        Notification::Skipped { topic, offset, count } => {
+            begin(out, SKIPPED, 0, None);
+            write_short(out, topic);
+            write_u64(out, offset);
+            write_u64(out, count);
+        }
+        Notification::Tick { count } => {
+            begin(out, TICK, 0, None);
+            out.extend_from_slice(&count.to_be_bytes());
+        }
+        Notification::SnapshotEnd { id, topic, count } => {
+            begin(out, SNAPSHOT_END, 0, id);
+            write_short(out, topic);
             write_u64(out, count);
         }
         Notification::Pong { id } => begin(out, PING, 0, id),

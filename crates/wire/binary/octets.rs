@@ -15,6 +15,10 @@ impl<'a> Octets<'a> {
         self.array(field).map(|[octet]| octet)
     }
 
+    pub(super) fn u16(&mut self, field: &'static str) -> Result<u16, LayoutError> {
+        self.array(field).map(u16::from_be_bytes)
+    }
+
     pub(super) fn u32(&mut self, field: &'static str) -> Result<u32, LayoutError> {
         self.array(field).map(u32::from_be_bytes)
     }
@@ -32,9 +36,24 @@ impl<'a> Octets<'a> {
     /// An octet of length, and so many of text.
     pub(super) fn short(&mut self, field: &'static str) -> Result<&'a str, LayoutError> {
         let length = self.octet(field)?.into();
-        let (text, rest) = self.0.split_at_checked(length).ok_or(LayoutError::Truncated { field })?;
+        utf8(self.take(length, field)?, field)
+    }
+
+    /// Two octets of length, and so many of text.
+    pub(super) fn long(&mut self, field: &'static str) -> Result<&'a str, LayoutError> {
+        let length = self.u16(field)?.into();
+        utf8(self.take(length, field)?, field)
+    }
+
+    /// The next `length` octets.
+    pub(super) fn take(&mut self, length: usize, field: &'static str) -> Result<&'a [u8], LayoutError> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(LayoutError::Truncated { field })?;
         self.0 = rest;
-        utf8(text, field)
+        Ok(taken)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Text to the end.
@@ -75,5 +94,12 @@ pub(super) fn write_u64(out: &mut Vec<u8>, number: u64) {
 pub(super) fn write_short(out: &mut Vec<u8>, text: &str) {
     let length = u8::try_from(text.len()).expect("names have at most 255 octets");
     out.push(length);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Appends a text with its length in front, in two octets: one for people, of which what is longer is cut off.
+pub(super) fn write_long(out: &mut Vec<u8>, text: &str) {
+    let text = &text[..text.floor_char_boundary(u16::MAX.into())];
+    out.extend_from_slice(&(text.len() as u16).to_be_bytes());
     out.extend_from_slice(text.as_bytes());
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::command::{self, Command, Envelope, Position, Rejection, Since};
+use crate::command::{self, Command, Envelope, Position, Publication, Rejection, Since, Wanted};
 use crate::error::{ErrorCode, PayloadError};
 use crate::limits::MAX_OFFSET;
 use crate::notification::{MessageFields, Notification};
@@ -85,20 +85,20 @@ fn command() -> impl Strategy<Value = Command<'static>> {
     let target = prop_oneof![topic(), pattern()];
     prop_oneof![
         (topic(), option::of(since()))
-            .prop_map(move |(topic, since)| Command::Subscribe { target: parsed(&topic), since }),
-        pattern().prop_map(move |pattern| Command::Subscribe { target: parsed(&pattern), since: None }),
+            .prop_map(move |(topic, since)| Command::subscribe(parsed(&topic), since)),
+        pattern().prop_map(move |pattern| Command::subscribe(parsed(&pattern), None)),
         (topic(), since()).prop_map(|(topic, since)| Command::Recover {
             topic: Topic::parse(&topic).expect("a topic"),
             since
         }),
         target.prop_map(move |target| Command::Unsubscribe { target: parsed(&target) }),
         (topic(), option::of("\\PC{1,30}"), payload(), any::<bool>()).prop_map(
-            |(topic, key, (kind, payload), echo)| Command::Publish {
-                topic: TopicRef::parse(topic).expect("a topic"),
-                key: key.map(Cow::Owned),
-                kind,
-                payload: Cow::Owned(payload),
-                echo,
+            |(topic, key, (kind, payload), echo)| {
+                let publication = Publication::new(TopicRef::parse(topic).expect("a topic"), kind, payload);
+                Command::Publish {
+                    publication: Publication { key: key.map(Cow::Owned), ..publication },
+                    echo,
+                }
             }
         ),
         Just(Command::Ping),
@@ -116,7 +116,8 @@ fn json_of(Envelope { id, command }: &Envelope<'_>) -> String {
         Since::Position(Position { epoch, offset }) => json!({ "epoch": epoch, "offset": offset }),
     };
     match command {
-        Command::Subscribe { target, since } => {
+        Command::Subscribe { wanted, .. } => {
+            let Wanted { target, since } = &wanted[0];
             field("topic", target.as_str().into());
             field("since", since.as_ref().map_or(Value::Null, position));
         }
@@ -125,10 +126,13 @@ fn json_of(Envelope { id, command }: &Envelope<'_>) -> String {
             field("since", position(since));
         }
         Command::Unsubscribe { target } => field("topic", target.as_str().into()),
-        Command::Publish { topic, key, kind, payload, echo } => {
+        Command::Publish { publication, echo } => {
+            let Publication { topic, key, kind, payload, .. } = publication;
             let fields = MessageFields {
                 topic: topic.as_str(),
                 offset: 1,
+                skipped: 0,
+                is_snapshot: false,
                 time_ms: 1,
                 key: key.as_deref(),
                 kind: *kind,
@@ -144,7 +148,7 @@ fn json_of(Envelope { id, command }: &Envelope<'_>) -> String {
                 1,
             );
         }
-        Command::Ping => {}
+        Command::Ping | Command::PublishBatch { .. } => {}
         Command::Hello { name } => field("name", name.as_ref().into()),
     }
     format!("{{{}}}", fields.join(","))
@@ -213,14 +217,15 @@ proptest! {
     fn every_delivery_is_read_as_it_was_written(
         number in any::<u32>(), name in option::of(topic()), offset in 0..MAX_OFFSET,
         key in option::of("\\PC{1,30}"), (kind, payload) in payload(),
+        skipped in prop_oneof![Just(0), any::<u64>()], is_snapshot in any::<bool>(),
     ) {
         let number = TopicNumber::new(if name.is_some() { number } else { number.max(1) });
         let (name, key) = (name.as_deref(), key.as_deref());
-        let delivery = Delivery { number, name, offset, key, kind, payload: &payload };
+        let delivery = Delivery { number, name, offset, skipped, is_snapshot, key, kind, payload: &payload };
         let mut out = Vec::new();
         delivery.write(&mut out);
         prop_assert_eq!(parse_notification(&out), Ok(Received::Delivery(delivery)));
-        if name.is_none() && key.is_none() {
+        if name.is_none() && key.is_none() && skipped == 0 {
             prop_assert_eq!(out.len(), DELIVERY_HEADER_BYTES + payload.len());
         }
         for end in 0..out.len() - payload.len() {
@@ -280,6 +285,8 @@ fn a_delivery_without_name_and_key_has_twelve_octets_of_header() {
         number,
         name: None,
         offset: 0x11_2233_4455_6677,
+        skipped: 0,
+        is_snapshot: false,
         key: None,
         kind: PayloadKind::Json,
         payload: b"[]",
@@ -294,6 +301,8 @@ fn a_message_is_written_with_its_name() {
     let fields = MessageFields {
         topic: "a.b",
         offset: 7,
+        skipped: 0,
+        is_snapshot: false,
         time_ms: 9,
         key: Some("k"),
         kind: PayloadKind::Text,
@@ -321,14 +330,14 @@ fn what_is_not_known_is_refused_and_its_id_is_read() {
 
     assert_eq!(rejection(&with_id(&[0xe1], b"\x01t")).error, CommandError::Layout(LayoutError::UnknownKind));
     assert_eq!(
-        rejection(&with_id(&[0x91], b"\x01t")).error,
-        CommandError::Layout(LayoutError::UnknownFlags(0x10))
+        rejection(&with_id(&[0x91, 0x07], b"\x01t")).error,
+        CommandError::Layout(LayoutError::UnknownFlags(0x04))
     );
 
-    for notification in [&b"\x40\x00"[..], b"\x04\x04", b"\xe0", b"\x84", b"\x09\x00\x04oops"] {
+    for notification in [&b"\x40\x00"[..], b"\x04\x04", b"\xe0", b"\x90", b"\x09\x00\x04oops"] {
         assert!(parse_notification(notification).is_err(), "{notification:02x?}");
     }
-    assert_eq!(parse_notification(b"\x84\0\0\0\0\0\0\x01\0\0\0\x01"), Err(LayoutError::UnknownFlags(0x04)));
+    assert_eq!(parse_notification(b"\x90\0\0\0\0\0\0\x01\0\0\0\x01"), Err(LayoutError::UnknownFlags(0x10)));
 }
 
 #[test]
@@ -378,8 +387,7 @@ fn what_could_be_read_of_a_wrong_command_is_kept() {
 #[test]
 fn a_publish_borrows_its_payload() {
     let message = b"\xc0\x01t\xff\0";
-    let Command::Publish { payload: Cow::Borrowed(payload), .. } = command_of(message) else {
-        panic!("copied")
-    };
+    let Command::Publish { publication, .. } = command_of(message) else { panic!("no publish") };
+    let Cow::Borrowed(payload) = publication.payload else { panic!("copied") };
     assert_eq!(payload.as_ptr(), message[3..].as_ptr());
 }

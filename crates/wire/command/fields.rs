@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
@@ -16,16 +16,23 @@ use crate::error::CommandError;
 
 /// The name of a field that some command has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(field_identifier, rename_all = "lowercase")]
+#[serde(field_identifier, rename_all = "snake_case")]
 pub(super) enum Field {
     Type,
     Id,
     Topic,
+    Topics,
     Since,
+    Overflow,
+    Snapshot,
     Key,
+    MessageId,
+    Expect,
     Data,
     Encoding,
     Echo,
+    Messages,
+    Atomic,
     Name,
     #[serde(other)]
     Unknown,
@@ -39,11 +46,18 @@ impl Field {
             Self::Type => "type",
             Self::Id => "id",
             Self::Topic => "topic",
+            Self::Topics => "topics",
             Self::Since => "since",
+            Self::Overflow => "overflow",
+            Self::Snapshot => "snapshot",
             Self::Key => "key",
+            Self::MessageId => "message_id",
+            Self::Expect => "expect",
             Self::Data => "data",
             Self::Encoding => "encoding",
             Self::Echo => "echo",
+            Self::Messages => "messages",
+            Self::Atomic => "atomic",
             Self::Name => "name",
             Self::Unknown => "unknown",
         }
@@ -69,6 +83,16 @@ impl<'a> Fields<'a> {
             }
         })?;
         self.duplicate.map_or(Ok(()), |name| Err(CommandError::DuplicateField(name)))
+    }
+
+    /// The fields of an element of a list, whose elements are to be objects.
+    pub(super) fn of_element(text: &'a str, no_object: CommandError) -> Result<Self, CommandError> {
+        let mut fields = Self::default();
+        match fields.read(text) {
+            Ok(()) => Ok(fields),
+            Err(CommandError::NotObject) => Err(no_object),
+            Err(error) => Err(error),
+        }
     }
 
     /// The JSON text of a field, `null` included.
@@ -114,6 +138,40 @@ pub(super) fn decode_string(json: &str) -> Option<Cow<'_, str>> {
         serde_json::from_str(json).ok().map(Cow::Owned)
     } else {
         Some(Cow::Borrowed(inside))
+    }
+}
+
+/// The JSON texts of the first elements of `list`, a JSON text: `most` at the most, and whether there are more. None if
+/// it is no list.
+pub(super) fn elements(list: &str, most: usize) -> Option<(Vec<&str>, bool)> {
+    let mut texts = Vec::new();
+    let visitor = ElementsVisitor { texts: &mut texts, most };
+    let has_more = serde_json::Deserializer::from_str(list).deserialize_seq(visitor).ok()?;
+    Some((texts, has_more))
+}
+
+struct ElementsVisitor<'e, 'a> {
+    texts: &'e mut Vec<&'a str>,
+    most: usize,
+}
+
+impl<'a> Visitor<'a> for ElementsVisitor<'_, 'a> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<bool, A::Error> {
+        while self.texts.len() < self.most {
+            let Some(element) = list.next_element::<&'a RawValue>()? else { return Ok(false) };
+            self.texts.push(element.get());
+        }
+        let mut has_more = false;
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            has_more = true;
+        }
+        Ok(has_more)
     }
 }
 

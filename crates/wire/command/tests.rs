@@ -3,6 +3,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::error::{ErrorCode, TopicError};
+use crate::limits::{MAX_COMMAND_ID_BYTES, MAX_EPOCH_BYTES, MAX_OFFSET};
+use crate::topic::TopicRef;
 
 fn command(text: &str) -> Command<'_> {
     parse(text).unwrap_or_else(|rejection| panic!("{text}: {rejection:?}")).command
@@ -16,10 +18,14 @@ fn position_at(epoch: &str, offset: u64) -> Since {
     Since::Position(Position { epoch: epoch.into(), offset })
 }
 
+fn publication(kind: PayloadKind, payload: &'static str) -> Publication<'static> {
+    Publication::new(TopicRef::parse("prices.EURUSD").unwrap(), kind, payload.as_bytes())
+}
+
 /// Kind and payload of a publish with these fields.
 fn published(fields: &str) -> (PayloadKind, Vec<u8>) {
     match command(&format!(r#"{{"type":"publish","topic":"t",{fields}}}"#)) {
-        Command::Publish { kind, payload, .. } => (kind, payload.into_owned()),
+        Command::Publish { publication, .. } => (publication.kind, publication.payload.into_owned()),
         other => panic!("{other:?}"),
     }
 }
@@ -31,35 +37,29 @@ fn every_documented_command_is_understood() {
     let cases = [
         (
             r#"{"type":"subscribe","id":1,"topic":"prices.EURUSD","since":{"epoch":"9f3c01d27ab45e88","offset":41}}"#,
-            Command::Subscribe { target: TopicOrPattern::Topic(topic.clone()), since: Some(since.clone()) },
+            Command::subscribe(TopicOrPattern::Topic(topic.clone()), Some(since.clone())),
         ),
         (
             r#"{"type":"subscribe","topic":"prices.EURUSD","since":"earliest"}"#,
-            Command::Subscribe { target: TopicOrPattern::Topic(topic.clone()), since: Some(Since::Earliest) },
+            Command::subscribe(TopicOrPattern::Topic(topic.clone()), Some(Since::Earliest)),
         ),
         (
             r#"{"type":"subscribe","topic":"prices.>"}"#,
-            Command::Subscribe { target: TopicOrPattern::parse("prices.>").unwrap(), since: None },
+            Command::subscribe(TopicOrPattern::parse("prices.>").unwrap(), None),
         ),
         (
             r#"{"type":"publish","id":2,"topic":"prices.EURUSD","key":"EURUSD","data":{"bid":1.0831}}"#,
             Command::Publish {
-                topic: TopicRef::parse("prices.EURUSD").unwrap(),
-                key: Some("EURUSD".into()),
-                kind: PayloadKind::Json,
-                payload: Cow::Borrowed(br#"{"bid":1.0831}"#),
+                publication: Publication {
+                    key: Some("EURUSD".into()),
+                    ..publication(PayloadKind::Json, r#"{"bid":1.0831}"#)
+                },
                 echo: true,
             },
         ),
         (
             r#"{"type":"publish","topic":"prices.EURUSD","data":"hi","echo":false}"#,
-            Command::Publish {
-                topic: TopicRef::parse("prices.EURUSD").unwrap(),
-                key: None,
-                kind: PayloadKind::Text,
-                payload: Cow::Borrowed(b"hi"),
-                echo: false,
-            },
+            Command::Publish { publication: publication(PayloadKind::Text, "hi"), echo: false },
         ),
         (
             r#"{"type":"recover","id":3,"topic":"prices.EURUSD","since":{"epoch":"9f3c01d27ab45e88","offset":41}}"#,
@@ -98,19 +98,17 @@ fn data_and_encoding_decide_the_kind() {
 #[test]
 fn a_publish_without_escapes_borrows_its_payload() {
     let text = r#"{"type":"publish","topic":"t","key":"k","data":"payload"}"#;
-    let Command::Publish { key, payload, .. } = command(text) else { panic!() };
+    let Command::Publish { publication: Publication { key, payload, .. }, .. } = command(text) else {
+        panic!()
+    };
     assert!(matches!(key, Some(Cow::Borrowed(_))));
     assert!(matches!(payload, Cow::Borrowed(_)));
 }
 
 #[test]
 fn escapes_in_names_and_topics_are_decoded() {
-    let Command::Subscribe { target, .. } =
-        command(r#"{"t\u0079pe":"\u0073ubscribe","topic":"prices.\u003e"}"#)
-    else {
-        panic!()
-    };
-    assert_eq!(target.as_str(), "prices.>");
+    let escaped = command(r#"{"t\u0079pe":"\u0073ubscribe","topic":"prices.\u003e"}"#);
+    assert_eq!(escaped, Command::subscribe(TopicOrPattern::parse("prices.>").unwrap(), None));
 }
 
 #[test]
@@ -282,7 +280,7 @@ proptest! {
     fn any_json_value_is_published_as_what_it_is(text in any::<String>(), number in any::<i64>(), as_text: bool) {
         let data = if as_text { json!(text) } else { json!({ text.as_str(): [number, null, text.as_str()] }) };
         let command_text = json!({ "type": "publish", "topic": "t", "data": data }).to_string();
-        let Command::Publish { kind, payload, .. } = command(&command_text) else { panic!() };
+        let Command::Publish { publication: Publication { kind, payload, .. }, .. } = command(&command_text) else { panic!() };
         prop_assert_eq!(check_payload(kind, &payload), Ok(()));
         if as_text {
             prop_assert_eq!((kind, &*payload), (PayloadKind::Text, text.as_bytes()));

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::layout::LayoutError;
-use crate::limits::{MAX_COMMAND_ID_BYTES, MAX_PATTERN_TOKENS, MAX_TOPIC_BYTES};
+use crate::limits::{MAX_BATCH_MESSAGES, MAX_COMMAND_ID_BYTES, MAX_PATTERN_TOKENS, MAX_TOPIC_BYTES};
 
 /// Why a text is not a topic, or not a pattern. `at` counts octets from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +185,26 @@ pub enum CommandError {
     BadSince,
     /// A position for a pattern, whose topics each have their own.
     SinceWithPattern,
+    /// A position for what begins with a snapshot.
+    SinceWithSnapshot,
+    /// A list that is none, is empty, or has something in it that is no object; or too long a list of topics.
+    BadList {
+        /// The field.
+        field: &'static str,
+        /// The most elements that it may have.
+        limit: usize,
+    },
+    /// An element of a list that is wrong, and with it the list.
+    InList {
+        /// The field.
+        field: &'static str,
+        /// Which element, from 0.
+        index: usize,
+        /// What is wrong with it.
+        error: Box<Self>,
+    },
+    /// A batch of more than [`MAX_BATCH_MESSAGES`].
+    BatchTooLarge,
     /// A payload that is not of the kind that it is published as.
     BadPayload(PayloadError),
     /// Octets that are not laid out as a command.
@@ -202,6 +222,7 @@ impl CommandError {
             | Self::MissingField(_)
             | Self::BadField { .. }
             | Self::BadLength { .. }
+            | Self::BadList { .. }
             | Self::BadId
             | Self::Layout(
                 LayoutError::Truncated { .. }
@@ -215,9 +236,16 @@ impl CommandError {
                 ErrorCode::UnknownCommand
             }
             Self::BadTopic(_) => ErrorCode::BadTopic,
-            Self::BadSince | Self::SinceWithPattern => ErrorCode::BadSince,
+            Self::BadSince | Self::SinceWithPattern | Self::SinceWithSnapshot => ErrorCode::BadSince,
+            Self::InList { error, .. } => error.code(),
+            Self::BatchTooLarge => ErrorCode::BatchTooLarge,
             Self::BadPayload(error) => error.code(),
         }
+    }
+
+    /// The same as the error of an element of a list.
+    pub(crate) fn within(self, field: &'static str, index: usize) -> Self {
+        Self::InList { field, index, error: Box::new(self) }
     }
 }
 
@@ -240,7 +268,7 @@ impl fmt::Display for CommandError {
             ),
             Self::UnknownCommand { name } => write!(
                 f,
-                "there is no command {name:?}; use subscribe, recover, unsubscribe, publish, ping or hello as \"type\""
+                "there is no command {name:?}; use subscribe, recover, unsubscribe, publish, publish_batch, ping or hello as \"type\""
             ),
             Self::BadTopic(error) => error.fmt(f),
             Self::BadSince => write!(
@@ -251,6 +279,16 @@ impl fmt::Display for CommandError {
             Self::SinceWithPattern => f.write_str(
                 "since needs one topic, because each topic of a pattern has its own offsets; subscribe to the topic by name",
             ),
+            Self::SinceWithSnapshot => f.write_str(
+                "a snapshot begins now, and since elsewhere; leave one of them out, and subscribe twice to get both",
+            ),
+            Self::BadList { field, limit } => {
+                write!(f, "the field \"{field}\" must be a list of 1 to {limit} objects, each with a \"topic\"")
+            }
+            Self::InList { field, index, error } => write!(f, "{field}[{index}]: {error}"),
+            Self::BatchTooLarge => {
+                write!(f, "a batch has at most {MAX_BATCH_MESSAGES} messages; send the others in another one")
+            }
             Self::BadPayload(error) => error.fmt(f),
             Self::Layout(error) => error.fmt(f),
         }
@@ -310,6 +348,18 @@ pub enum ErrorCode {
     TooManySubscriptions,
     /// The broker has as many topics as it may have.
     TooManyTopics,
+    /// The operator does not allow this overflow policy for the topic.
+    PolicyNotAllowed,
+    /// The topic keeps no last value that a snapshot could be made of.
+    NotKept,
+    /// The topic's latest message is not the one that the publisher expects.
+    MovedOn,
+    /// The batch has more messages than one may have.
+    BatchTooLarge,
+    /// The topics of an atomic batch are not ones that the operator keeps together.
+    NotTogether,
+    /// Another message of the same atomic batch was refused.
+    Aborted,
     /// A later command took the command's place before it was carried out.
     Superseded,
     /// The broker cannot do this now; try again later.
@@ -318,7 +368,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 23] = [
         Self::BadJson,
         Self::BadCommand,
         Self::UnknownCommand,
@@ -334,6 +384,12 @@ impl ErrorCode {
         Self::NotSubscribed,
         Self::TooManySubscriptions,
         Self::TooManyTopics,
+        Self::PolicyNotAllowed,
+        Self::NotKept,
+        Self::MovedOn,
+        Self::BatchTooLarge,
+        Self::NotTogether,
+        Self::Aborted,
         Self::Superseded,
         Self::Unavailable,
     ];
@@ -357,6 +413,12 @@ impl ErrorCode {
             Self::NotSubscribed => "not_subscribed",
             Self::TooManySubscriptions => "too_many_subscriptions",
             Self::TooManyTopics => "too_many_topics",
+            Self::PolicyNotAllowed => "policy_not_allowed",
+            Self::NotKept => "not_kept",
+            Self::MovedOn => "moved_on",
+            Self::BatchTooLarge => "batch_too_large",
+            Self::NotTogether => "not_together",
+            Self::Aborted => "aborted",
             Self::Superseded => "superseded",
             Self::Unavailable => "unavailable",
         }

@@ -31,6 +31,8 @@ pub enum Status {
     RequestTimeout = 408,
     /// 410: history no longer holds it.
     Gone = 410,
+    /// 412: what the client expects is no longer so.
+    PreconditionFailed = 412,
     /// 413: the body is too large.
     ContentTooLarge = 413,
     /// 414: the target is too long.
@@ -74,6 +76,7 @@ impl Status {
             Self::MethodNotAllowed => "Method Not Allowed",
             Self::RequestTimeout => "Request Timeout",
             Self::Gone => "Gone",
+            Self::PreconditionFailed => "Precondition Failed",
             Self::ContentTooLarge => "Content Too Large",
             Self::UriTooLong => "URI Too Long",
             Self::ExpectationFailed => "Expectation Failed",

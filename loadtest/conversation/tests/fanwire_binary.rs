@@ -32,7 +32,8 @@ fn notification(notification: &Notification<'_>) -> Vec<u8> {
 fn delivery(payload: &str) -> Vec<u8> {
     let (number, kind) = (TopicNumber::new(7), PayloadKind::Text);
     let mut octets = Vec::new();
-    Delivery { number, name: None, offset: 1, key: None, kind, payload: payload.as_bytes() }
+    let (skipped, is_snapshot, payload) = (0, false, payload.as_bytes());
+    Delivery { number, name: None, offset: 1, skipped, is_snapshot, key: None, kind, payload }
         .write(&mut octets);
     octets
 }
