@@ -3,6 +3,8 @@
 use fanwire_wire::topic::TopicOrPattern;
 
 use crate::history::HistoryLimits;
+use crate::last_values::KeyLimits;
+use crate::message_ids::MessageIdLimits;
 use crate::overflow::OverflowPolicy;
 
 /// The bounds and per-topic rules of a broker, the same on every core.
@@ -57,13 +59,39 @@ pub struct TopicSettings {
     pub history: Option<HistoryLimits>,
     /// Whether the latest message is kept for `GET /topics/{topic}`, whatever the history's bounds say.
     pub last_value: bool,
+    /// The last values kept by key; with them the latest message is kept, whatever `last_value` says. `None` keeps none
+    /// beside the latest message.
+    pub keys: Option<KeyLimits>,
+    /// The window in which a repeated message id is known; `None` knows none.
+    pub message_ids: Option<MessageIdLimits>,
+    /// Whether the topics that the rule matches share one home, so that messages of several can be published together.
+    pub atomic: bool,
     /// What happens when a subscriber's write queue is full.
     pub overflow: OverflowPolicy,
 }
 
 /// What holds for topics that no rule matches.
-const UNCONFIGURED: TopicSettings =
-    TopicSettings { history: None, last_value: true, overflow: OverflowPolicy::Gap };
+const UNCONFIGURED: TopicSettings = TopicSettings {
+    history: None,
+    last_value: true,
+    keys: None,
+    message_ids: None,
+    atomic: false,
+    overflow: OverflowPolicy::Gap,
+};
+
+impl Default for TopicSettings {
+    fn default() -> Self {
+        UNCONFIGURED
+    }
+}
+
+impl TopicSettings {
+    /// Whether anything of a topic is let go by age alone.
+    pub(crate) fn age(&self) -> bool {
+        self.message_ids.is_some() || self.history.is_some_and(|history| history.max_age_ms.is_some())
+    }
+}
 
 impl Settings {
     /// What holds for `topic`.

@@ -205,7 +205,12 @@ fn settings(mut settings: Settings, demo: bool) -> Settings {
     let patterns: &[&str] = if demo { &["demo.>", "chat.>"] } else { &[] };
     settings.topics.extend(patterns.iter().map(|pattern| TopicRule {
         matches: TopicOrPattern::parse(pattern).expect("these are patterns"),
-        settings: TopicSettings { history: Some(HISTORY), last_value: true, overflow: OverflowPolicy::Gap },
+        settings: TopicSettings {
+            history: Some(HISTORY),
+            last_value: true,
+            overflow: OverflowPolicy::Gap,
+            ..TopicSettings::default()
+        },
     }));
     settings
 }

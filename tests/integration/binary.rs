@@ -175,7 +175,12 @@ fn a_client_that_comes_back_goes_on_where_it_was_and_is_told_what_is_gone() {
 
 fn keeps_three(config: &mut Config) {
     let history = Some(HistoryLimits { messages: 3, bytes: usize::MAX, max_age_ms: None });
-    let settings = TopicSettings { history, last_value: true, overflow: OverflowPolicy::Gap };
+    let settings = TopicSettings {
+        history,
+        last_value: true,
+        overflow: OverflowPolicy::Gap,
+        ..TopicSettings::default()
+    };
     config.settings.topics.push(TopicRule { matches: TopicOrPattern::parse(">").unwrap(), settings });
 }
 

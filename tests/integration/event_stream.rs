@@ -250,7 +250,12 @@ fn a_slow_reader_of_a_topic_with_history_gets_everything() {
 
 /// Lets nobody miss a message.
 fn strict(config: &mut Config) {
-    let settings = TopicSettings { history: None, last_value: false, overflow: OverflowPolicy::Disconnect };
+    let settings = TopicSettings {
+        history: None,
+        last_value: false,
+        overflow: OverflowPolicy::Disconnect,
+        ..TopicSettings::default()
+    };
     config.settings.topics.push(TopicRule { matches: TopicOrPattern::parse(">").unwrap(), settings });
 }
 

@@ -13,7 +13,12 @@ use crate::support::{TestBroker, handshake};
 /// Keeps a history for every topic.
 pub(crate) fn with_history(config: &mut Config) {
     let history = HistoryLimits { messages: 1_000, bytes: 8 << 20, max_age_ms: None };
-    let settings = TopicSettings { history: Some(history), last_value: true, overflow: OverflowPolicy::Gap };
+    let settings = TopicSettings {
+        history: Some(history),
+        last_value: true,
+        overflow: OverflowPolicy::Gap,
+        ..TopicSettings::default()
+    };
     config.settings.topics.push(TopicRule { matches: TopicOrPattern::parse(">").unwrap(), settings });
 }
 

@@ -373,7 +373,7 @@ fn settings(backlog_bytes: usize) -> Settings {
     let ageing = HistoryLimits { max_age_ms: Some(500), ..kept };
     let rule = |pattern: &str, history, last_value, overflow| TopicRule {
         matches: TopicOrPattern::parse(pattern).expect("a pattern"),
-        settings: TopicSettings { history, last_value, overflow },
+        settings: TopicSettings { history, last_value, overflow, ..TopicSettings::default() },
     };
     Settings {
         topics: vec![

@@ -25,7 +25,12 @@ fn shard_of((core, cores): (usize, usize), backlog_bytes: usize, deflate_window_
     let history = Some(HistoryLimits { messages: 3, bytes: usize::MAX, max_age_ms: None });
     let rule = |matches, history| TopicRule {
         matches: TopicOrPattern::parse(matches).unwrap(),
-        settings: TopicSettings { history, last_value: false, overflow: OverflowPolicy::Gap },
+        settings: TopicSettings {
+            history,
+            last_value: false,
+            overflow: OverflowPolicy::Gap,
+            ..TopicSettings::default()
+        },
     };
     let topics = vec![rule("kept.>", history), rule(">", None)];
     let settings = Settings { topics, backlog_bytes, ..Settings::default() };
@@ -59,6 +64,7 @@ fn publish(shard: &mut Shard, topic: &str, payload: &[u8]) {
         content_type: None,
         payload: Bytes::copy_from_slice(payload),
         echo: true,
+        terms: None,
     };
     shard.publish(PUBLISHER, draft, false);
 }

@@ -20,9 +20,19 @@ const SUBSCRIBER: ConnectionId = ConnectionId { slot: 1, generation: 0 };
 /// One core with a publisher and a subscriber; `kept.>` keeps three messages, `strict.>` lets nobody miss one.
 fn shard(interface: Interface, backlog_bytes: usize) -> Shard {
     let history = Some(HistoryLimits { messages: 3, bytes: usize::MAX, max_age_ms: None });
-    let settings = TopicSettings { history, last_value: true, overflow: OverflowPolicy::Gap };
+    let settings = TopicSettings {
+        history,
+        last_value: true,
+        overflow: OverflowPolicy::Gap,
+        ..TopicSettings::default()
+    };
     let kept = TopicRule { matches: TopicOrPattern::parse("kept.>").unwrap(), settings };
-    let settings = TopicSettings { history: None, last_value: false, overflow: OverflowPolicy::Disconnect };
+    let settings = TopicSettings {
+        history: None,
+        last_value: false,
+        overflow: OverflowPolicy::Disconnect,
+        ..TopicSettings::default()
+    };
     let strict = TopicRule { matches: TopicOrPattern::parse("strict.>").unwrap(), settings };
     let settings = Settings { topics: vec![kept, strict], backlog_bytes, ..Settings::default() };
     let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
@@ -51,8 +61,15 @@ fn begin_stream(shard: &mut Shard, topic: &str, start: Start) {
 fn publish(shard: &mut Shard, topic: &str, byte: u8, bytes: usize) {
     let payload = Bytes::from(vec![byte; bytes]);
     let topic = Topic::parse(topic).unwrap();
-    let draft =
-        Draft { topic, key: None, kind: PayloadKind::Binary, content_type: None, payload, echo: true };
+    let draft = Draft {
+        topic,
+        key: None,
+        kind: PayloadKind::Binary,
+        content_type: None,
+        payload,
+        echo: true,
+        terms: None,
+    };
     shard.publish(PUBLISHER, draft, false);
 }
 

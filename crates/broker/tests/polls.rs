@@ -16,7 +16,12 @@ const PUBLISHER: ConnectionId = ConnectionId { slot: 1, generation: 0 };
 
 /// Core number `core` of `cores`, with a client and a publisher. Topics keep nothing.
 fn shard(core: usize, cores: usize) -> Shard {
-    let settings = TopicSettings { history: None, last_value: false, overflow: OverflowPolicy::Gap };
+    let settings = TopicSettings {
+        history: None,
+        last_value: false,
+        overflow: OverflowPolicy::Gap,
+        ..TopicSettings::default()
+    };
     let rule = TopicRule { matches: TopicOrPattern::parse(">").unwrap(), settings };
     let settings = Settings { topics: vec![rule], ..Settings::default() };
     let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
@@ -34,6 +39,7 @@ fn publish(shard: &mut Shard, topic: &Topic, bytes: usize) {
         content_type: None,
         payload: Bytes::from(vec![0; bytes]),
         echo: true,
+        terms: None,
     };
     shard.publish(PUBLISHER, draft, false);
 }

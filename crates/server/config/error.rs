@@ -100,6 +100,10 @@ pub enum Problem {
         /// The bound on a message.
         max_message: String,
     },
+    /// Last values are kept by key, and the latest message, which is one of them, is not.
+    KeysWithoutLastValue,
+    /// Topics whose messages stay together conflate, which takes them apart.
+    AtomicConflates,
     /// An earlier rule matches whatever this one does.
     RuleWithoutEffect {
         /// The rule.
@@ -174,6 +178,13 @@ impl fmt::Display for Problem {
             Self::HistoryBelowMessage { bytes, max_message } => write!(
                 f,
                 "{bytes} cannot hold one message of max_message ({max_message}); raise one or lower the other"
+            ),
+            Self::KeysWithoutLastValue => f.write_str(
+                "keys keep the latest message among the last values, and last_value = false keeps it not; leave one out",
+            ),
+            Self::AtomicConflates => f.write_str(
+                "conflation would take messages apart that atomic keeps together; choose gap or disconnect, or leave \
+                 atomic out",
             ),
             Self::RuleWithoutEffect { rule, earlier } => write!(
                 f,
