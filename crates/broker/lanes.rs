@@ -11,7 +11,7 @@ use fanwire_wire::error::ErrorCode;
 use fanwire_wire::topic::{Pattern, Topic};
 
 use crate::message::{Draft, Message};
-use crate::topic_table::{Chunk, Placement, Polled};
+use crate::topic_table::{Chunk, Latest, Placement, Polled};
 
 /// A connection of one core. A slot is used again, with another generation, so that what was meant for the
 /// connection before never reaches the next.
@@ -69,6 +69,15 @@ pub enum Request {
         connection: ConnectionId,
         /// What the answer is about.
         receipt: Receipt,
+    },
+    /// The same for several messages, of topics that this home has by one atomic rule: all of them, or none.
+    PublishTogether {
+        /// The messages.
+        drafts: Vec<Draft>,
+        /// Who published them.
+        connection: ConnectionId,
+        /// Names their batch in the answer.
+        batch: u32,
     },
     /// Route the topic to the asking core, and answer with where that begins.
     Subscribe {
@@ -139,6 +148,13 @@ pub enum Receipt {
     Wanted,
     /// It is, with the command's id.
     WithId(CommandId),
+    /// It is, as part of the answer to a batch.
+    OfBatch {
+        /// Names the batch.
+        batch: u32,
+        /// The message's place in it.
+        index: u32,
+    },
 }
 
 /// From a topic's home to any core.
@@ -187,12 +203,21 @@ pub enum Delivery {
         /// The message's offset, or why it has none.
         outcome: Result<u64, ErrorCode>,
     },
+    /// Answers [`Request::PublishTogether`].
+    PublishedTogether {
+        /// Who published.
+        connection: ConnectionId,
+        /// Names the batch.
+        batch: u32,
+        /// The offset of each message, or why it has none.
+        outcomes: Vec<Result<u64, ErrorCode>>,
+    },
     /// Answers [`Request::Latest`].
     Latest {
         /// Who asked.
         connection: ConnectionId,
-        /// The message, where there is one.
-        latest: Result<Option<Arc<Message>>, ErrorCode>,
+        /// What is the latest, or why that is not told.
+        latest: Result<Latest, ErrorCode>,
     },
     /// Answers [`Request::Poll`], at once or for [`Request::EndPoll`].
     Polled {
@@ -219,11 +244,12 @@ pub(crate) trait Bytes {
 
 impl Bytes for Request {
     fn bytes(&self) -> usize {
-        let draft = match self {
+        let drafts = match self {
             Self::Publish { draft, .. } => draft.bytes(),
+            Self::PublishTogether { drafts, .. } => drafts.iter().map(Draft::bytes).sum(),
             _ => 0,
         };
-        draft + size_of::<Self>()
+        drafts + size_of::<Self>()
     }
 }
 
@@ -236,6 +262,7 @@ impl Bytes for Delivery {
                 messages.iter().map(|message| message.bytes()).sum()
             }
             Self::Awaited { message, waiters } => message.bytes() + size_of_val(waiters.as_slice()),
+            Self::PublishedTogether { outcomes, .. } => size_of_val(outcomes.as_slice()),
             _ => 0,
         };
         messages + size_of::<Self>()

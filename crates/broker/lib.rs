@@ -13,21 +13,27 @@
 //! | noun | module |
 //! |---|---|
 //! | one core's state, and the contract | [`shard`] |
+//! | which core a topic is at home on | `homes` |
 //! | what crosses between cores | [`lanes`] |
-//! | the topics of a home | [`topic_table`], [`history`], [`patterns`], `waiters` |
+//! | the topics of a home | [`topic_table`], [`history`], [`last_values`], [`message_ids`], [`patterns`], `waiters` |
 //! | who on a core listens | `subscriptions`, `catch_up` |
+//! | many messages in one command | [`batches`] |
 //! | one message, and its octets | [`message`], [`encoder`], `palette` |
 //! | what a connection has to write | `connections`, `write_queue`, `conflation`, [`overflow`] |
 //! | what an operator decides | [`settings`] |
 #![forbid(unsafe_code)]
 
+pub mod batches;
 mod catch_up;
 mod conflation;
 mod connections;
 pub mod encoder;
 pub mod history;
+mod homes;
 pub mod lanes;
+pub mod last_values;
 pub mod message;
+pub mod message_ids;
 pub mod overflow;
 mod palette;
 pub mod patterns;

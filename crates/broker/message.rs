@@ -1,8 +1,10 @@
 //! One published message, as it is kept and shared.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fanwire_wire::binary::Delivery;
-use fanwire_wire::command::PayloadKind;
+use fanwire_wire::command::{PayloadKind, Position, Publication};
 use fanwire_wire::notification::MessageFields;
 use fanwire_wire::topic::{Topic, TopicNumber};
 
@@ -24,12 +26,50 @@ pub struct Draft {
     pub payload: Bytes,
     /// Whether the publishing connection gets it too, where it subscribes.
     pub echo: bool,
+    /// What its publication depends on; nothing, as a rule.
+    pub terms: Option<Box<Terms>>,
+}
+
+/// What the publication of a message depends on.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// What its publisher calls it. If the topic knows a message of this name, it is that one, and not published again.
+    pub message_id: Option<Arc<str>>,
+    /// What must be the topic's latest position, exactly.
+    pub expect: Option<Position>,
+}
+
+impl Terms {
+    /// The terms, if there are any.
+    pub fn boxed(self) -> Option<Box<Self>> {
+        (self.message_id.is_some() || self.expect.is_some()).then(|| Box::new(self))
+    }
+
+    fn bytes(&self) -> usize {
+        let epoch = self.expect.as_ref().map_or(0, |position| position.epoch.len());
+        size_of::<Self>() + self.message_id.as_ref().map_or(0, |id| id.len()) + epoch
+    }
 }
 
 impl Draft {
+    /// What a command says of a message.
+    pub fn of(publication: Publication<'_>, echo: bool) -> Self {
+        let Publication { topic, key, message_id, expect, kind, payload } = publication;
+        Self {
+            topic: topic.to_topic(),
+            key: key.map(|key| key.into_owned().into_boxed_str()),
+            kind,
+            content_type: None,
+            payload: Bytes::from(payload.into_owned()),
+            echo,
+            terms: Terms { message_id: message_id.map(Arc::from), expect }.boxed(),
+        }
+    }
+
     /// What the message counts for in every bound, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        bytes(&self.payload, [self.key.as_deref(), self.content_type.as_deref()])
+        let terms = self.terms.as_ref().map_or(0, |terms| terms.bytes());
+        bytes(&self.payload, [self.key.as_deref(), self.content_type.as_deref()]) + terms
     }
 }
 

@@ -3,6 +3,8 @@
 use fanwire_wire::topic::TopicOrPattern;
 
 use crate::history::HistoryLimits;
+use crate::last_values::KeyLimits;
+use crate::message_ids::MessageIdLimits;
 use crate::overflow::OverflowPolicy;
 use crate::patterns::{covers, overlaps};
 
@@ -58,6 +60,13 @@ pub struct TopicSettings {
     pub history: Option<HistoryLimits>,
     /// Whether the latest message is kept for `GET /topics/{topic}`, whatever the history's bounds say.
     pub last_value: bool,
+    /// The last values kept by key; with them the latest message is kept, whatever `last_value` says. `None` keeps none
+    /// beside the latest message.
+    pub keys: Option<KeyLimits>,
+    /// The window in which a repeated message id is known; `None` knows none.
+    pub message_ids: Option<MessageIdLimits>,
+    /// Whether the topics that the rule matches share one home, so that messages of several can be published together.
+    pub atomic: bool,
     /// What it costs a subscriber that it does not keep up, if it asks for nothing.
     pub overflow: OverflowPolicy,
     /// The policies that a subscriber may ask for beside that.
@@ -86,10 +95,20 @@ impl Default for TopicSettings {
 static UNCONFIGURED: TopicSettings = TopicSettings {
     history: None,
     last_value: true,
+    keys: None,
+    message_ids: None,
+    atomic: false,
     overflow: OverflowPolicy::Gap,
     allow: Vec::new(),
     max_age: None,
 };
+
+impl TopicSettings {
+    /// Whether anything of a topic is let go by age alone.
+    pub(crate) fn age(&self) -> bool {
+        self.message_ids.is_some() || self.history.is_some_and(|history| history.max_age_ms.is_some())
+    }
+}
 
 impl Settings {
     /// What holds for `topic`.

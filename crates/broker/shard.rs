@@ -6,12 +6,13 @@ mod fan_out;
 mod flush;
 mod home;
 mod polling;
+mod publishing;
 mod stall;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ahash::{HashMap, RandomState};
+use ahash::HashMap;
 use fanwire_wire::close::{CloseCode, write_close};
 use fanwire_wire::error::ErrorCode;
 use fanwire_wire::event_stream::write_comment;
@@ -20,13 +21,15 @@ use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 use self::fan_out::Run;
 use self::polling::{Answers, Poll};
+pub use self::publishing::{Drafts, drafts_of};
+use crate::batches::{Batches, Outcome};
 use crate::connections::Connections;
 use crate::encoder::{Encoding, Interface};
+use crate::homes::Homes;
 use crate::lanes::{ConnectionId, Delivery, Outbox, Request};
-use crate::message::Message;
 use crate::settings::Settings;
 use crate::subscriptions::Subscriptions;
-use crate::topic_table::{Placement, Polled, SWEEP_EVERY_MS, TopicTable};
+use crate::topic_table::{Latest, Placement, Polled, SWEEP_EVERY_MS, TopicTable};
 use crate::write_queue::ReplyKind;
 
 /// The most cores of a broker: a set of them is 64 bits.
@@ -66,7 +69,7 @@ pub struct Shard {
     core: usize,
     now: Now,
     epoch: Arc<str>,
-    homes: RandomState,
+    homes: Homes,
     settings: Arc<Settings>,
     table: TopicTable,
     sweep_at_ms: u64,
@@ -79,6 +82,8 @@ pub struct Shard {
     requests: Vec<Outbox<Request>>,
     deliveries: Vec<Outbox<Delivery>>,
     events: VecDeque<Event>,
+    /// The batches of connections that were not answered yet.
+    batches: Batches,
     /// The polls of connections that were not answered yet, by slot.
     polls: HashMap<u32, Poll>,
     /// What those are to be told that a message has come for.
@@ -125,12 +130,19 @@ pub enum Event {
         /// The message's offset.
         offset: u64,
     },
+    /// Each message of a batch that was published over HTTP has its outcome.
+    PublishedBatch {
+        /// The connection.
+        connection: ConnectionId,
+        /// What became of the messages, in their order.
+        outcomes: Vec<Outcome>,
+    },
     /// The latest message that was asked for.
     Latest {
         /// The connection.
         connection: ConnectionId,
-        /// The message, where there is one.
-        message: Option<Arc<Message>>,
+        /// What is the latest.
+        latest: Latest,
     },
     /// What a topic had for a poll.
     Polled {
@@ -199,12 +211,11 @@ impl Shard {
     /// The state of core number `core` of `cores`, which is between 1 and [`MAX_CORES`].
     pub fn new(core: usize, cores: usize, identity: &Identity, settings: Arc<Settings>) -> Self {
         assert!(core < cores && cores <= MAX_CORES, "core {core} of {cores}");
-        let [a, b, c, d] = identity.hash_keys;
         Self {
             core,
             now: Now::default(),
             epoch: identity.epoch.clone(),
-            homes: RandomState::with_seeds(a, b, c, d),
+            homes: Homes::new(identity.hash_keys, settings.clone(), cores),
             table: TopicTable::new(identity.epoch.clone(), settings.clone(), core, cores),
             settings,
             sweep_at_ms: 0,
@@ -215,6 +226,7 @@ impl Shard {
             requests: std::iter::repeat_with(Outbox::default).take(cores).collect(),
             deliveries: std::iter::repeat_with(Outbox::default).take(cores).collect(),
             events: VecDeque::new(),
+            batches: Batches::default(),
             polls: HashMap::default(),
             answers: Answers::default(),
             stopping: Stopping::default(),
@@ -230,7 +242,7 @@ impl Shard {
 
     /// The core that the topic's row is on.
     fn home_of(&self, topic: &Topic) -> usize {
-        (self.homes.hash_one(topic.as_str()) % self.cores() as u64) as usize
+        self.homes.home_of(topic)
     }
 
     /// Which core this is.
@@ -240,7 +252,7 @@ impl Shard {
 
     /// How many cores the broker has.
     pub fn cores(&self) -> usize {
-        self.requests.len()
+        self.homes.cores()
     }
 
     /// Tells the time of the turn, lets go what has become too old, and stops waiting for cores that have stalled.
@@ -302,6 +314,7 @@ impl Shard {
             self.fan_out();
             self.end_subscriptions(id.slot);
             self.forget_poll(id.slot);
+            self.batches.forget(id.slot);
             self.connections.disconnect(id.slot);
         }
     }
@@ -343,10 +356,10 @@ impl Shard {
         }
     }
 
-    /// Whether the connection may be read from: not while it does not read what it is answered. It may again when a
-    /// flush has left nothing.
+    /// Whether the connection may be read from: not while it does not read what it is answered, or much of that is still to
+    /// come. It may again when a flush has left nothing.
     pub fn may_read_from(&self, id: ConnectionId) -> bool {
-        self.connections.reply_bytes(id) < MAX_UNREAD_REPLY_BYTES
+        self.connections.reply_bytes(id) + self.batches.reply_bytes(id.slot) < MAX_UNREAD_REPLY_BYTES
     }
 
     fn end_subscriptions(&mut self, slot: u32) {

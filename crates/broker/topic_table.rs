@@ -1,7 +1,7 @@
 //! The topics whose home is this core: a row for each, touched by this core's thread alone.
 //!
-//! A row gives its topic's messages their offsets, holds its history and latest value, and knows the cores
-//! that have subscribers. A topic without any of these is forgotten, and its row freed.
+//! A row gives its topic's messages their offsets, holds its history, its last values and the message ids that it
+//! knows, and the cores that have subscribers. A topic without any of these is forgotten, and its row freed.
 
 mod row;
 
@@ -20,7 +20,7 @@ use crate::settings::Settings;
 use crate::shard::Now;
 use crate::waiters::Waiters;
 
-/// How often rows are looked at for messages that are too old, in milliseconds.
+/// How often rows are looked at for what is too old, in milliseconds.
 pub(crate) const SWEEP_EVERY_MS: u64 = 1_000;
 
 /// How many rows one sweep looks at: about a millisecond's work.
@@ -46,6 +46,25 @@ pub(crate) struct TopicTable {
     sweep_at: usize,
 }
 
+/// What became of a message that was not refused.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// It has its offset, and is to be routed.
+    Published(Published),
+    /// It is a repeat of the message with this offset.
+    Repeat(u64),
+}
+
+impl Taken {
+    /// The offset that the publisher is told.
+    pub(crate) fn offset(&self) -> u64 {
+        match self {
+            Self::Published(published) => published.message.offset,
+            Self::Repeat(offset) => *offset,
+        }
+    }
+}
+
 /// A message that has its offset, and whom it is for.
 #[derive(Debug)]
 pub(crate) struct Published {
@@ -53,7 +72,7 @@ pub(crate) struct Published {
     /// The cores that have subscribers, as bits.
     pub(crate) cores: u64,
     /// The polls that waited for it.
-    pub(crate) waiters: Option<Box<Waiters>>,
+    pub(crate) waiters: Option<Waiters>,
 }
 
 /// Where a subscription begins.
@@ -97,6 +116,15 @@ pub struct Polled {
     pub offset: u64,
 }
 
+/// A topic's latest message.
+#[derive(Debug)]
+pub struct Latest {
+    /// The message, where it is kept.
+    pub message: Option<Arc<Message>>,
+    /// Its offset, or that before the topic's first message.
+    pub offset: u64,
+}
+
 impl Polled {
     /// Whether nothing follows the position that was asked for.
     pub fn is_empty(&self) -> bool {
@@ -132,9 +160,76 @@ impl TopicTable {
         self.rows.len()
     }
 
-    /// Gives the message its offset and keeps it as the topic's settings say.
-    pub(crate) fn publish(&mut self, draft: Draft, origin: Origin, now: Now) -> Result<Published, ErrorCode> {
+    /// Gives the message its offset and keeps it as the topic's settings say, unless its terms are against it.
+    pub(crate) fn publish(&mut self, draft: Draft, origin: Origin, now: Now) -> Result<Taken, ErrorCode> {
+        let (key, repeats) = self.admit(&draft, now)?;
+        if let Some(offset) = repeats {
+            return Ok(Taken::Repeat(offset));
+        }
+        let published = self.append(key, draft, origin, now);
+        self.forget_if_idle(key);
+        Ok(Taken::Published(published))
+    }
+
+    /// The same for several messages: all of them, or none. Each is held against its topic as it was before the first of
+    /// them. Returns what became of each, in their order, or which one is refused and why.
+    pub(crate) fn publish_together(
+        &mut self,
+        drafts: Vec<Draft>,
+        origin: Origin,
+        now: Now,
+    ) -> Result<Vec<Taken>, (usize, ErrorCode)> {
+        let mut admitted = Vec::with_capacity(drafts.len());
+        for (index, draft) in drafts.iter().enumerate() {
+            match self.admit(draft, now) {
+                Ok(place) => admitted.push(place),
+                Err(code) => {
+                    self.forget_idle_among(&admitted);
+                    return Err((index, code));
+                }
+            }
+        }
+        let taken = drafts.into_iter().zip(&admitted).map(|(draft, &(key, repeats))| {
+            // It may repeat one in front of it.
+            match repeats.or_else(|| self.rows[key].known_offset(&draft)) {
+                Some(offset) => Taken::Repeat(offset),
+                None => Taken::Published(self.append(key, draft, origin, now)),
+            }
+        });
+        let taken = taken.collect();
+        self.forget_idle_among(&admitted);
+        Ok(taken)
+    }
+
+    /// The row of the message's topic, and the offset of what it repeats, if it does; or why it is refused.
+    fn admit(&mut self, draft: &Draft, now: Now) -> Result<(usize, Option<u64>), ErrorCode> {
         let key = self.row_or_insert(&draft.topic)?;
+        let Some(terms) = &draft.terms else { return Ok((key, None)) };
+        let row = &mut self.rows[key];
+        row.let_go(now.monotonic_ms);
+        match row.known_offset(draft) {
+            Some(offset) => Ok((key, Some(offset))),
+            None if terms.expect.as_ref().is_none_or(|expected| row.is_at(expected, &self.epoch)) => {
+                Ok((key, None))
+            }
+            None => {
+                self.forget_if_idle(key);
+                Err(ErrorCode::MovedOn)
+            }
+        }
+    }
+
+    /// Forgets those of the rows that are idle, of which some may be named twice or be gone already.
+    fn forget_idle_among(&mut self, admitted: &[(usize, Option<u64>)]) {
+        for &(key, _) in admitted {
+            if self.rows.contains(key) {
+                self.forget_if_idle(key);
+            }
+        }
+    }
+
+    /// Gives the message its offset and keeps it.
+    fn append(&mut self, key: usize, draft: Draft, origin: Origin, now: Now) -> Published {
         let cores = self.cores(key);
         let row = &mut self.rows[key];
         row.offset += 1;
@@ -150,15 +245,11 @@ impl TopicTable {
             payload: draft.payload,
             except: (!draft.echo).then_some(origin),
         });
-        if let Some(history) = &mut row.history {
-            history.push(message.clone(), now.monotonic_ms);
+        let waiters = row.keep(&message, now);
+        if let Some(id) = draft.terms.and_then(|terms| terms.message_id) {
+            row.know(id, now);
         }
-        if row.keeps_last {
-            row.last = Some(message.clone());
-        }
-        let waiters = row.waiters.take();
-        self.forget_if_idle(key);
-        Ok(Published { message, cores, waiters })
+        Published { message, cores, waiters }
     }
 
     /// The cores that a message of the row goes to, as bits.
@@ -182,7 +273,7 @@ impl TopicTable {
         now: Now,
     ) -> Result<Placement, ErrorCode> {
         let key = self.row_or_insert(topic)?;
-        self.rows[key].let_go(now);
+        self.rows[key].let_go(now.monotonic_ms);
         let placement = self.rows[key].place(start, &self.epoch);
         if placement.is_ok() {
             self.rows[key].cores |= 1 << core;
@@ -217,7 +308,7 @@ impl TopicTable {
     pub(crate) fn read(&mut self, topic: &Topic, from: u64, max_bytes: usize, now: Now) -> Chunk {
         match self.index.get(topic) {
             Some(&key) => {
-                self.rows[key].let_go(now);
+                self.rows[key].let_go(now.monotonic_ms);
                 self.rows[key].read(from, max_bytes)
             }
             // Forgotten since: whatever it was, nothing is held up to where its next row will start.
@@ -242,14 +333,14 @@ impl TopicTable {
         let Some(&key) = self.index.get(topic) else {
             return self.new_row(topic).poll(start, &self.epoch, max_bytes);
         };
-        self.rows[key].let_go(now);
+        self.rows[key].let_go(now.monotonic_ms);
         self.rows[key].poll(start, &self.epoch, max_bytes)
     }
 
     /// Has a poll of `core` wait for the topic's next message. Until then the topic is not forgotten.
     pub(crate) fn wait(&mut self, topic: &Topic, core: usize, waiter: Waiter) -> Result<(), ErrorCode> {
         let key = self.row_or_insert(topic)?;
-        self.rows[key].waiters.get_or_insert_default().insert(core, waiter);
+        self.rows[key].wait(core, waiter);
         Ok(())
     }
 
@@ -257,36 +348,31 @@ impl TopicTable {
     pub(crate) fn end_wait(&mut self, topic: &Topic, core: usize, ticket: PollTicket) -> Option<Polled> {
         let &key = self.index.get(topic)?;
         let row = &mut self.rows[key];
-        let Waiter { recovered, .. } = row.waiters.as_mut()?.remove(core, ticket)?;
-        row.waiters.take_if(|waiters| waiters.is_empty());
+        let Waiter { recovered, .. } = row.end_wait(core, ticket)?;
         let polled = Polled { recovered, gap: None, messages: Vec::new(), offset: row.offset };
         self.forget_if_idle(key);
         Some(polled)
     }
 
-    /// The topic's latest message, where it is kept.
-    pub(crate) fn latest(&self, topic: &Topic) -> Option<Arc<Message>> {
-        self.index.get(topic).and_then(|&key| self.rows[key].last.clone())
+    /// The topic's latest message, where it is kept. A topic without a row is as one that has just got one.
+    pub(crate) fn latest(&self, topic: &Topic) -> Latest {
+        match self.index.get(topic) {
+            Some(&key) => Latest { message: self.rows[key].last.clone(), offset: self.rows[key].offset },
+            None => Latest { message: None, offset: self.highest_forgotten },
+        }
     }
 
     /// Whether rows have to be swept from time to time.
     pub(crate) fn ages(&self) -> bool {
-        !self.rows.is_empty()
-            && self
-                .settings
-                .topics
-                .iter()
-                .any(|rule| rule.settings.history.is_some_and(|h| h.max_age_ms.is_some()))
+        !self.rows.is_empty() && self.settings.topics.iter().any(|rule| rule.settings.age())
     }
 
-    /// Lets the messages that are too old go, in the next so many rows.
+    /// Lets what is too old go, in the next so many rows.
     pub(crate) fn sweep(&mut self, now_ms: u64) {
         let end = (self.sweep_at + ROWS_PER_SWEEP).min(self.rows.capacity());
         for key in self.sweep_at..end {
-            if let Some(history) =
-                self.rows.get_mut(key).and_then(|row| row.history.as_mut()).filter(|h| h.ages())
-            {
-                history.let_go(now_ms);
+            if let Some(row) = self.rows.get_mut(key).filter(|row| row.ages()) {
+                row.let_go(now_ms);
                 self.forget_if_idle(key);
             }
         }

@@ -22,6 +22,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use fanwire_broker::history::HistoryLimits;
+use fanwire_broker::last_values::KeyLimits;
+use fanwire_broker::message_ids::MessageIdLimits;
 use fanwire_broker::settings::{MaxAge, Settings, TopicRule};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
@@ -218,6 +220,15 @@ fn write_rule(rule: &TopicRule, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, " }}")?;
     }
     writeln!(f, "last_value = {}", rule.settings.last_value)?;
+    if let Some(KeyLimits { max, bytes }) = rule.settings.keys {
+        writeln!(f, "keys = {{ max = {max}, bytes = \"{}\" }}", Size(bytes))?;
+    }
+    if let Some(MessageIdLimits { max, max_age_ms }) = rule.settings.message_ids {
+        writeln!(f, "message_ids = {{ max = {max}, max_age = \"{}\" }}", Period(max_age_ms))?;
+    }
+    if rule.settings.atomic {
+        writeln!(f, "atomic = true")?;
+    }
     writeln!(f, "overflow = \"{}\"", Overflow(rule.settings.overflow))?;
     if !rule.settings.allow.is_empty() {
         let allow: Vec<_> =

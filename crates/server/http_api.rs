@@ -3,15 +3,15 @@
 
 mod poll;
 mod position;
+mod publish;
 mod response;
 mod stream;
 mod upgrade;
 
-use fanwire_wire::command::{PayloadKind, kind_of_content_type};
-use fanwire_wire::error::{ErrorCode, HandshakeError, PayloadError, RequestError};
+use fanwire_broker::message::Draft;
+use fanwire_wire::error::{ErrorCode, HandshakeError, RequestError};
 use fanwire_wire::handshake::{is_upgrade, write_rejection};
 use fanwire_wire::http::{Method, Request, Status, percent_decode};
-use fanwire_wire::limits::MAX_CONTENT_TYPE_BYTES;
 use fanwire_wire::topic::Topic;
 
 use crate::demo;
@@ -19,6 +19,7 @@ use crate::site::Site;
 
 pub(crate) use poll::{Poll, latest, polled};
 pub(crate) use position::Known;
+pub(crate) use publish::{bad_payload, batch_in, published, published_batch};
 use response::{HTML, TEXT};
 pub(crate) use response::{Reply, Response};
 pub(crate) use stream::{PendingStream, stream_head};
@@ -40,24 +41,18 @@ pub(crate) enum Call {
     Poll(Box<Poll>),
     /// A topic as an event stream.
     Stream(Box<PendingStream>),
-    /// The body is to be published.
-    Post(Post),
+    /// The body is to be published, as the payload of this; or the answer waits for it, so that the connection lives.
+    Post(Result<Box<Draft>, Response>),
+    /// The body has messages to be published.
+    PostBatch,
     /// The connection is to speak WebSocket.
     Upgrade(Box<PendingUpgrade>),
-}
-
-/// Where a body is to be published, and as what.
-#[derive(Debug)]
-pub(crate) struct Post {
-    pub(crate) topic: Topic,
-    pub(crate) kind: PayloadKind,
-    pub(crate) content_type: Option<Box<str>>,
 }
 
 impl Call {
     /// Whether it needs the request's body.
     pub(crate) fn takes_body(&self) -> bool {
-        matches!(self, Self::Post(_))
+        matches!(self, Self::Post(_) | Self::PostBatch)
     }
 }
 
@@ -80,6 +75,7 @@ impl From<Response> for Call {
 enum Methods {
     Page,
     Topic,
+    Batch,
     WebSocket,
 }
 
@@ -88,6 +84,7 @@ impl Methods {
         match self {
             Self::Page => "GET, HEAD, OPTIONS",
             Self::Topic => "GET, HEAD, POST, OPTIONS",
+            Self::Batch => "POST, OPTIONS",
             Self::WebSocket => "GET, OPTIONS",
         }
     }
@@ -99,6 +96,7 @@ pub(crate) fn call_of(request: &Request<'_>, site: &Site) -> Call {
         "/healthz" => page(request, || Response::new(Status::Ok, TEXT, "ok\n")),
         "/readyz" => page(request, || readiness(site)),
         "/metrics" => page(request, || metrics(site)),
+        "/v1/publish" => batch(request),
         "/v1/ws" => web_socket(request, || upgrade::commands(request, site)),
         "/" if site.demo => page(request, || Response::new(Status::Ok, HTML, demo::INDEX_PAGE)),
         "/demo/chat" if site.demo => page(request, || Response::new(Status::Ok, HTML, demo::CHAT_PAGE)),
@@ -127,6 +125,14 @@ fn web_socket(request: &Request<'_>, open: impl FnOnce() -> Call) -> Call {
     }
 }
 
+fn batch(request: &Request<'_>) -> Call {
+    match request.method() {
+        Method::Post => Call::PostBatch,
+        Method::Options => options(Methods::Batch),
+        Method::Get | Method::Head | Method::Other => method_not_allowed(Methods::Batch),
+    }
+}
+
 fn topic(request: &Request<'_>, name: &str, site: &Site) -> Call {
     let name = match percent_decode(name) {
         Ok(name) => name,
@@ -142,19 +148,10 @@ fn topic(request: &Request<'_>, name: &str, site: &Site) -> Call {
     match request.method() {
         Method::Get | Method::Head if stream::is_wanted(request) => stream::open(request, topic),
         Method::Get | Method::Head => poll::latest_or_poll(request, topic, &site.epoch),
-        Method::Post => Call::Post(post(request, topic)),
+        Method::Post => Call::Post(publish::draft(request, topic)),
         Method::Options => options(Methods::Topic),
         Method::Other => method_not_allowed(Methods::Topic),
     }
-}
-
-fn post(request: &Request<'_>, topic: Topic) -> Post {
-    let content_type = request.header("Content-Type");
-    let kind = kind_of_content_type(content_type);
-    // What the kind says of itself need not be kept with every message.
-    let says_more = |name: &&str| *name != kind.content_type() && name.len() <= MAX_CONTENT_TYPE_BYTES;
-    let content_type = content_type.filter(says_more).map(Box::from);
-    Post { topic, kind, content_type }
 }
 
 fn options(methods: Methods) -> Call {
@@ -207,21 +204,10 @@ pub(crate) fn bad_request(error: &RequestError) -> Response {
     Response::error(error.status(), code, &error.to_string())
 }
 
-/// The answer to a body that is not of the kind that its content type says.
-pub(crate) fn bad_payload(error: &PayloadError) -> Response {
-    bad_input(error.code(), &error.to_string())
-}
-
 /// The answer to a request that does not become whole in time.
 pub(crate) fn request_timeout() -> Vec<u8> {
     let message = "the request took too long to arrive";
     Response::error(Status::RequestTimeout, "request_timeout", message).to_octets(Reply::to_nonsense())
-}
-
-/// The answer to a publish.
-pub(crate) fn published(epoch: &str, offset: u64) -> Response {
-    // An epoch is hexadecimal digits: nothing in it needs an escape.
-    Response::new(Status::Ok, response::JSON, format!("{{\"epoch\":\"{epoch}\",\"offset\":{offset}}}\n"))
 }
 
 /// The answer to a raw subscriber whose position history no longer holds: it could not be told of the gap.
@@ -248,9 +234,12 @@ pub(crate) fn refused(code: ErrorCode) -> Response {
         | ErrorCode::NotSubscribed
         | ErrorCode::PolicyNotAllowed
         | ErrorCode::NotKept
-        | ErrorCode::NotTogether
         | ErrorCode::Aborted
         | ErrorCode::Superseded => (Status::BadRequest, "the request cannot be carried out"),
+        ErrorCode::NotTogether => (
+            Status::BadRequest,
+            "these topics are not kept together by one atomic rule, so they cannot be published to together",
+        ),
         ErrorCode::MovedOn => {
             (Status::PreconditionFailed, "the topic's latest message is not the one that you expect")
         }

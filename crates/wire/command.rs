@@ -18,6 +18,7 @@ use std::borrow::Cow;
 
 pub(crate) use self::batch::BAD_BATCH;
 use self::batch::parse_publish_batch;
+pub use self::batch::{Messages, parse_batch};
 use self::fields::{Field, Fields};
 pub use self::id::CommandId;
 pub use self::payload::{PayloadKind, check_payload, kind_of_content_type};
@@ -68,7 +69,7 @@ pub enum Command<'a> {
     PublishBatch {
         /// The messages, at least one and at most [`MAX_BATCH_MESSAGES`](crate::limits::MAX_BATCH_MESSAGES); in the
         /// place of one that could not be read, what is wrong with it.
-        messages: Vec<Result<Publication<'a>, CommandError>>,
+        messages: Messages<'a>,
         /// Whether all are published, together, or none.
         atomic: bool,
         /// Whether the publisher gets the messages too, where it subscribes.
@@ -180,7 +181,7 @@ fn parse_hello<'a>(fields: &Fields<'a>) -> Result<Command<'a>, CommandError> {
 }
 
 /// Checks that a string is there and within its limit, in octets.
-pub(crate) fn check_length(field: &'static str, text: &str, limit: usize) -> Result<(), CommandError> {
+pub fn check_length(field: &'static str, text: &str, limit: usize) -> Result<(), CommandError> {
     if text.is_empty() || text.len() > limit {
         return Err(CommandError::BadLength { field, limit });
     }

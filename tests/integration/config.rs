@@ -65,10 +65,13 @@ fn the_example_changes_nothing_as_it_is() {
 fn the_example_holds_with_everything_set_and_shows_the_defaults_of_rules() {
     let config = config_of("everything", &example_with_everything_set()).unwrap();
     let shown = &config.settings.topics[0].settings;
-    let bounded_by_age = "topics = [{ match = \"a\", history.max_age = \"10m\" }]";
+    let bounded_by_age =
+        "topics = [{ match = \"a\", history.max_age = \"10m\", keys = {}, message_ids = {} }]";
     let default = &config_of("rule", bounded_by_age).unwrap().settings.topics[0].settings;
     assert_eq!(shown.history, default.history);
     assert_eq!(shown.last_value, default.last_value);
+    assert_eq!(shown.keys, default.keys);
+    assert_eq!(shown.message_ids, default.message_ids);
     assert_eq!(shown.overflow, default.overflow);
 }
 
@@ -80,6 +83,8 @@ fn the_example_names_every_key_and_no_other() {
         ("log", "[log]\nno_such_key = 1"),
         ("topics", "[[topics]]\nno_such_key = 1"),
         ("history", "[[topics]]\nmatch = \"a\"\nhistory = { no_such_key = 1 }"),
+        ("keys", "[[topics]]\nmatch = \"a\"\nkeys = { no_such_key = 1 }"),
+        ("ids", "[[topics]]\nmatch = \"a\"\nmessage_ids = { no_such_key = 1 }"),
     ];
     let exist: BTreeSet<_> = tables.into_iter().flat_map(|(table, text)| keys_of(table, text)).collect();
     let example = example_with_everything_set();

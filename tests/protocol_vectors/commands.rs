@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use crate::notifications::json_of;
 use crate::page::lines;
 
-pub(crate) const COMMANDS: [&str; 6] = ["subscribe", "recover", "unsubscribe", "publish", "ping", "hello"];
+pub(crate) const COMMANDS: [&str; 7] =
+    ["subscribe", "recover", "unsubscribe", "publish", "publish_batch", "ping", "hello"];
 
 /// The command as an object again, so that nothing in the vector was overlooked.
 fn value_of(command: &Command<'_>) -> Value {

@@ -79,8 +79,21 @@ struct Limits {
     max_subscriptions: usize,
 }
 
-pub(crate) const NOTIFICATION_TYPES: [&str; 9] =
-    ["welcome", "subscribed", "unsubscribed", "published", "message", "gap", "pong", "hello", "error"];
+pub(crate) const NOTIFICATION_TYPES: [&str; 13] = [
+    "welcome",
+    "subscribed",
+    "unsubscribed",
+    "published",
+    "published_batch",
+    "message",
+    "gap",
+    "skipped",
+    "tick",
+    "snapshot_end",
+    "pong",
+    "hello",
+    "error",
+];
 
 /// The kind and payload that `data` and `encoding` stand for.
 fn payload(fields: &Fields<'_>) -> Option<(PayloadKind, Vec<u8>)> {

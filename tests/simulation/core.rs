@@ -166,6 +166,7 @@ impl Core {
                     kind: PayloadKind::Text,
                     payload: Bytes::from(text),
                     echo: true,
+                    terms: None,
                 };
                 self.shard.publish(client.connection, draft, false);
             }
@@ -272,7 +273,7 @@ impl Core {
                     self.shard.close(connection, CloseCode::TRY_AGAIN_LATER, "", Backlog::Drop);
                 }
             }
-            Event::Published { .. } | Event::Latest { .. } => {
+            Event::Published { .. } | Event::PublishedBatch { .. } | Event::Latest { .. } => {
                 panic!("{event:?}: nobody asked over HTTP")
             }
         }

@@ -406,7 +406,7 @@ fn settings(backlog_bytes: usize) -> Settings {
         last_value,
         overflow,
         allow: OverflowPolicy::ALL.to_vec(),
-        max_age: None,
+        ..TopicSettings::default()
     };
     let max_age = |newest| Some(MaxAge { ms: MAX_AGE_MS, newest });
     let (gap, conflate) = (OverflowPolicy::Gap, OverflowPolicy::Conflate);

@@ -8,7 +8,7 @@ use fanwire_wire::topic::{Topic, TopicOrPattern};
 use super::{Event, Shard};
 use crate::connections::State;
 use crate::encoder::{Interface, Naming};
-use crate::lanes::{ConnectionId, Delivery, Receipt, Ticket};
+use crate::lanes::{ConnectionId, Delivery, Ticket};
 use crate::message::Origin;
 use crate::overflow::slow_consumer_reason;
 use crate::subscriptions::SubscriptionId;
@@ -29,8 +29,11 @@ impl Shard {
             Delivery::Published { topic, connection, receipt, outcome } => {
                 self.published(&topic, connection, &receipt, outcome);
             }
+            Delivery::PublishedTogether { connection, batch, outcomes } => {
+                self.published_together(connection, batch, outcomes);
+            }
             Delivery::Latest { connection, latest } => self.events.push_back(match latest {
-                Ok(message) => Event::Latest { connection, message },
+                Ok(latest) => Event::Latest { connection, latest },
                 Err(code) => Event::Refused { connection, code },
             }),
             Delivery::Polled { ticket, outcome } => self.polled(ticket, outcome),
@@ -47,10 +50,10 @@ impl Shard {
         let rewinds = self.subscriptions.subscription(subscription).live != 0;
         let id = self.subscriptions.take_receipt(subscription);
         match placement {
-            Err(code) if rewinds => self.refuse(connection, id.as_ref(), "recover", &topic, code),
+            Err(code) if rewinds => self.refuse(connection, id.as_ref(), "recover", Some(&topic), code),
             Err(code) => {
                 self.forget_subscription(subscription);
-                self.refuse(connection, id.as_ref(), "subscribe", &topic, code);
+                self.refuse(connection, id.as_ref(), "subscribe", Some(&topic), code);
             }
             Ok(placement) => match self.connections.interface(connection.slot) {
                 Some(Interface::Raw | Interface::EventStream) => {
@@ -155,37 +158,13 @@ impl Shard {
         }
     }
 
-    fn published(
-        &mut self,
-        topic: &Topic,
-        connection: ConnectionId,
-        receipt: &Receipt,
-        outcome: Result<u64, ErrorCode>,
-    ) {
-        if !self.connections.is_open(connection) {
-            return;
-        }
-        let id = match receipt {
-            Receipt::WithId(id) => Some(id),
-            Receipt::Wanted | Receipt::Unwanted => None,
-        };
-        match outcome {
-            Err(code) => self.refuse(connection, id, "publish", topic, code),
-            Ok(offset) if self.connections.has_commands(connection.slot) => {
-                let epoch = &*self.epoch.clone();
-                self.notify(connection, &Notification::Published { id, topic, epoch, offset });
-            }
-            Ok(offset) => self.events.push_back(Event::Published { connection, offset }),
-        }
-    }
-
     /// Tells a connection that what it asked for was not done.
     pub(super) fn refuse(
         &mut self,
         connection: ConnectionId,
         id: Option<&CommandId>,
         command: &str,
-        topic: &str,
+        topic: Option<&str>,
         code: ErrorCode,
     ) {
         if !self.connections.is_open(connection) {
@@ -193,7 +172,7 @@ impl Shard {
         }
         if self.connections.has_commands(connection.slot) {
             let message = super::commands::explain(code);
-            let (command, topic) = (Some(command), Some(topic));
+            let command = Some(command);
             self.notify(connection, &Notification::Error { id, command, topic, code, message });
         } else {
             self.events.push_back(Event::Refused { connection, code });

@@ -1,12 +1,12 @@
 //! What connections ask for.
 
-use bytes::Bytes;
-use fanwire_wire::command::{Command, CommandId, Envelope, OverflowPolicy, Publication, Since, Wanted};
+use fanwire_wire::command::{Command, CommandId, Envelope, OverflowPolicy, Since, Wanted};
 use fanwire_wire::error::ErrorCode;
 use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 use super::Shard;
+use super::publishing::drafts_of;
 use crate::lanes::{ConnectionId, Outbox, Receipt, Request, Start};
 use crate::message::Draft;
 use crate::overflow::Terms;
@@ -19,7 +19,6 @@ impl Shard {
             return;
         }
         let Envelope { id: command_id, command } = envelope;
-        let name = command.name();
         match command {
             Command::Subscribe { wanted, overflow, snapshot } => {
                 for Wanted { target, since } in wanted {
@@ -29,19 +28,11 @@ impl Shard {
             Command::Recover { topic, since } => self.recover(id, topic, since, command_id),
             Command::Unsubscribe { target } => self.unsubscribe(id, &target, command_id.as_ref()),
             Command::Publish { publication, echo } => {
-                // Nothing looks for these yet; to publish as if they were not there would be wrong.
-                if publication.message_id.is_some() || publication.expect.is_some() {
-                    let topic = publication.topic.as_str();
-                    return self.refuse(id, command_id.as_ref(), name, topic, ErrorCode::Unavailable);
-                }
-                let draft = draft_of(publication, echo);
+                let draft = Draft::of(publication, echo);
                 self.publish_draft(id, draft, command_id.map_or(Receipt::Unwanted, Receipt::WithId));
             }
-            Command::PublishBatch { .. } => {
-                let code = ErrorCode::Unavailable;
-                let (id_of_command, message) = (command_id.as_ref(), explain(code));
-                let (command, topic) = (Some(name), None);
-                self.notify(id, &Notification::Error { id: id_of_command, command, topic, code, message });
+            Command::PublishBatch { messages, atomic, echo } => {
+                self.begin_batch(id, command_id, drafts_of(messages, echo), atomic);
             }
             Command::Ping => self.notify(id, &Notification::Pong { id: command_id.as_ref() }),
             Command::Hello { name } => {
@@ -70,7 +61,7 @@ impl Shard {
             _ => self.begin_subscription(id, target, (start, overflow), command_id),
         };
         if let Err((code, command_id)) = begun {
-            self.refuse(id, command_id.as_ref(), "subscribe", &subject, code);
+            self.refuse(id, command_id.as_ref(), "subscribe", Some(&subject), code);
         }
     }
 
@@ -82,14 +73,7 @@ impl Shard {
         let subject = topic.clone();
         if let Err((code, _)) = self.begin_subscription(id, TopicOrPattern::Topic(topic), (start, None), None)
         {
-            self.refuse(id, None, "subscribe", &subject, code);
-        }
-    }
-
-    /// A raw or HTTP connection publishes. An event answers if `receipt` is true, or if it fails.
-    pub fn publish(&mut self, id: ConnectionId, draft: Draft, receipt: bool) {
-        if self.connections.is_open(id) {
-            self.publish_draft(id, draft, if receipt { Receipt::Wanted } else { Receipt::Unwanted });
+            self.refuse(id, None, "subscribe", Some(&subject), code);
         }
     }
 
@@ -99,10 +83,6 @@ impl Shard {
             return;
         }
         self.request(self.home_of(&topic), Request::Latest { topic, connection: id });
-    }
-
-    fn publish_draft(&mut self, connection: ConnectionId, draft: Draft, receipt: Receipt) {
-        self.request(self.home_of(&draft.topic), Request::Publish { draft, connection, receipt });
     }
 
     /// Whether a home that would have to answer is stalled.
@@ -210,12 +190,18 @@ impl Shard {
                 return self.request(home, Request::Subscribe { topic, ticket, start });
             }
         };
-        self.refuse(id, command_id.as_ref(), "recover", &topic, refused);
+        self.refuse(id, command_id.as_ref(), "recover", Some(&topic), refused);
     }
 
     fn unsubscribe(&mut self, id: ConnectionId, target: &TopicOrPattern, command_id: Option<&CommandId>) {
         let Some(subscription) = self.subscriptions.find(id.slot, target) else {
-            return self.refuse(id, command_id, "unsubscribe", target.as_str(), ErrorCode::NotSubscribed);
+            return self.refuse(
+                id,
+                command_id,
+                "unsubscribe",
+                Some(target.as_str()),
+                ErrorCode::NotSubscribed,
+            );
         };
         self.fan_out();
         let recovers = matches!(target, TopicOrPattern::Topic(_))
@@ -231,7 +217,7 @@ impl Shard {
     /// Answers the command that waits for a receipt of the subscription: it will not get one.
     fn supersede(&mut self, id: ConnectionId, subscription: SubscriptionId, command: &str, name: &str) {
         if let Some(receipt) = self.subscriptions.take_receipt(subscription) {
-            self.refuse(id, Some(&receipt), command, name, ErrorCode::Superseded);
+            self.refuse(id, Some(&receipt), command, Some(name), ErrorCode::Superseded);
         }
     }
 
@@ -259,18 +245,6 @@ impl Shard {
                 self.queue_gap(slot, &topic, unread);
             }
         }
-    }
-}
-
-fn draft_of(publication: Publication<'_>, echo: bool) -> Draft {
-    let Publication { topic, key, kind, payload, message_id: _, expect: _ } = publication;
-    Draft {
-        topic: topic.to_topic(),
-        key: key.map(|key| key.into_owned().into_boxed_str()),
-        kind,
-        content_type: None,
-        payload: Bytes::from(payload.into_owned()),
-        echo,
     }
 }
 

@@ -1,11 +1,11 @@
 //! What a home does for the cores that ask it.
 
-use std::sync::Arc;
+use fanwire_wire::error::ErrorCode;
 
 use super::Shard;
 use crate::lanes::{ConnectionId, Delivery, Receipt, Request};
-use crate::message::{Draft, Message, Origin};
-use crate::topic_table::Published;
+use crate::message::{Draft, Origin};
+use crate::topic_table::{Published, Taken};
 
 impl Shard {
     /// Something came through the request lane from core `from`.
@@ -13,6 +13,9 @@ impl Shard {
         match request {
             Request::Publish { draft, connection, receipt } => {
                 self.home_publish(from, draft, connection, receipt);
+            }
+            Request::PublishTogether { drafts, connection, batch } => {
+                self.home_publish_together(from, drafts, connection, batch);
             }
             Request::Subscribe { topic, ticket, start } => {
                 let placement = self.table.subscribe(&topic, from, &start, self.now);
@@ -43,30 +46,57 @@ impl Shard {
     /// The receipt goes first, so that a publisher that subscribes has it before its own message.
     fn home_publish(&mut self, from: usize, draft: Draft, connection: ConnectionId, receipt: Receipt) {
         let topic = draft.topic.clone();
-        match self.table.publish(draft, Origin { core: from, connection }, self.now) {
-            Ok(Published { message, cores, waiters }) => {
-                self.messages_published += 1;
-                if receipt != Receipt::Unwanted {
-                    let outcome = Ok(message.offset);
-                    self.deliver_to(from, Delivery::Published { topic, connection, receipt, outcome });
-                }
-                self.route(&message, cores);
-                if let Some(waiters) = waiters {
-                    self.answer_waiters(&message, *waiters);
-                }
-            }
-            Err(code) => {
-                let outcome = Err(code);
-                self.deliver_to(from, Delivery::Published { topic, connection, receipt, outcome });
-            }
+        let taken = self.table.publish(draft, Origin { core: from, connection }, self.now);
+        let outcome = taken.as_ref().map(Taken::offset).map_err(|code| *code);
+        if receipt != Receipt::Unwanted || outcome.is_err() {
+            self.deliver_to(from, Delivery::Published { topic, connection, receipt, outcome });
+        }
+        if let Ok(Taken::Published(published)) = taken {
+            self.route(published);
         }
     }
 
-    fn route(&mut self, message: &Arc<Message>, mut cores: u64) {
+    /// One answer for all, and in front of all.
+    fn home_publish_together(
+        &mut self,
+        from: usize,
+        drafts: Vec<Draft>,
+        connection: ConnectionId,
+        batch: u32,
+    ) {
+        let count = drafts.len();
+        let origin = Origin { core: from, connection };
+        let (outcomes, taken) = match self.table.publish_together(drafts, origin, self.now) {
+            Ok(taken) => (taken.iter().map(|taken| Ok(taken.offset())).collect(), taken),
+            Err((refused, code)) => {
+                let why = |index| if index == refused { code } else { ErrorCode::Aborted };
+                ((0..count).map(|index| Err(why(index))).collect(), Vec::new())
+            }
+        };
+        self.deliver_to(from, Delivery::PublishedTogether { connection, batch, outcomes });
+        let published = taken.into_iter().filter_map(|taken| match taken {
+            Taken::Published(published) => Some(published),
+            Taken::Repeat(_) => None,
+        });
+        self.route_together(published.collect());
+    }
+
+    /// Routes messages that were published together: nothing else comes between them.
+    fn route_together(&mut self, published: Vec<Published>) {
+        for published in published {
+            self.route(published);
+        }
+    }
+
+    fn route(&mut self, Published { message, mut cores, waiters }: Published) {
+        self.messages_published += 1;
         while cores != 0 {
             let core = cores.trailing_zeros() as usize;
             cores &= cores - 1;
             self.deliver_to(core, Delivery::Message(message.clone()));
+        }
+        if let Some(waiters) = waiters {
+            self.answer_waiters(&message, waiters);
         }
     }
 }

@@ -76,6 +76,10 @@ fn refuse(requests: Vec<Request>, refusals: &mut Vec<Delivery>) -> Vec<Request> 
                     outcome: Err(CODE),
                 });
             }
+            Request::PublishTogether { drafts, connection, batch } => {
+                let outcomes = vec![Err(CODE); drafts.len()];
+                refusals.push(Delivery::PublishedTogether { connection, batch, outcomes });
+            }
             Request::Subscribe { ticket, .. } => {
                 refusals.push(Delivery::Subscribed { ticket, placement: Err(CODE) });
             }

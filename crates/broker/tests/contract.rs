@@ -61,8 +61,15 @@ fn begin_stream(shard: &mut Shard, topic: &str, start: Start) {
 fn publish(shard: &mut Shard, topic: &str, byte: u8, bytes: usize) {
     let payload = Bytes::from(vec![byte; bytes]);
     let topic = Topic::parse(topic).unwrap();
-    let draft =
-        Draft { topic, key: None, kind: PayloadKind::Binary, content_type: None, payload, echo: true };
+    let draft = Draft {
+        topic,
+        key: None,
+        kind: PayloadKind::Binary,
+        content_type: None,
+        payload,
+        echo: true,
+        terms: None,
+    };
     shard.publish(PUBLISHER, draft, false);
 }
 

@@ -143,8 +143,15 @@ impl Twins {
                     }
                 }
                 let (topic, payload) = (topic(number), Bytes::from(payload));
-                let draft =
-                    Draft { topic, key: None, content_type: None, kind: PayloadKind::Binary, payload, echo };
+                let draft = Draft {
+                    topic,
+                    key: None,
+                    content_type: None,
+                    kind: PayloadKind::Binary,
+                    payload,
+                    echo,
+                    terms: None,
+                };
                 self.shard.publish(id(by), draft, false);
             }
             Step::Reply { to, bytes } => {

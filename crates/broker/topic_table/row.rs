@@ -8,8 +8,10 @@ use fanwire_wire::topic::{Topic, TopicNumber};
 
 use super::{Chunk, Placement, Polled};
 use crate::history::History;
-use crate::lanes::Start;
-use crate::message::Message;
+use crate::lanes::{PollTicket, Start, Waiter};
+use crate::last_values::LastValues;
+use crate::message::{Draft, Message};
+use crate::message_ids::MessageIds;
 use crate::settings::TopicSettings;
 use crate::shard::Now;
 use crate::waiters::Waiters;
@@ -30,10 +32,19 @@ pub(super) struct Row {
     pub(super) patterns_version: u64,
     pub(super) history: Option<History>,
     /// Whether the latest message is kept.
-    pub(super) keeps_last: bool,
+    keeps_last: bool,
+    /// The newest of all values, where there are values by key.
     pub(super) last: Option<Arc<Message>>,
-    /// The polls that wait for the next message: at few topics at a time, of which there may be a million.
-    pub(super) waiters: Option<Box<Waiters>>,
+    extras: Option<Box<Extras>>,
+}
+
+/// What few topics have at a time, out of the way of the million that do not.
+#[derive(Debug, Default)]
+struct Extras {
+    /// The polls that wait for the next message.
+    waiters: Waiters,
+    values: Option<LastValues>,
+    message_ids: Option<MessageIds>,
 }
 
 /// There may be a million of them; growing one is a decision.
@@ -51,25 +62,89 @@ impl Row {
             pattern_cores: 0,
             patterns_version: 0,
             history: settings.history.map(History::new),
-            keeps_last: settings.last_value,
+            keeps_last: settings.last_value || settings.keys.is_some(),
             last: None,
-            waiters: None,
+            extras: Extras::new(settings).boxed(),
         }
     }
 
     /// Whether nobody would miss it.
     pub(super) fn is_idle(&self) -> bool {
         self.cores == 0
-            && self.waiters.is_none()
             && self.last.is_none()
             && self.history.as_ref().is_none_or(History::is_empty)
+            && self.extras.as_ref().is_none_or(|extras| extras.are_idle())
+    }
+
+    /// Keeps the message, which is the topic's next, as the settings say. Who waited for it waits no longer.
+    pub(super) fn keep(&mut self, message: &Arc<Message>, now: Now) -> Option<Waiters> {
+        if let Some(history) = &mut self.history {
+            history.push(message.clone(), now.monotonic_ms);
+        }
+        if self.keeps_last {
+            self.last = Some(message.clone());
+        }
+        let extras = self.extras.as_mut()?;
+        if let Some(values) = &mut extras.values {
+            values.update(message.clone());
+        }
+        let waiters = std::mem::take(&mut extras.waiters);
+        self.drop_extras();
+        (!waiters.is_empty()).then_some(waiters)
+    }
+
+    /// Has a poll wait for the next message.
+    pub(super) fn wait(&mut self, core: usize, waiter: Waiter) {
+        self.extras.get_or_insert_default().waiters.insert(core, waiter);
+    }
+
+    /// Takes out a poll, if it still waits.
+    pub(super) fn end_wait(&mut self, core: usize, ticket: PollTicket) -> Option<Waiter> {
+        let waiter = self.extras.as_mut()?.waiters.remove(core, ticket)?;
+        self.drop_extras();
+        Some(waiter)
+    }
+
+    fn drop_extras(&mut self) {
+        self.extras.take_if(|extras| !extras.are_needed());
+    }
+
+    /// Whether something is let go by age alone, so that somebody has to look at it when nothing is published.
+    pub(super) fn ages(&self) -> bool {
+        self.history.as_ref().is_some_and(History::ages)
+            || self.message_ids().is_some_and(|ids| !ids.is_empty())
     }
 
     /// Lets go of what is too old by now: the sweep may not have come by yet.
-    pub(super) fn let_go(&mut self, now: Now) {
+    pub(super) fn let_go(&mut self, now_ms: u64) {
         if let Some(history) = &mut self.history {
-            history.let_go(now.monotonic_ms);
+            history.let_go(now_ms);
         }
+        if let Some(ids) = self.extras.as_mut().and_then(|extras| extras.message_ids.as_mut()) {
+            ids.let_go(now_ms);
+        }
+    }
+
+    fn message_ids(&self) -> Option<&MessageIds> {
+        self.extras.as_ref()?.message_ids.as_ref()
+    }
+
+    /// The offset of the message that this one repeats, if it does.
+    pub(super) fn known_offset(&self, draft: &Draft) -> Option<u64> {
+        let id = draft.terms.as_ref()?.message_id.as_ref()?;
+        self.message_ids()?.offset_of(id)
+    }
+
+    /// Notes that the latest message has this id, for those that repeat it.
+    pub(super) fn know(&mut self, id: Arc<str>, now: Now) {
+        if let Some(ids) = self.extras.as_mut().and_then(|extras| extras.message_ids.as_mut()) {
+            ids.insert(id, self.offset, now.monotonic_ms);
+        }
+    }
+
+    /// Whether this is the topic's latest position.
+    pub(super) fn is_at(&self, position: &Position, epoch: &str) -> bool {
+        *position.epoch == *epoch && position.offset == self.offset
     }
 
     /// The offset of the oldest message held; the next one's when none is. The last value is a history of one
@@ -131,5 +206,29 @@ impl Row {
             next,
             caught_up: next > self.offset,
         }
+    }
+}
+
+impl Extras {
+    fn new(settings: &TopicSettings) -> Self {
+        Self {
+            waiters: Waiters::default(),
+            values: settings.keys.map(LastValues::new),
+            message_ids: settings.message_ids.map(MessageIds::new),
+        }
+    }
+
+    fn boxed(self) -> Option<Box<Self>> {
+        self.are_needed().then(|| Box::new(self))
+    }
+
+    /// Whether there is anything, or a place for it that the settings make.
+    fn are_needed(&self) -> bool {
+        !self.waiters.is_empty() || self.values.is_some() || self.message_ids.is_some()
+    }
+
+    /// Whether nobody would miss them. Where there are values, the newest of them is the topic's last too.
+    fn are_idle(&self) -> bool {
+        self.waiters.is_empty() && self.message_ids.as_ref().is_none_or(MessageIds::is_empty)
     }
 }

@@ -102,6 +102,10 @@ pub enum Problem {
     },
     /// It is said that `max_age` holds for the newest values too, and there is none.
     NewestWithoutAge,
+    /// Last values are kept by key, and the latest message, which is one of them, is not.
+    KeysWithoutLastValue,
+    /// Topics whose messages stay together conflate, which takes them apart.
+    AtomicConflates,
     /// An earlier rule matches whatever this one does.
     RuleWithoutEffect {
         /// The rule.
@@ -180,6 +184,13 @@ impl fmt::Display for Problem {
             Self::NewestWithoutAge => {
                 f.write_str("there is no max_age that it could be said of; give one, or leave it out")
             }
+            Self::KeysWithoutLastValue => f.write_str(
+                "keys keep the latest message among the last values, and last_value = false keeps it not; leave one out",
+            ),
+            Self::AtomicConflates => f.write_str(
+                "conflation would take messages apart that atomic keeps together; choose gap or disconnect, or leave \
+                 atomic out",
+            ),
             Self::RuleWithoutEffect { rule, earlier } => write!(
                 f,
                 "{rule:?} has no effect, because {earlier:?} stands before it and matches the same topics; \

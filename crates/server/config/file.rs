@@ -63,6 +63,11 @@ pub(super) struct TopicTable {
     #[serde(default, deserialize_with = "table")]
     pub(super) history: Option<Written<HistoryTable>>,
     pub(super) last_value: Option<Written<Switch>>,
+    #[serde(default, deserialize_with = "table")]
+    pub(super) keys: Option<Written<KeysTable>>,
+    #[serde(default, deserialize_with = "table")]
+    pub(super) message_ids: Option<Written<MessageIdsTable>>,
+    pub(super) atomic: Option<Written<Switch>>,
     pub(super) overflow: Option<Written<Overflow>>,
     #[serde(default, deserialize_with = "one_or_several")]
     pub(super) allow: Option<Written<Vec<Overflow>>>,
@@ -76,6 +81,22 @@ pub(super) struct TopicTable {
 pub(super) struct HistoryTable {
     pub(super) messages: Option<Written<Count>>,
     pub(super) bytes: Option<Written<Size>>,
+    pub(super) max_age: Option<Written<Period>>,
+}
+
+/// `keys` of one of the `[[topics]]`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { max = 10000 }")]
+pub(super) struct KeysTable {
+    pub(super) max: Option<Written<Count>>,
+    pub(super) bytes: Option<Written<Size>>,
+}
+
+/// `message_ids` of one of the `[[topics]]`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { max = 10000 }")]
+pub(super) struct MessageIdsTable {
+    pub(super) max: Option<Written<Count>>,
     pub(super) max_age: Option<Written<Period>>,
 }
 

@@ -4,13 +4,17 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 
 use fanwire_broker::history::HistoryLimits;
+use fanwire_broker::last_values::KeyLimits;
+use fanwire_broker::message_ids::MessageIdLimits;
 use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_broker::patterns::covers;
 use fanwire_broker::settings::{MaxAge, Settings, TopicRule, TopicSettings};
 use fanwire_wire::limits::MAX_MAX_MESSAGE_BYTES;
 
 use super::error::{ConfigError, Origin, Place, Problem};
-use super::file::{File, HistoryTable, Source, TimeoutsTable, TopicTable, Written};
+use super::file::{
+    File, HistoryTable, KeysTable, MessageIdsTable, Source, TimeoutsTable, TopicTable, Written,
+};
 use super::flags::Flags;
 use super::units::{Address, Count, Level, Match, Overflow, Period, Size, Switch};
 use super::{Config, LATE_MS, LogConfig, Timeouts, present_cores};
@@ -58,6 +62,11 @@ const MAX_AGE: Period = Period(365 * 24 * HOUR_MS);
 
 /// Nothing is looked at more often than once a millisecond.
 const MIN_MAX_AGE: Period = Period(1);
+/// The bounds of last values by key, unless they are named.
+const DEFAULT_KEYS: KeyLimits = KeyLimits { max: 10_000, bytes: 4 * KIB * KIB };
+
+/// The window of message ids, unless it is named: longer than a publisher tries again, and a megabyte or two of ids.
+const DEFAULT_MESSAGE_IDS: MessageIdLimits = MessageIdLimits { max: 10_000, max_age_ms: 2 * 60 * 1000 };
 
 /// What flags and file ask for together, if it can hold.
 pub(super) fn resolve(flags: Flags, file: File, source: &Source) -> Result<Config, ConfigError> {
@@ -185,15 +194,39 @@ impl Sayings<'_> {
                 });
             }
             let history = table.history.map(|history| self.history(history, max_message)).transpose()?;
-            let last_value = table.last_value.is_none_or(|written| written.value.0);
-            let overflow = table.overflow.map_or(OverflowPolicy::default(), |written| written.value.0);
-            let allow = table.allow.map_or_else(Vec::new, |written| written.value);
-            let allow = allow.into_iter().map(|Overflow(policy)| policy).collect();
+            let keys = table.keys.map(|keys| self.keys(keys)).transpose()?;
+            let message_ids = table.message_ids.map(|ids| self.message_ids(ids)).transpose()?;
+            let last_value = self.said("last_value", None, table.last_value, Switch(true));
+            if keys.is_some() && !last_value.value.0 {
+                return Err(last_value.rejected(Problem::KeysWithoutLastValue));
+            }
+            let last_value = last_value.value.0;
+            let atomic = table.atomic.is_some_and(|written| written.value.0);
+            let overflow = self.said("overflow", None, table.overflow, Overflow(OverflowPolicy::default()));
+            if atomic && overflow.value.0 == OverflowPolicy::Conflate {
+                return Err(overflow.rejected(Problem::AtomicConflates));
+            }
+            let overflow = overflow.value.0;
+            let allow = self.allowed(table.allow, atomic)?;
             let max_age = self.max_age(table.max_age, table.max_age_newest)?;
-            let settings = TopicSettings { history, last_value, overflow, allow, max_age };
+            let settings =
+                TopicSettings { history, last_value, keys, message_ids, atomic, overflow, allow, max_age };
             rules.push(TopicRule { matches, settings });
         }
         Ok(rules)
+    }
+
+    fn allowed(
+        &self,
+        allow: Option<Written<Vec<Overflow>>>,
+        atomic: bool,
+    ) -> Result<Vec<OverflowPolicy>, ConfigError> {
+        let Some(allow) = allow else { return Ok(Vec::new()) };
+        let allow = self.written("allow", allow);
+        if atomic && allow.value.iter().any(|Overflow(policy)| *policy == OverflowPolicy::Conflate) {
+            return Err(allow.rejected(Problem::AtomicConflates));
+        }
+        Ok(allow.value.into_iter().map(|Overflow(policy)| policy).collect())
     }
 
     fn max_age(
@@ -210,6 +243,26 @@ impl Sayings<'_> {
                 Ok(Some(MaxAge { ms: max_age.0, newest: newest.is_some_and(|newest| newest.value.0) }))
             }
         }
+    }
+
+    fn keys(&self, table: Written<KeysTable>) -> Result<KeyLimits, ConfigError> {
+        let KeysTable { max, bytes } = table.value;
+        let max = self.said("keys.max", None, max, Count(DEFAULT_KEYS.max));
+        let bytes = self.said("keys.bytes", None, bytes, Size(DEFAULT_KEYS.bytes));
+        Ok(KeyLimits {
+            max: max.within(Count(1), MAX_TABLE)?.0,
+            bytes: bytes.within(Size(KIB), MAX_HISTORY_BYTES)?.0,
+        })
+    }
+
+    fn message_ids(&self, table: Written<MessageIdsTable>) -> Result<MessageIdLimits, ConfigError> {
+        let MessageIdsTable { max, max_age } = table.value;
+        let max = self.said("message_ids.max", None, max, Count(DEFAULT_MESSAGE_IDS.max));
+        let max_age = self.said("message_ids.max_age", None, max_age, Period(DEFAULT_MESSAGE_IDS.max_age_ms));
+        Ok(MessageIdLimits {
+            max: max.within(Count(1), MAX_TABLE)?.0,
+            max_age_ms: max_age.within(MIN_TIMEOUT, MAX_AGE)?.0,
+        })
     }
 
     fn history(&self, table: Written<HistoryTable>, max_message: Size) -> Result<HistoryLimits, ConfigError> {

@@ -40,6 +40,11 @@ fn what_holds_is_displayed_as_a_file_that_says_the_same() {
         last_value = false
         overflow = "disconnect"
         [[topics]]
+        match = "prices.*.ask"
+        keys = { max = 9, bytes = "2MiB" }
+        message_ids = { max = 8, max_age = "3m" }
+        atomic = true
+        [[topics]]
         match = "prices.>"
     "#;
     let displayed = config(&[], file).unwrap().to_string();
@@ -58,8 +63,10 @@ fn what_holds_is_displayed_as_a_file_that_says_the_same() {
         "handshake = \"1s\"\nping = \"2s\"\nunanswered_pings = 3\nclose = \"1500ms\"\nidle_http = \"2h\"",
         "format = \"json\"",
         "fanwire=debug",
+        "keys = { max = 9, bytes = \"2MiB\" }\nmessage_ids = { max = 8, max_age = \"3m\" }\natomic = true\n",
         "match = \"prices.*.bid\"\nhistory = { messages = 7, bytes = \"8MiB\", max_age = \"8d\" }\nlast_value = false",
-        "overflow = \"disconnect\"\n\n[[topics]]\nmatch = \"prices.>\"\nlast_value = true\noverflow = \"gap\"",
+        "overflow = \"disconnect\"\n\n[[topics]]\nmatch = \"prices.*.ask\"\nlast_value = true\n",
+        "overflow = \"gap\"\n\n[[topics]]\nmatch = \"prices.>\"\nlast_value = true\noverflow = \"gap\"",
     ] {
         assert!(displayed.contains(said), "{said} in\n{displayed}");
     }
@@ -241,6 +248,22 @@ fn a_value_out_of_range_is_told_the_range() {
             "[[topics]]\nmatch = \"a\"\nhistory.max_age = \"0s\"",
             "test.toml:3: history.max_age: 0ms is not between 100ms and 365d",
         ),
+        (
+            "[[topics]]\nmatch = \"a\"\nkeys.max = 0",
+            "test.toml:3: keys.max: 0 is not between 1 and 4294967295",
+        ),
+        (
+            "[[topics]]\nmatch = \"a\"\nkeys = { bytes = 1 }",
+            "test.toml:3: keys.bytes: 1B is not between 1KiB and 1024GiB",
+        ),
+        (
+            "[[topics]]\nmatch = \"a\"\nmessage_ids = { max = 0 }",
+            "test.toml:3: message_ids.max: 0 is not between 1 and 4294967295",
+        ),
+        (
+            "[[topics]]\nmatch = \"a\"\nmessage_ids = { max_age = \"1ms\" }",
+            "test.toml:3: message_ids.max_age: 1ms is not between 100ms and 365d",
+        ),
     ];
     for (file, expected) in cases {
         assert_eq!(complaint(file), expected, "{file}");
@@ -277,6 +300,11 @@ fn values_that_contradict_each_other_are_told_which_and_what_to_do() {
         (
             "[[topics]]\nmatch = \"a\"\nmax_age = \"0ms\"",
             "test.toml:3: max_age: 0ms is not between 1ms and 365d",
+        ),
+        (
+            "[[topics]]\nmatch = \"a\"\nkeys = {}\nlast_value = false",
+            "test.toml:4: last_value: keys keep the latest message among the last values, and last_value = false keeps \
+             it not; leave one out",
         ),
         (
             "[[topics]]\nmatch = \"a.>\"\n[[topics]]\nmatch = \"b\"\n[[topics]]\nmatch = \"a.*\"",

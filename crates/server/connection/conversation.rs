@@ -55,6 +55,8 @@ struct Incomplete {
 pub(crate) enum Awaited {
     /// The offset of a message that was published.
     Published,
+    /// The offsets of a batch's messages, or why they have none.
+    PublishedBatch,
     /// The latest message of a topic.
     Latest(Known),
     /// What a topic has since a position.
@@ -230,22 +232,26 @@ impl Conversation {
 
 #[cfg(test)]
 mod tests {
-    use fanwire_wire::command::PayloadKind;
+    use std::borrow::Cow;
+
+    use fanwire_broker::message::Draft;
+    use fanwire_wire::command::{PayloadKind, Publication};
     use fanwire_wire::http::Status;
+    use fanwire_wire::topic::TopicRef;
 
     use super::*;
-    use crate::http_api::{Post, Response};
+    use crate::http_api::Response;
 
     const MAX_BODY: usize = 10;
 
     /// GET is answered at once, POST takes its body.
     fn call_of(request: &Request<'_>) -> Call {
         match request.path().strip_prefix("/topics/") {
-            Some(topic) => Call::Post(Post {
-                topic: Topic::parse(topic).expect("the tests name topics"),
-                kind: PayloadKind::Text,
-                content_type: None,
-            }),
+            Some(topic) => {
+                let topic = TopicRef::parse(Cow::Borrowed(topic)).expect("the tests name topics");
+                let message = Publication::new(topic, PayloadKind::Text, &b""[..]);
+                Call::Post(Ok(Box::new(Draft::of(message, true))))
+            }
             None => Call::Answer(Response::new(Status::Ok, "text/plain", "")),
         }
     }

@@ -1,9 +1,9 @@
 //! What the shard answers to raw and HTTP connections and event streams, by its events.
 
+use fanwire_broker::batches::Outcome;
 use fanwire_broker::lanes::ConnectionId;
-use fanwire_broker::message::Message;
 use fanwire_broker::shard::{Backlog, Event};
-use fanwire_broker::topic_table::{Placement, Polled};
+use fanwire_broker::topic_table::{Latest, Placement, Polled};
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::error::ErrorCode;
 use fanwire_wire::topic::Topic;
@@ -34,7 +34,10 @@ impl EventLoop {
         match event {
             Event::Subscribed { connection, placement } => self.answer_subscribed(connection, placement),
             Event::Published { connection, offset } => self.answer_published(connection, offset),
-            Event::Latest { connection, message } => self.answer_latest(connection, message.as_deref()),
+            Event::PublishedBatch { connection, outcomes } => {
+                self.answer_published_batch(connection, &outcomes);
+            }
+            Event::Latest { connection, latest } => self.answer_latest(connection, &latest),
             Event::Polled { connection, polled } => self.answer_polled(connection, &polled),
             Event::Refused { connection, code } => self.refuse(connection, code),
             Event::SlowConsumer { connection, reason } => {
@@ -49,9 +52,14 @@ impl EventLoop {
         self.respond(id, &http_api::published(&self.site.epoch, offset), reply);
     }
 
-    fn answer_latest(&mut self, id: ConnectionId, message: Option<&Message>) {
+    fn answer_published_batch(&mut self, id: ConnectionId, outcomes: &[Outcome]) {
+        let Some((Awaited::PublishedBatch, reply)) = self.take_awaited(id) else { return };
+        self.respond(id, &http_api::published_batch(&self.site.epoch, outcomes), reply);
+    }
+
+    fn answer_latest(&mut self, id: ConnectionId, latest: &Latest) {
         let Some((Awaited::Latest(known), reply)) = self.take_awaited(id) else { return };
-        self.respond(id, &http_api::latest(&self.site.epoch, message, &known), reply);
+        self.respond(id, &http_api::latest(&self.site.epoch, latest, &known), reply);
     }
 
     fn answer_polled(&mut self, id: ConnectionId, polled: &Polled) {

@@ -16,7 +16,7 @@ use super::EventLoop;
 use crate::connection::{
     Awaited, Connection, Conversation, Endpoint, Exchange, Liveness, Phase, Step, WebSocket,
 };
-use crate::http_api::{self, Call, PendingStream, PendingUpgrade, Poll, Post, Reply, Response};
+use crate::http_api::{self, Call, PendingStream, PendingUpgrade, Poll, Reply, Response};
 use crate::metrics::DisconnectReason;
 
 impl EventLoop {
@@ -44,14 +44,15 @@ impl EventLoop {
     fn carry_out(&mut self, id: ConnectionId, exchange: Exchange) {
         let Exchange { call, body, reply } = exchange;
         match call {
-            Call::Answer(response) => self.respond(id, &response, reply),
+            Call::Answer(response) | Call::Post(Err(response)) => self.respond(id, &response, reply),
             Call::Latest(topic, known) => {
                 self.await_answer(id, Awaited::Latest(known), reply);
                 self.shard.latest(id, topic);
             }
             Call::Poll(poll) => self.poll(id, *poll, reply),
             Call::Stream(stream) => self.stream(id, stream, reply),
-            Call::Post(post) => self.publish(id, post, body, reply),
+            Call::Post(Ok(draft)) => self.publish(id, Draft { payload: Bytes::from(body), ..*draft }, reply),
+            Call::PostBatch => self.publish_batch(id, &body, reply),
             Call::Upgrade(upgrade) => self.upgrade(id, upgrade, reply),
             Call::Reject(octets) => {
                 self.shard.reply(id, &octets);
@@ -106,18 +107,24 @@ impl EventLoop {
         }
     }
 
-    fn publish(&mut self, id: ConnectionId, post: Post, body: Vec<u8>, reply: Reply) {
-        if let Err(error) = check_payload(post.kind, &body) {
+    fn publish(&mut self, id: ConnectionId, draft: Draft, reply: Reply) {
+        if let Err(error) = check_payload(draft.kind, &draft.payload) {
             return self.respond(id, &http_api::bad_payload(&error), reply);
         }
         self.metrics.add_message_in();
         self.await_answer(id, Awaited::Published, reply);
-        let Post { topic, kind, content_type } = post;
-        self.shard.publish(
-            id,
-            Draft { topic, key: None, kind, content_type, payload: Bytes::from(body), echo: true },
-            true,
-        );
+        self.shard.publish(id, draft, true);
+    }
+
+    fn publish_batch(&mut self, id: ConnectionId, body: &[u8], reply: Reply) {
+        match http_api::batch_in(body) {
+            Err(response) => self.respond(id, &response, reply),
+            Ok((drafts, atomic)) => {
+                self.metrics.add_message_in();
+                self.await_answer(id, Awaited::PublishedBatch, reply);
+                self.shard.publish_batch(id, drafts, atomic);
+            }
+        }
     }
 
     /// Begins to speak WebSocket; a raw connection when its subscription has begun.

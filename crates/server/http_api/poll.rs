@@ -1,8 +1,7 @@
 //! Reading a topic over HTTP: its latest message, or a poll for what follows a position.
 
 use fanwire_broker::lanes::Start;
-use fanwire_broker::message::Message;
-use fanwire_broker::topic_table::Polled;
+use fanwire_broker::topic_table::{Latest, Polled};
 use fanwire_wire::http::{Request, Status, query_parameter};
 use fanwire_wire::limits::MAX_POLL_WAIT_MS;
 use fanwire_wire::notification::Notification;
@@ -53,9 +52,10 @@ fn options(query: &str) -> Result<(Option<Start>, Option<u64>), Response> {
 }
 
 /// The answer to a request for the latest message.
-pub(crate) fn latest(epoch: &str, message: Option<&Message>, known: &Known) -> Response {
-    let Some(message) = message else {
-        return Response::error(Status::NotFound, "not_found", "the topic has no message");
+pub(crate) fn latest(epoch: &str, latest: &Latest, known: &Known) -> Response {
+    let Some(message) = &latest.message else {
+        let response = Response::error(Status::NotFound, "not_found", "the topic has no message");
+        return response.at(epoch, latest.offset);
     };
     let response = if known.has(message.offset) {
         Response::without_content(Status::NotModified)

@@ -10,16 +10,31 @@ use crate::limits::MAX_BATCH_MESSAGES;
 pub(crate) const BAD_BATCH: CommandError =
     CommandError::BadList { field: Field::Messages.name(), limit: MAX_BATCH_MESSAGES };
 
+/// The messages of a batch; in the place of one that could not be read, what is wrong with it.
+pub type Messages<'a> = Vec<Result<Publication<'a>, CommandError>>;
+
 pub(super) fn parse_publish_batch<'a>(fields: &Fields<'a>) -> Result<Command<'a>, CommandError> {
+    let echo = fields.optional_boolean(Field::Echo)?.unwrap_or(true);
+    let (messages, atomic) = messages_of(fields)?;
+    Ok(Command::PublishBatch { messages, atomic, echo })
+}
+
+/// Reads a batch that is not a command among others, and so has no `type`: its messages, and whether it is atomic.
+pub fn parse_batch(text: &str) -> Result<(Messages<'_>, bool), CommandError> {
+    let mut fields = Fields::default();
+    fields.read(text)?;
+    messages_of(&fields)
+}
+
+fn messages_of<'a>(fields: &Fields<'a>) -> Result<(Messages<'a>, bool), CommandError> {
     let list = fields.optional_json(Field::Messages);
     let list = list.ok_or(CommandError::MissingField(Field::Messages.name()))?;
     let atomic = fields.optional_boolean(Field::Atomic)?.unwrap_or(false);
-    let echo = fields.optional_boolean(Field::Echo)?.unwrap_or(true);
-    Ok(Command::PublishBatch { messages: parse_messages(list)?, atomic, echo })
+    Ok((parse_messages(list)?, atomic))
 }
 
 /// Each message, or what is wrong with it: one leaves the others as they are.
-fn parse_messages(list: &str) -> Result<Vec<Result<Publication<'_>, CommandError>>, CommandError> {
+fn parse_messages(list: &str) -> Result<Messages<'_>, CommandError> {
     match elements(list, MAX_BATCH_MESSAGES) {
         None => Err(BAD_BATCH),
         Some((_, true)) => Err(CommandError::BatchTooLarge),

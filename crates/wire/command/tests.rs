@@ -1,10 +1,13 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use smallvec::smallvec;
 
 use super::*;
 use crate::error::{ErrorCode, TopicError};
-use crate::limits::{MAX_COMMAND_ID_BYTES, MAX_EPOCH_BYTES, MAX_OFFSET};
+use crate::limits::{MAX_BATCH_MESSAGES, MAX_COMMAND_ID_BYTES, MAX_EPOCH_BYTES, MAX_LIST_TOPICS, MAX_OFFSET};
 use crate::topic::TopicRef;
+
+mod lists;
 
 fn command(text: &str) -> Command<'_> {
     parse(text).unwrap_or_else(|rejection| panic!("{text}: {rejection:?}")).command
@@ -20,6 +23,10 @@ fn position_at(epoch: &str, offset: u64) -> Since {
 
 fn publication(kind: PayloadKind, payload: &'static str) -> Publication<'static> {
     Publication::new(TopicRef::parse("prices.EURUSD").unwrap(), kind, payload.as_bytes())
+}
+
+fn wanted(target: &str, since: Option<Since>) -> Wanted {
+    Wanted { target: TopicOrPattern::parse(target).unwrap(), since }
 }
 
 /// Kind and payload of a publish with these fields.
@@ -68,6 +75,44 @@ fn every_documented_command_is_understood() {
         (
             r#"{"type":"unsubscribe","id":4,"topic":"prices.EURUSD"}"#,
             Command::Unsubscribe { target: TopicOrPattern::Topic(topic) },
+        ),
+        (
+            r#"{"type":"subscribe","topics":[{"topic":"a","since":"earliest"},{"topic":"b.>"}],"overflow":"conflate"}"#,
+            Command::Subscribe {
+                wanted: smallvec![wanted("a", Some(Since::Earliest)), wanted("b.>", None)],
+                overflow: Some(OverflowPolicy::Conflate),
+                snapshot: false,
+            },
+        ),
+        (
+            r#"{"type":"subscribe","topic":"b.>","overflow":"disconnect","snapshot":true}"#,
+            Command::Subscribe {
+                wanted: smallvec![wanted("b.>", None)],
+                overflow: Some(OverflowPolicy::Disconnect),
+                snapshot: true,
+            },
+        ),
+        (
+            r#"{"type":"publish","topic":"prices.EURUSD","data":"hi","message_id":"m-1","expect":{"epoch":"e","offset":0}}"#,
+            Command::Publish {
+                publication: Publication {
+                    message_id: Some("m-1".into()),
+                    expect: Some(Position { epoch: "e".into(), offset: 0 }),
+                    ..publication(PayloadKind::Text, "hi")
+                },
+                echo: true,
+            },
+        ),
+        (
+            r#"{"type":"publish_batch","messages":[{"topic":"prices.EURUSD","data":1},{"topic":"prices.EURUSD","data":"hi"}],"atomic":true,"echo":false}"#,
+            Command::PublishBatch {
+                messages: vec![
+                    Ok(publication(PayloadKind::Json, "1")),
+                    Ok(publication(PayloadKind::Text, "hi")),
+                ],
+                atomic: true,
+                echo: false,
+            },
         ),
         (r#"{"type":"ping","id":5}"#, Command::Ping),
         (r#"{"type":"hello","name":"yuan"}"#, Command::Hello { name: "yuan".into() }),
@@ -167,6 +212,7 @@ fn a_wrong_field_is_named() {
     let bad = |text: &str| match rejection(text).error {
         CommandError::BadField { field, .. }
         | CommandError::BadLength { field, .. }
+        | CommandError::BadList { field, .. }
         | CommandError::MissingField(field)
         | CommandError::DuplicateField(field) => field,
         other => panic!("{text}: {other:?}"),
@@ -184,6 +230,25 @@ fn a_wrong_field_is_named() {
         (r#"{"type":"publish","topic":"a","data":1,"key":1}"#, "key"),
         (r#"{"type":"publish","topic":"a","data":1,"key":""}"#, "key"),
         (&format!(r#"{{"type":"publish","topic":"a","data":1,"key":"{long}"}}"#), "key"),
+        (r#"{"type":"publish","topic":"a","data":1,"message_id":7}"#, "message_id"),
+        (r#"{"type":"publish","topic":"a","data":1,"message_id":""}"#, "message_id"),
+        (&format!(r#"{{"type":"publish","topic":"a","data":1,"message_id":"{long}"}}"#), "message_id"),
+        (r#"{"type":"publish","topic":"a","data":1,"expect":"earliest"}"#, "expect"),
+        (r#"{"type":"publish","topic":"a","data":1,"expect":{"epoch":"","offset":1}}"#, "expect"),
+        (r#"{"type":"publish","topic":"a","data":1,"expect":{"epoch":"e"}}"#, "expect"),
+        (r#"{"type":"subscribe","topic":"a","overflow":"drop"}"#, "overflow"),
+        (r#"{"type":"subscribe","topic":"a","overflow":1}"#, "overflow"),
+        (r#"{"type":"subscribe","topic":"a","snapshot":1}"#, "snapshot"),
+        (r#"{"type":"subscribe","topics":"a"}"#, "topics"),
+        (r#"{"type":"subscribe","topics":[]}"#, "topics"),
+        (r#"{"type":"subscribe","topics":[{"topic":"a"}],"topic":"a"}"#, "topic"),
+        (r#"{"type":"subscribe","topics":[{"topic":"a"}],"since":"earliest"}"#, "since"),
+        (r#"{"type":"publish_batch"}"#, "messages"),
+        (r#"{"type":"publish_batch","messages":null}"#, "messages"),
+        (r#"{"type":"publish_batch","messages":{}}"#, "messages"),
+        (r#"{"type":"publish_batch","messages":[]}"#, "messages"),
+        (r#"{"type":"publish_batch","messages":[1],"atomic":1}"#, "atomic"),
+        (r#"{"type":"publish_batch","messages":[1],"echo":1}"#, "echo"),
         (r#"{"type":"publish","topic":"a","data":1,"echo":"no"}"#, "echo"),
         (r#"{"type":"publish","topic":"a","data":1,"echo":0}"#, "echo"),
         (r#"{"type":"publish","topic":"a","data":"AA==","encoding":"base65"}"#, "encoding"),
@@ -259,10 +324,14 @@ fn fields_of_a_newer_client_are_skipped() {
 fn nesting_of_any_depth_costs_no_stack() {
     let depth = 1_000_000;
     let nested = "[".repeat(depth) + &"]".repeat(depth);
-    for field in ["data", "id", "since", "other"] {
+    for field in ["data", "id", "since", "expect", "other"] {
         let text = format!(r#"{{"type":"publish","topic":"a","{field}":{nested}}}"#);
         assert_eq!(parse(&text).is_ok(), field == "data", "{field}");
         assert!(parse(&text[..depth]).is_err());
+    }
+    for (kind, field) in [("subscribe", "topics"), ("publish_batch", "messages")] {
+        let text = format!(r#"{{"type":"{kind}","{field}":{nested}}}"#);
+        assert_eq!(parse(&text).is_ok(), kind == "publish_batch", "{field}");
     }
     for text in [nested, "{\"a\":".repeat(depth)] {
         assert!(parse(&text).is_err());

@@ -45,7 +45,8 @@ impl<'a> BatchResults<'a> {
         list.iter().copied().chain(read_results(octets).map_while(Result::ok))
     }
 
-    pub(super) fn write_json(self, out: &mut Vec<u8>) {
+    /// Appends them as a JSON array.
+    pub fn write_json(self, out: &mut Vec<u8>) {
         out.push(b'[');
         for (index, result) in self.iter().enumerate() {
             if index > 0 {

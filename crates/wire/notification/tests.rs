@@ -30,6 +30,7 @@ fn every_notification_is_written_in_the_documented_order() {
     let id = CommandId::parse("1").unwrap();
     let text_id = CommandId::parse("\"a-7\"").unwrap();
     let topic = "prices.EURUSD";
+    let results = [Ok(45), Err(Refusal { code: ErrorCode::MovedOn, message: "a \"b\"" })];
     let cases = [
         (
             Notification::Welcome { epoch: EPOCH, max_message: 1_048_576, max_subscriptions: 1000 },
@@ -72,6 +73,32 @@ fn every_notification_is_written_in_the_documented_order() {
         (
             Notification::Gap { topic: "chat.lobby", from: 101, to: 140, count: 40 },
             r#"{"type":"gap","topic":"chat.lobby","from":101,"to":140,"count":40}"#,
+        ),
+        (
+            Notification::Message(MessageFields {
+                skipped: 3,
+                is_snapshot: true,
+                key: None,
+                ..message(PayloadKind::Text, b"hi")
+            }),
+            r#"{"type":"message","topic":"prices.EURUSD","offset":45,"skipped":3,"snapshot":true,"time":1795291200123,"data":"hi"}"#,
+        ),
+        (
+            Notification::PublishedBatch { id: Some(&id), epoch: EPOCH, results: results[..].into() },
+            r#"{"type":"published_batch","id":1,"epoch":"9f3c01d27ab45e88","results":[{"offset":45},{"code":"moved_on","message":"a \"b\""}]}"#,
+        ),
+        (
+            Notification::PublishedBatch { id: None, epoch: EPOCH, results: results[..0].into() },
+            r#"{"type":"published_batch","epoch":"9f3c01d27ab45e88","results":[]}"#,
+        ),
+        (
+            Notification::Skipped { topic: "chat.lobby", offset: 58, count: 12 },
+            r#"{"type":"skipped","topic":"chat.lobby","offset":58,"count":12}"#,
+        ),
+        (Notification::Tick { count: 3 }, r#"{"type":"tick","count":3}"#),
+        (
+            Notification::SnapshotEnd { id: Some(&id), topic: "prices.>", count: 1000 },
+            r#"{"type":"snapshot_end","id":1,"topic":"prices.>","count":1000}"#,
         ),
         (Notification::Pong { id: Some(&id) }, r#"{"type":"pong","id":1}"#),
         (Notification::Pong { id: None }, r#"{"type":"pong"}"#),
@@ -118,4 +145,15 @@ fn a_notification_is_appended_to_what_is_there() {
     let mut out = b"before".to_vec();
     Notification::Pong { id: None }.write_json(&mut out);
     assert_eq!(out, br#"before{"type":"pong"}"#);
+}
+
+#[test]
+fn a_subscriber_comes_to_the_last_offset_that_it_is_told_of() {
+    let topic = "chat.lobby";
+    let reached = |notification: Notification<'_>| notification.reaches();
+    assert_eq!(reached(Notification::Message(message(PayloadKind::Text, b"hi"))), Some(45));
+    assert_eq!(reached(Notification::Gap { topic, from: 101, to: 140, count: 40 }), Some(140));
+    assert_eq!(reached(Notification::Skipped { topic, offset: 58, count: 12 }), Some(58));
+    assert_eq!(reached(Notification::Tick { count: 3 }), None);
+    assert_eq!(reached(Notification::SnapshotEnd { id: None, topic, count: 3 }), None);
 }

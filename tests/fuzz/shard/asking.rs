@@ -124,8 +124,7 @@ impl Broker {
             content_type: None,
             kind: PayloadKind::Text,
             payload: Bytes::from(data.clone()),
-            echo,
-        };
+            echo, terms: None };
         match &mut peer.speaks {
             Speaks::Json(_) => {
                 let fields =

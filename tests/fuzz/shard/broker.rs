@@ -209,10 +209,11 @@ impl Broker {
                 };
                 self.truth.learn(&topic, offset, payload);
             }
-            Event::Latest { connection, message } => {
+            Event::PublishedBatch { .. } => panic!("nobody publishes batches over HTTP"),
+            Event::Latest { connection, latest } => {
                 let Some(peer) = self.owner(core, connection) else { return };
                 let Some(Request::Latest(topic)) = self.take_request(peer) else { panic!("unasked") };
-                if let Some(message) = message {
+                if let Some(message) = latest.message {
                     self.learn_latest(&topic, &message);
                 }
             }

@@ -1,0 +1,119 @@
+//! What is wrong, for programs.
+
+use std::fmt;
+
+/// The closed list of codes that an `error` notification may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// The message is not JSON.
+    BadJson,
+    /// The command lacks a field, or has one that is wrong.
+    BadCommand,
+    /// There is no such command.
+    UnknownCommand,
+    /// The topic is not one.
+    BadTopic,
+    /// The position is not one, or cannot be used here.
+    BadSince,
+    /// The payload is not of the kind that it is published as.
+    BadPayload,
+    /// A binary message on a connection whose protocol has none.
+    BinaryUnsupported,
+    /// A text message on a connection whose protocol has none.
+    TextUnsupported,
+    /// The message is larger than this broker takes.
+    MessageTooBig,
+    /// The client may not do this.
+    Forbidden,
+    /// Another subscription of the connection matches the same messages in a way that the two cannot be told apart.
+    Overlap,
+    /// The connection has this subscription already.
+    AlreadySubscribed,
+    /// The connection has no such subscription.
+    NotSubscribed,
+    /// The connection has as many subscriptions as it may have.
+    TooManySubscriptions,
+    /// The broker has as many topics as it may have.
+    TooManyTopics,
+    /// The operator does not allow this overflow policy for the topic.
+    PolicyNotAllowed,
+    /// The topic keeps no last value that a snapshot could be made of.
+    NotKept,
+    /// The topic's latest message is not the one that the publisher expects.
+    MovedOn,
+    /// The batch has more messages than one may have.
+    BatchTooLarge,
+    /// The topics of an atomic batch are not ones that the operator keeps together.
+    NotTogether,
+    /// Another message of the same atomic batch was refused.
+    Aborted,
+    /// A later command took the command's place before it was carried out.
+    Superseded,
+    /// The broker cannot do this now; try again later.
+    Unavailable,
+}
+
+impl ErrorCode {
+    /// Every code.
+    pub const ALL: [Self; 23] = [
+        Self::BadJson,
+        Self::BadCommand,
+        Self::UnknownCommand,
+        Self::BadTopic,
+        Self::BadSince,
+        Self::BadPayload,
+        Self::BinaryUnsupported,
+        Self::TextUnsupported,
+        Self::MessageTooBig,
+        Self::Forbidden,
+        Self::Overlap,
+        Self::AlreadySubscribed,
+        Self::NotSubscribed,
+        Self::TooManySubscriptions,
+        Self::TooManyTopics,
+        Self::PolicyNotAllowed,
+        Self::NotKept,
+        Self::MovedOn,
+        Self::BatchTooLarge,
+        Self::NotTogether,
+        Self::Aborted,
+        Self::Superseded,
+        Self::Unavailable,
+    ];
+
+    /// The code as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadJson => "bad_json",
+            Self::BadCommand => "bad_command",
+            Self::UnknownCommand => "unknown_command",
+            Self::BadTopic => "bad_topic",
+            Self::BadSince => "bad_since",
+            Self::BadPayload => "bad_payload",
+            Self::BinaryUnsupported => "binary_unsupported",
+            Self::TextUnsupported => "text_unsupported",
+            Self::MessageTooBig => "message_too_big",
+            Self::Forbidden => "forbidden",
+            Self::Overlap => "overlap",
+            Self::AlreadySubscribed => "already_subscribed",
+            Self::NotSubscribed => "not_subscribed",
+            Self::TooManySubscriptions => "too_many_subscriptions",
+            Self::TooManyTopics => "too_many_topics",
+            Self::PolicyNotAllowed => "policy_not_allowed",
+            Self::NotKept => "not_kept",
+            Self::MovedOn => "moved_on",
+            Self::BatchTooLarge => "batch_too_large",
+            Self::NotTogether => "not_together",
+            Self::Aborted => "aborted",
+            Self::Superseded => "superseded",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
