@@ -5,9 +5,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fanwire_wire::binary::{Received, parse_command, parse_notification, write_command, write_notification};
 use fanwire_wire::command::{
-    self, Command, CommandId, Envelope, PayloadKind, Rejection, Since, check_payload, kind_of_content_type,
+    self, Command, CommandId, Envelope, PayloadKind, Position, Publication, Rejection, Since, Wanted,
+    check_payload, kind_of_content_type,
 };
-use fanwire_wire::limits::{MAX_COMMAND_ID_BYTES, MAX_EPOCH_BYTES, MAX_OFFSET, MAX_TOPIC_BYTES};
+use fanwire_wire::limits::{
+    MAX_BATCH_MESSAGES, MAX_COMMAND_ID_BYTES, MAX_EPOCH_BYTES, MAX_KEY_BYTES, MAX_LIST_TOPICS,
+    MAX_MESSAGE_ID_BYTES, MAX_OFFSET, MAX_TOPIC_BYTES,
+};
 use fanwire_wire::notification::{MessageFields, Notification, write_json_string};
 use fanwire_wire::topic::{Pattern, Topic, TopicOrPattern, TopicRef};
 use libfuzzer_sys::fuzz_target;
@@ -37,7 +41,8 @@ fn in_octets(octets: &[u8]) {
     match parse_command(octets) {
         Ok(envelope) => {
             the_same_in_octets(&envelope);
-            if let Command::Publish { topic, key, kind, payload, .. } = &envelope.command {
+            valid(&envelope.command);
+            for Publication { topic, key, kind, payload, .. } in publications(&envelope.command) {
                 assert_eq!(check_payload(*kind, payload), Ok(()));
                 delivered(&MessageFields { key: key.as_deref(), ..fields(topic.as_str(), *kind, payload) });
             }
@@ -50,13 +55,56 @@ fn in_octets(octets: &[u8]) {
             delivery.write(&mut out);
             assert_eq!(out, octets, "there is one way to write a delivery");
         }
-        Ok(Received::Notification(id, notification)) => heard(&notification.with_id(id.as_ref())),
+        Ok(Received::Notification(id, notification)) => {
+            let notification = notification.with_id(id.as_ref());
+            json(&notification);
+            heard(&notification);
+        }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 }
 
-/// What is written in octets is read as what it was.
+/// The messages that a command publishes.
+fn publications<'c, 'a>(command: &'c Command<'a>) -> Vec<&'c Publication<'a>> {
+    match command {
+        Command::Publish { publication, .. } => vec![publication],
+        Command::PublishBatch { messages, .. } => messages.iter().flatten().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Bounds and exclusions hold, whoever read the command.
+fn valid(command: &Command<'_>) {
+    match command {
+        Command::Subscribe { wanted, snapshot, .. } => {
+            assert!((1..=MAX_LIST_TOPICS).contains(&wanted.len()));
+            for Wanted { target, since } in wanted {
+                assert!(since.is_none() || !snapshot && matches!(target, TopicOrPattern::Topic(_)));
+                since.iter().for_each(valid_since);
+            }
+        }
+        Command::Recover { since, .. } => valid_since(since),
+        Command::PublishBatch { messages, .. } => {
+            assert!((1..=MAX_BATCH_MESSAGES).contains(&messages.len()));
+            let wrong = messages.iter().filter_map(|message| message.as_ref().err());
+            wrong.for_each(|error| assert!(!error.to_string().is_empty()));
+        }
+        _ => {}
+    }
+    for Publication { key, message_id, expect, .. } in publications(command) {
+        assert!(key.iter().all(|key| (1..=MAX_KEY_BYTES).contains(&key.len())));
+        assert!(message_id.iter().all(|name| (1..=MAX_MESSAGE_ID_BYTES).contains(&name.len())));
+        expect.iter().for_each(valid_position);
+    }
+}
+
+/// What is written in octets is read as what it was. What could not be read of a batch cannot be written.
 fn the_same_in_octets(envelope: &Envelope<'_>) {
+    if let Command::PublishBatch { messages, .. } = &envelope.command
+        && messages.iter().any(Result::is_err)
+    {
+        return;
+    }
     let mut octets = Vec::new();
     write_command(envelope, &mut octets);
     assert_eq!(parse_command(&octets).as_ref(), Ok(envelope));
@@ -77,30 +125,49 @@ fn heard(notification: &Notification<'_>) {
 struct Published<'a> {
     topic: String,
     key: Option<String>,
+    message_id: Option<String>,
     encoding: Option<String>,
     #[serde(borrow)]
     data: &'a RawValue,
+}
+
+/// A batch, as serde reads it.
+#[derive(Deserialize)]
+struct Batch<'a> {
+    #[serde(borrow)]
+    messages: Vec<&'a RawValue>,
 }
 
 fn understood(text: &str, envelope: &Envelope<'_>) {
     assert!(serde_json::from_str::<IgnoredAny>(text).is_ok(), "a command that is not JSON");
     envelope.id.iter().for_each(valid_id);
     the_same_in_octets(envelope);
+    valid(&envelope.command);
     match &envelope.command {
-        Command::Publish { topic, key, kind, payload, .. } => {
-            let said: Published<'_> = serde_json::from_str(text).expect("a publish");
-            assert_eq!((topic.as_str(), key.as_deref()), (said.topic.as_str(), said.key.as_deref()));
-            assert_eq!(decoded(&said), (*kind, payload.to_vec()), "what was published is not what was said");
-            let fields = MessageFields { key: key.as_deref(), ..fields(topic.as_str(), *kind, payload) };
-            delivered(&fields);
+        Command::Publish { publication, .. } => said(text, publication),
+        Command::PublishBatch { messages, .. } => {
+            let batch: Batch<'_> = serde_json::from_str(text).expect("a batch");
+            assert_eq!(batch.messages.len(), messages.len());
+            let both = batch.messages.iter().zip(messages);
+            both.for_each(|(text, read)| read.iter().for_each(|publication| said(text.get(), publication)));
         }
-        Command::Subscribe { since: Some(since), .. } | Command::Recover { since, .. } => valid_since(since),
         Command::Hello { name } => {
             let message = format!("hello {name}");
             json(&Notification::Hello { id: envelope.id.as_ref(), message: &message });
         }
-        Command::Subscribe { .. } | Command::Unsubscribe { .. } | Command::Ping => {}
+        Command::Subscribe { .. } | Command::Recover { .. } | Command::Unsubscribe { .. } | Command::Ping => {
+        }
     }
+}
+
+/// What is published is what was said, by the definition of it.
+fn said(text: &str, publication: &Publication<'_>) {
+    let Publication { topic, key, message_id, kind, payload, .. } = publication;
+    let said: Published<'_> = serde_json::from_str(text).expect("a publish");
+    assert_eq!((topic.as_str(), key.as_deref()), (said.topic.as_str(), said.key.as_deref()));
+    assert_eq!(message_id.as_deref(), said.message_id.as_deref());
+    assert_eq!(decoded(&said), (*kind, payload.to_vec()));
+    delivered(&MessageFields { key: key.as_deref(), ..fields(topic.as_str(), *kind, payload) });
 }
 
 fn refused(rejection: &Rejection) {
@@ -136,7 +203,7 @@ fn json(notification: &Notification<'_>) -> String {
 }
 
 fn fields<'a>(topic: &'a str, kind: PayloadKind, payload: &'a [u8]) -> MessageFields<'a> {
-    MessageFields { topic, offset: 1, time_ms: 2, key: None, kind, payload }
+    MessageFields { topic, offset: 1, skipped: 0, is_snapshot: false, time_ms: 2, key: None, kind, payload }
 }
 
 /// What subscribers are told is what was published, and a publish of that is the same again.
@@ -152,7 +219,8 @@ fn delivered(fields: &MessageFields<'_>) {
 
     let again = text.replacen(r#"{"type":"message""#, r#"{"type":"publish""#, 1);
     let envelope = command::parse(&again).expect("a message is a publish by another name");
-    let Command::Publish { topic, key, kind, payload, .. } = envelope.command else { panic!("{again}") };
+    let Command::Publish { publication, .. } = envelope.command else { panic!("{again}") };
+    let Publication { topic, key, kind, payload, .. } = publication;
     assert_eq!((topic.as_str(), key.as_deref()), (fields.topic, fields.key));
     assert_eq!((kind, &*payload), (fields.kind, expected));
 }
@@ -171,8 +239,12 @@ fn decoded(said: &Published<'_>) -> (PayloadKind, Vec<u8>) {
 
 fn valid_since(since: &Since) {
     if let Since::Position(position) = since {
-        assert!((1..=MAX_EPOCH_BYTES).contains(&position.epoch.len()) && position.offset < MAX_OFFSET);
+        valid_position(position);
     }
+}
+
+fn valid_position(position: &Position) {
+    assert!((1..=MAX_EPOCH_BYTES).contains(&position.epoch.len()) && position.offset < MAX_OFFSET);
 }
 
 /// A position is the same in a query parameter and in a command.
