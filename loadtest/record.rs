@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::latencies::serialized;
+use crate::latencies::{histogram, serialized};
 use crate::percentile::Latency;
 
 /// The version of the schema that this program writes. One that changes what a field means counts up.
@@ -185,7 +185,7 @@ pub struct Measured {
     pub bytes: Layers,
     /// What became of those to subscribers that were to read slowly. They are in no other figure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slow: Option<Counts>,
+    pub slow: Option<SlowSubscribers>,
     /// Latency over time.
     pub slices: Vec<Slice>,
     /// The end-to-end median of the first third of the window, in nanoseconds; none when nothing was due in it.
@@ -265,6 +265,33 @@ impl Counts {
         self.polls_skipped += other.polls_skipped;
         self.foreign += other.foreign;
         self.broken += other.broken;
+    }
+}
+
+/// What became of what slow subscribers were to get.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SlowSubscribers {
+    /// How many they are, in all repeats together. Those that were cut off are counted as broken.
+    pub subscribers: u64,
+    /// What became of their messages.
+    pub counts: Counts,
+    /// How old messages were when they read them: from when each was due, in nanoseconds.
+    #[serde(with = "serialized")]
+    pub ages: Histogram<u64>,
+}
+
+impl Default for SlowSubscribers {
+    fn default() -> Self {
+        Self { subscribers: 0, counts: Counts::default(), ages: histogram() }
+    }
+}
+
+impl SlowSubscribers {
+    /// Adds those of another thread or repeat.
+    pub fn add(&mut self, other: &Self) {
+        self.subscribers += other.subscribers;
+        self.counts.add(&other.counts);
+        self.ages.add(&other.ages).expect("all have the same bounds");
     }
 }
 

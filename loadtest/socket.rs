@@ -118,8 +118,7 @@ impl Connector {
         Self { target, sources: sources.map(SourceAddresses::rotate), mss }
     }
 
-    /// Begins a connection, and does not wait for it: it stands when it is writable and [`Connector::outcome`] has
-    /// nothing against it.
+    /// Begins a connection, and does not wait for it: whether it stands, its first read or write says.
     pub fn connect(&mut self) -> Result<TcpStream, ConnectError> {
         self.connect_with(None)
     }
@@ -141,14 +140,6 @@ impl Connector {
         match socket.connect(&self.target.into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(blame(error)),
             _ => Ok(TcpStream::from_std(socket.into())),
-        }
-    }
-
-    /// How a connection that is writable, or in error, has come about.
-    pub fn outcome(&self, stream: &TcpStream) -> Result<(), ConnectError> {
-        match stream.take_error() {
-            Ok(None) => Ok(()),
-            Ok(Some(error)) | Err(error) => Err(ConnectError::Failed { target: self.target, error }),
         }
     }
 

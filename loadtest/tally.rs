@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 use crate::latencies::small_histogram;
 use crate::link::Broken;
 use crate::percentile::{Distribution, Latency, Percentile};
-use crate::record::{Counts, Latencies, Layers, Measured, Slice, Spread, Usage};
+use crate::record::{Counts, Latencies, Layers, Measured, Slice, SlowSubscribers, Spread, Usage};
 
 /// Parts of the measured window that latency is shown for.
 pub const SLICES: usize = 60;
@@ -18,7 +18,7 @@ pub struct Tally {
     /// What became of the messages.
     pub counts: Counts,
     /// What became of those to slow subscribers, if there are any.
-    pub slow: Option<Counts>,
+    pub slow: Option<SlowSubscribers>,
     /// What they took on the wire.
     pub bytes: Layers,
     /// By when the message was due.
@@ -123,7 +123,7 @@ impl Tally {
         Measured {
             latencies: self.latencies.clone(),
             counts: self.counts,
-            slow: self.slow,
+            slow: self.slow.clone(),
             bytes: self.bytes,
             slices: self.slices.iter().enumerate().map(|(number, slice)| self.slice(number, slice)).collect(),
             first_third_p50_ns: thirds[0],

@@ -79,10 +79,19 @@ impl Account {
             self.foreign += 1;
             return 0;
         };
-        if ledger.enter(stamp.sequence) == Entry::Doubled || self.is_slow {
+        if ledger.enter(stamp.sequence) == Entry::Doubled {
             return 0;
         }
-        if stamp.sequence >= plan.windows[stamp.stream as usize].begin {
+        let is_measured = stamp.sequence >= plan.windows[stamp.stream as usize].begin;
+        if self.is_slow {
+            if is_measured {
+                let age_ns = at.read_ns.saturating_sub(at.origin_ns + stamp.due_ns);
+                let is_in_range = tally.slow.get_or_insert_default().ages.record(age_ns).is_ok();
+                tally.latencies.overflowed += u64::from(!is_in_range);
+            }
+            return 0;
+        }
+        if is_measured {
             self.record(&stamp, at, plan, tally);
         }
         1
@@ -117,7 +126,13 @@ impl Account {
     /// Closes the account of a connection that has broken, or not.
     pub(super) fn settle(&self, is_broken: bool, plan: &Plan, tally: &mut Tally) {
         let mut lost = 0;
-        let counts = if self.is_slow { tally.slow.get_or_insert_default() } else { &mut tally.counts };
+        let counts = if self.is_slow {
+            let slow = tally.slow.get_or_insert_default();
+            slow.subscribers += 1;
+            &mut slow.counts
+        } else {
+            &mut tally.counts
+        };
         counts.broken += u64::from(is_broken);
         for (ledger, window) in self.windows(plan) {
             let lost_here = ledger.lost_of(window.begin..window.end);
@@ -139,7 +154,9 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::payload::Payloads;
     use crate::plan::tests::plan;
+    use crate::workload::Slow;
 
     #[test]
     fn gaps_of_any_length_are_added_up() {
@@ -153,5 +170,23 @@ mod tests {
             account.settle(false, &plan, &mut tally);
             assert_eq!(tally.counts.told, u64::MAX);
         }
+    }
+
+    #[test]
+    fn what_a_slow_subscriber_reads_is_as_old_as_it_is_late_and_in_no_latency() {
+        let mut plan = plan("ws");
+        plan.workload.slow = Some(Slow { subscribers: 1, octets_per_second: 1 });
+        let (mut account, mut tally) = (Account::new(&plan, 0), Tally::new(plan.workload.duration_ns));
+        let sequence = plan.windows[0].begin;
+        let stamp = Stamp { run: plan.run, stream: 0, sequence, due_ns: 5_000_000, lag_ns: 0 };
+        let mut payload = Vec::new();
+        Payloads::new(plan.workload.size, 1).write(&stamp, &mut payload);
+        let at = ReadAt { origin_ns: 1_000_000, arrived_ns: None, read_ns: 9_000_000 };
+        account.hear(Heard::Payload(&payload), at, &plan, &mut tally);
+        account.settle(false, &plan, &mut tally);
+        let slow = tally.slow.expect("it is slow");
+        assert_eq!((slow.subscribers, slow.counts.delivered, slow.ages.len()), (1, 1, 1));
+        assert!(slow.ages.max().abs_diff(3_000_000) <= 30_000, "{} ns", slow.ages.max());
+        assert!(tally.latencies.end_to_end.is_empty());
     }
 }

@@ -5,11 +5,12 @@
 //! ```text
 //!   .quantiles["poll:100ms"].end_to_end.p99_ns       jq
 //!              │             │          └─ p50_ns  p90_ns  p99_ns  p99_9_ns  max_ns
-//!              │             └─ end_to_end  service  schedule_lag  receive_lag
+//!              │             └─ end_to_end  service  schedule_lag  receive_lag  slow_age
 //!              └─ the name of a series
 //! ```
 //! Each is a number of nanoseconds; `"Infinity"` where it falls into the losses; `null` where there is no value at all. Only
-//! end to end knows losses: the others are of what came. Whoever reads the record again computes them anew.
+//! end to end knows losses: the others are of what came. `slow_age` is there if there are slow subscribers. Whoever reads
+//! the record again computes them anew.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -68,6 +69,8 @@ struct Quantiles {
     service: Named,
     schedule_lag: Named,
     receive_lag: Named,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow_age: Option<Named>,
 }
 
 /// The percentiles that have names.
@@ -97,6 +100,7 @@ impl Quantiles {
             service: recorded(&measured.latencies.service),
             schedule_lag: recorded(&measured.latencies.schedule_lag),
             receive_lag: recorded(&measured.latencies.receive_lag),
+            slow_age: measured.slow.as_ref().map(|slow| recorded(&slow.ages)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The tables of a record.
 
 use crate::percentile::{Distribution, Latency, Percentile};
-use crate::record::{Configuration, Connecting, Counts, Knee, Measured, Ratio, Record, Series};
+use crate::record::{Configuration, Connecting, Knee, Measured, Ratio, Record, Series, SlowSubscribers};
 
 use super::figures;
 use super::quantities::{PerDelivery, broker_cpu, generator_load};
@@ -89,17 +89,29 @@ pub(super) fn delivered_only(record: &Record) -> Sheet {
 pub(super) fn slow(record: &Record) -> Sheet {
     let with_slow: Vec<&Series> =
         record.series.iter().filter(|series| series.merged.slow.is_some()).collect();
-    let each = |count: fn(&Counts) -> u64| {
-        let counts = with_slow.iter().map(|series| series.merged.slow.map(|counts| count(&counts)));
-        counts.map(|count| count.map(figures::count).map(Cell::plain)).collect::<Vec<_>>()
+    let each = |figure: fn(&SlowSubscribers) -> String| {
+        let figures = with_slow.iter().map(move |series| series.merged.slow.as_ref().map(figure));
+        figures.map(|figure| figure.map(Cell::plain)).collect::<Vec<_>>()
     };
-    Sheet::new("series", names(&with_slow)).with(
-        Group::new("deliveries to slow subscribers")
-            .with("expected", each(|counts| counts.expected))
-            .with("delivered", each(|counts| counts.delivered))
-            .with("not delivered", each(|counts| counts.lost))
-            .with("told", each(|counts| counts.told)),
-    )
+    Sheet::new("series", names(&with_slow))
+        .with(
+            Group::new("slow subscribers")
+                .with("all", each(|slow| figures::count(slow.subscribers)))
+                .with("cut off", each(|slow| figures::count(slow.counts.broken))),
+        )
+        .with(
+            Group::new("deliveries to them")
+                .with("expected", each(|slow| figures::count(slow.counts.expected)))
+                .with("delivered", each(|slow| figures::count(slow.counts.delivered)))
+                .with("not delivered", each(|slow| figures::count(slow.counts.lost)))
+                .with("told", each(|slow| figures::count(slow.counts.told))),
+        )
+        .with(
+            Group::new("age when read")
+                .with("p50", each(|slow| figures::duration(slow.ages.value_at_quantile(0.5) as f64)))
+                .with("p99", each(|slow| figures::duration(slow.ages.value_at_quantile(0.99) as f64)))
+                .with("max", each(|slow| figures::duration(slow.ages.max() as f64))),
+        )
 }
 
 /// Where latency begins to climb, a line for each transport.

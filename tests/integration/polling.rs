@@ -402,7 +402,7 @@ fn one_url_and_the_tag_of_the_last_answer_bring_each_message_once() {
 fn clients_that_leave_while_they_wait_leave_nothing_behind() {
     let broker = TestBroker::start_with(keep_nothing);
     let clients = waiting(&broker, "/topics/a.b?wait=60s", 20);
-    assert_eq!(broker.figure("fanwire_topics{"), 1);
+    broker.wait_for_figure("fanwire_topics{", 1);
     drop(clients);
     broker.wait_for_figure("fanwire_polls{", 0);
     broker.wait_for_figure("fanwire_topics{", 0);

@@ -285,7 +285,7 @@ fn a_slow_subscriber_is_slow_to_the_server_too() {
     });
     let taken = taken.recv().unwrap();
     assert!(taken < 64 * 1024, "{taken} octets");
-    let read = outcome.tally.slow.expect("there is one").foreign * 127;
+    let read = outcome.tally.slow.expect("there is one").counts.foreign * 127;
     assert!((127..=1_500).contains(&read), "{read} octets in 1.5 s");
 }
 
@@ -293,7 +293,7 @@ fn a_slow_subscriber_is_slow_to_the_server_too() {
 fn a_slow_subscriber_that_is_cut_off_is_counted_apart() {
     // When it is ready, and has waited for its first share.
     let outcome = run_slowly(|_| thread::sleep(Duration::from_millis(200)));
-    assert_eq!(outcome.tally.slow.expect("there is one").broken, 1);
+    assert_eq!(outcome.tally.slow.expect("there is one").counts.broken, 1);
     assert_eq!(outcome.tally.counts.broken, 0);
     assert!(outcome.first_broken.is_none());
 }
