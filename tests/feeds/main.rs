@@ -55,7 +55,7 @@ fn rule(matches: &str, overflow: OverflowPolicy, messages: Option<usize>) -> Top
     let history = messages.map(|messages| HistoryLimits { messages, bytes: usize::MAX, max_age_ms: None });
     TopicRule {
         matches: TopicOrPattern::parse(matches).unwrap(),
-        settings: TopicSettings { history, last_value: false, overflow },
+        settings: TopicSettings { history, last_value: false, overflow, ..TopicSettings::default() },
     }
 }
 
