@@ -10,7 +10,7 @@ use fanwire_wire::command::{
 };
 use fanwire_wire::limits::{
     MAX_BATCH_MESSAGES, MAX_COMMAND_ID_BYTES, MAX_EPOCH_BYTES, MAX_KEY_BYTES, MAX_LIST_TOPICS,
-    MAX_MESSAGE_ID_BYTES, MAX_OFFSET, MAX_TOPIC_BYTES,
+    MAX_MESSAGE_ID_BYTES, MAX_OFFSET, MAX_PATTERN_TOKENS, MAX_TOPIC_BYTES,
 };
 use fanwire_wire::notification::{MessageFields, Notification, write_json_string};
 use fanwire_wire::topic::{Pattern, Topic, TopicOrPattern, TopicRef};
@@ -318,7 +318,7 @@ fn naive_kind(text: &str) -> (bool, bool) {
     };
     let valid = text.len() <= MAX_TOPIC_BYTES && tokens.iter().enumerate().all(is_token);
     let is_topic = tokens.iter().all(is_literal);
-    (valid && is_topic, valid && !is_topic)
+    (valid && is_topic, valid && !is_topic && tokens.len() <= MAX_PATTERN_TOKENS)
 }
 
 /// The definition of a match, by recursion over tokens.

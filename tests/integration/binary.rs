@@ -21,13 +21,13 @@ use crate::support::{Client, HttpClient, TestBroker, handshake};
 const PROTOCOL: (&str, &str) = ("Sec-WebSocket-Protocol", "fanwire.v1.binary");
 
 /// A client that keeps the names of the numbers it is told.
-struct BinaryClient {
+pub(crate) struct BinaryClient {
     client: Client,
     names: HashMap<u32, String>,
 }
 
 impl BinaryClient {
-    fn connect(broker: &TestBroker) -> Self {
+    pub(crate) fn connect(broker: &TestBroker) -> Self {
         let client = broker.web_socket_with("/v1/ws", &[PROTOCOL]);
         assert_eq!(client.header("sec-websocket-protocol"), Some("fanwire.v1.binary"));
         let mut client = Self { client, names: HashMap::new() };
@@ -43,7 +43,7 @@ impl BinaryClient {
         client
     }
 
-    fn send(&mut self, command: &Value) {
+    pub(crate) fn send(&mut self, command: &Value) {
         self.send_as_octets(&command.to_string());
     }
 
@@ -62,7 +62,7 @@ impl BinaryClient {
     }
 
     /// The next notification, as it would be in JSON; deliveries say by `named` whether they carry their name.
-    fn receive(&mut self) -> Value {
+    pub(crate) fn receive(&mut self) -> Value {
         let octets = self.receive_octets();
         let received = parse_notification(&octets).unwrap_or_else(|error| panic!("{error}: {octets:02x?}"));
         let delivery = match received {

@@ -10,6 +10,7 @@ mod files;
 mod http;
 mod json;
 mod polling;
+mod publishing;
 mod raw;
 mod shutdown;
 mod support;

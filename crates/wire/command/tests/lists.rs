@@ -76,3 +76,15 @@ fn a_batch_has_a_bound() {
     let rejected = rejection(&batch(MAX_BATCH_MESSAGES + 1));
     assert_eq!((rejected.error.code(), rejected.id), (ErrorCode::BatchTooLarge, Some(7.into())));
 }
+
+#[test]
+fn a_batch_that_is_no_command_among_others_needs_no_type() {
+    let fields = r#""messages":[{"topic":"a","data":"hi"},{"topic":"a b","data":1}],"atomic":true}"#;
+    let (batch, command) = (format!("{{{fields}"), format!(r#"{{"type":"publish_batch",{fields}"#));
+    let (messages, atomic) = parse_batch(&batch).unwrap();
+    assert_eq!(parse(&command).unwrap().command, Command::PublishBatch { messages, atomic, echo: true });
+    let refused = |text: &str| parse_batch(text).unwrap_err().code();
+    assert_eq!(refused("nope"), ErrorCode::BadJson);
+    assert_eq!(refused("[]"), ErrorCode::BadCommand);
+    assert_eq!(refused("{}"), ErrorCode::BadCommand);
+}
