@@ -14,6 +14,7 @@ use crate::catch_up::CatchingUp;
 use crate::encoder::{Encoder, Encoding, Interface};
 use crate::lanes::ConnectionId;
 use crate::palette::{EncodingId, Palette};
+use crate::snapshots::Snapshots;
 use crate::subscriptions::SubscriptionId;
 use crate::write_queue::{ReplyKind, WriteQueue, Written};
 
@@ -101,10 +102,17 @@ pub(crate) enum State {
 pub(crate) struct Behind {
     pub(crate) queue: WriteQueue,
     pub(crate) catching_up: CatchingUp,
+    pub(crate) snapshots: Snapshots,
     /// The socket is full.
     blocked: bool,
     /// It stands in the list of those that have something to do.
     scheduled: bool,
+}
+
+impl Behind {
+    fn has_nothing_to_come(&self) -> bool {
+        self.queue.is_empty() && self.catching_up.is_empty() && self.snapshots.is_empty()
+    }
 }
 
 /// What a connection did with a range that it was given.
@@ -367,11 +375,18 @@ impl Connections {
         self.schedule(slot);
     }
 
+    /// The connection reads nothing more from homes.
+    pub(crate) fn stop_reading(&mut self, slot: u32) {
+        if let Some(behind) = &mut self.slots[slot as usize].behind {
+            (behind.catching_up, behind.snapshots) = (CatchingUp::default(), Snapshots::default());
+        }
+    }
+
     /// The connection is to be closed: what it has not been sent is let go, and nothing more is given to it but a close
     /// frame.
     pub(crate) fn doom(&mut self, slot: u32) {
         self.drop_backlog(slot);
-        self.behind(slot).catching_up = CatchingUp::default();
+        self.stop_reading(slot);
         self.slots[slot as usize].state = State::Doomed;
     }
 
@@ -542,7 +557,7 @@ impl Connections {
     /// longer behind.
     pub(crate) fn settle(&mut self, slot: u32) -> bool {
         let Connection { state, behind: Some(behind), .. } = &self.slots[slot as usize] else { return false };
-        if behind.queue.is_empty() && behind.catching_up.is_empty() && *state != State::Doomed {
+        if behind.has_nothing_to_come() && *state != State::Doomed {
             self.slots[slot as usize].behind = None;
             self.spans[slot as usize] = Span::default();
             return false;

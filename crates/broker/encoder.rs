@@ -10,7 +10,7 @@ use fanwire_wire::frame::{OpCode, write_frame};
 use fanwire_wire::limits::MIN_DEFLATE_PAYLOAD_BYTES;
 use fanwire_wire::notification::Notification;
 
-use crate::message::Message;
+use crate::message::{DeliveredAs, Message};
 
 /// How a subscriber's connection speaks with the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,19 +79,18 @@ impl Encoder {
         Self { epoch, deflaters: Vec::new(), octets: Vec::new(), compressed: Vec::new() }
     }
 
-    /// Appends the message's frame or event to `out`. It tells of those of its topic that were `skipped` in front of it; a raw
-    /// one cannot.
+    /// Appends the message's frame or event to `out`. A raw subscriber gets news alone.
     pub(crate) fn message(
         &mut self,
         encoding: Encoding,
         message: &Message,
         naming: Naming,
-        skipped: u64,
+        delivered: DeliveredAs,
         out: &mut Vec<u8>,
     ) {
         match encoding.interface {
             Interface::Json | Interface::EventStream => {
-                self.notification(encoding, &Notification::Message(message.fields(skipped)), out);
+                self.notification(encoding, &Notification::Message(message.fields(delivered)), out);
             }
             Interface::Raw => {
                 let opcode = match message.kind {
@@ -102,7 +101,7 @@ impl Encoder {
             }
             Interface::Binary => {
                 self.with_scratch(|encoder, octets| {
-                    message.delivery(naming, skipped).write(octets);
+                    message.delivery(naming, delivered).write(octets);
                     encoder.frame(encoding, OpCode::Binary, octets, out);
                 });
             }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use fanwire_wire::command::{CommandId, Position};
 use fanwire_wire::error::ErrorCode;
-use fanwire_wire::topic::{Pattern, Topic};
+use fanwire_wire::topic::{Pattern, Topic, TopicNumber};
 
 use crate::message::{Draft, Message};
-use crate::topic_table::{Chunk, Latest, Placement, Polled};
+use crate::topic_table::{Chunk, Latest, Part, Placement, Polled};
 
 /// A connection of one core. A slot is used again, with another generation, so that what was meant for the
 /// connection before never reaches the next.
@@ -110,6 +110,15 @@ pub enum Request {
         /// The first offset wanted.
         from: u64,
     },
+    /// The last values of a topic, which is then routed to the asking core, or those of a pattern's topics.
+    Snapshot {
+        /// What of.
+        of: SnapshotOf,
+        /// Who asks.
+        connection: ConnectionId,
+        /// Names the subscription in the answer.
+        ticket: Ticket,
+    },
     /// The topic's latest message.
     Latest {
         /// The topic.
@@ -139,6 +148,20 @@ pub enum Request {
     Stop,
 }
 
+/// What a request for last values is for.
+#[derive(Debug)]
+pub enum SnapshotOf {
+    /// The values of one topic.
+    Topic(Topic),
+    /// Those of the home's topics that match, a chunk of them.
+    Rows {
+        /// What they match.
+        pattern: Pattern,
+        /// The first row to look at.
+        from: u32,
+    },
+}
+
 /// Whether a publish is answered when it succeeds. Failure is always told.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Receipt {
@@ -166,6 +189,8 @@ pub enum Delivery {
     Lost {
         /// The topic.
         topic: Topic,
+        /// What stands for it.
+        number: TopicNumber,
         /// The first and the last offset.
         offsets: (u64, u64),
     },
@@ -191,6 +216,15 @@ pub enum Delivery {
         serial: u32,
         /// What history had.
         chunk: Chunk,
+    },
+    /// Answers [`Request::Snapshot`]; what it has values of is live for that ticket from here on.
+    Snapshot {
+        /// Who asked.
+        connection: ConnectionId,
+        /// The subscription.
+        ticket: Ticket,
+        /// The values, or why there are none.
+        outcome: Result<Part, ErrorCode>,
     },
     /// Answers [`Request::Publish`].
     Published {
@@ -258,7 +292,8 @@ impl Bytes for Delivery {
         let messages = match self {
             Self::Message(message) => message.bytes(),
             Self::Chunk { chunk: Chunk { messages, .. }, .. }
-            | Self::Polled { outcome: Ok(Polled { messages, .. }), .. } => {
+            | Self::Polled { outcome: Ok(Polled { messages, .. }), .. }
+            | Self::Snapshot { outcome: Ok(Part { values: messages, .. }), .. } => {
                 messages.iter().map(|message| message.bytes()).sum()
             }
             Self::Awaited { message, waiters } => message.bytes() + size_of_val(waiters.as_slice()),

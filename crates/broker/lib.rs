@@ -16,7 +16,7 @@
 //! | which core a topic is at home on | `homes` |
 //! | what crosses between cores | [`lanes`] |
 //! | the topics of a home | [`topic_table`], [`history`], [`last_values`], [`message_ids`], [`patterns`], `waiters` |
-//! | who on a core listens | `subscriptions`, `catch_up` |
+//! | who on a core listens | `subscriptions`, `catch_up`, `snapshots` |
 //! | many messages in one command | [`batches`] |
 //! | one message, and its octets | [`message`], [`encoder`], `palette` |
 //! | what a connection has to write | `connections`, `write_queue`, `conflation`, [`overflow`] |
@@ -39,6 +39,7 @@ mod palette;
 pub mod patterns;
 pub mod settings;
 pub mod shard;
+mod snapshots;
 mod subscriptions;
 pub mod topic_table;
 mod waiters;

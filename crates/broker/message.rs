@@ -108,6 +108,30 @@ pub struct Message {
     pub except: Option<Origin>,
 }
 
+/// As what a subscriber gets a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveredAs {
+    /// It is what comes next.
+    News {
+        /// How many of its topic were let go in front of it, since the last that something told of.
+        skipped: u64,
+    },
+    /// It is the last value of its key, in a snapshot.
+    LastValue,
+}
+
+impl DeliveredAs {
+    /// What comes next, with nothing left out in front of it.
+    pub const NEXT: Self = Self::News { skipped: 0 };
+
+    const fn skipped(self) -> u64 {
+        match self {
+            Self::News { skipped } => skipped,
+            Self::LastValue => 0,
+        }
+    }
+}
+
 impl Message {
     /// What a message costs beside its payload and names, in bytes: this struct, its reference counts, and its
     /// place in a queue, rounded up.
@@ -123,13 +147,13 @@ impl Message {
         self.content_type.as_deref().unwrap_or(self.kind.content_type())
     }
 
-    /// The message as the wire crate writes it in JSON. It tells of those that were `skipped` in front of it.
-    pub fn fields(&self, skipped: u64) -> MessageFields<'_> {
+    /// The message as the wire crate writes it in JSON.
+    pub fn fields(&self, delivered: DeliveredAs) -> MessageFields<'_> {
         MessageFields {
             topic: &self.topic,
             offset: self.offset,
-            skipped,
-            is_snapshot: false,
+            skipped: delivered.skipped(),
+            is_snapshot: delivered == DeliveredAs::LastValue,
             time_ms: self.time_ms,
             key: self.key.as_deref(),
             kind: self.kind,
@@ -138,13 +162,13 @@ impl Message {
     }
 
     /// The message as the wire crate writes it in octets.
-    pub(crate) fn delivery(&self, naming: Naming, skipped: u64) -> Delivery<'_> {
+    pub(crate) fn delivery(&self, naming: Naming, delivered: DeliveredAs) -> Delivery<'_> {
         Delivery {
             number: Some(self.number),
             name: (naming == Naming::ByName).then_some(&self.topic),
             offset: self.offset,
-            skipped,
-            is_snapshot: false,
+            skipped: delivered.skipped(),
+            is_snapshot: delivered == DeliveredAs::LastValue,
             key: self.key.as_deref(),
             kind: self.kind,
             payload: &self.payload,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::encoder::{Encoder, Encoding, Naming};
-use crate::message::Message;
+use crate::message::{DeliveredAs, Message};
 
 /// The logs together are full at this many bytes: the caches of today's cores are 1 to 2 MiB.
 pub(crate) const FULL_BYTES: usize = 1024 * 1024;
@@ -70,7 +70,7 @@ impl Palette {
     /// Appends the message's frame to a log.
     pub(crate) fn append(&mut self, id: EncodingId, message: &Arc<Message>, naming: Naming) {
         let log = &mut self.logs[usize::from(id)];
-        self.encoder.message(log.encoding, message, naming, 0, &mut log.bytes);
+        self.encoder.message(log.encoding, message, naming, DeliveredAs::NEXT, &mut log.bytes);
         log.frames.push(Frame { end: log.bytes.len() as u32, message: message.clone(), naming });
     }
 

@@ -104,6 +104,11 @@ static UNCONFIGURED: TopicSettings = TopicSettings {
 };
 
 impl TopicSettings {
+    /// Whether a topic has last values, of which a snapshot is made.
+    pub(crate) const fn keeps_values(&self) -> bool {
+        self.last_value || self.keys.is_some()
+    }
+
     /// Whether anything of a topic is let go by age alone.
     pub(crate) fn age(&self) -> bool {
         self.message_ids.is_some() || self.history.is_some_and(|history| history.max_age_ms.is_some())

@@ -7,6 +7,7 @@ mod flush;
 mod home;
 mod polling;
 mod publishing;
+mod snapshots;
 mod stall;
 
 use std::collections::VecDeque;
@@ -366,9 +367,7 @@ impl Shard {
         for subscription in std::mem::take(&mut self.connections.at(slot).subscriptions) {
             self.remove_subscription(subscription);
         }
-        if let Some(behind) = &mut self.connections.at(slot).behind {
-            behind.catching_up = crate::catch_up::CatchingUp::default();
-        }
+        self.connections.stop_reading(slot);
     }
 
     /// Ends a subscription that its connection no longer lists, and the routing to this core with the last one.

@@ -11,6 +11,7 @@ use slab::Slab;
 use crate::lanes::Ticket;
 use crate::palette::EncodingId;
 use crate::patterns::PatternIndex;
+use crate::snapshots::Coverage;
 
 /// Names an audience within one core.
 pub(crate) type AudienceId = u32;
@@ -67,6 +68,8 @@ pub(crate) struct Subscription {
     pub(crate) live: u64,
     /// The id of the command that has no receipt yet.
     receipt: Option<CommandId>,
+    /// How far it has come with the snapshot of its pattern, until that is whole.
+    pub(crate) coverage: Option<Box<Coverage>>,
 }
 
 impl Subscriptions {
@@ -114,7 +117,8 @@ impl Subscriptions {
         let audience = self.audience_or_insert(name);
         self.audiences[audience as usize].members += 1;
         let serial = self.next_serial();
-        let subscription = Subscription { slot, audience, overflow, seat: None, serial, live: 0, receipt };
+        let subscription =
+            Subscription { slot, audience, overflow, seat: None, serial, live: 0, receipt, coverage: None };
         let id = self.entries.insert(subscription) as u32;
         self.by_slot.insert((slot, audience), id);
         (id, Ticket { subscription: id, serial })
@@ -134,6 +138,11 @@ impl Subscriptions {
         subscription.serial = serial;
         subscription.receipt = receipt;
         Ticket { subscription: id, serial }
+    }
+
+    /// How far the subscription has come with its snapshot.
+    pub(crate) fn coverage(&mut self, id: SubscriptionId) -> &mut Option<Box<Coverage>> {
+        &mut self.entries[id as usize].coverage
     }
 
     /// The command that waits for its receipt.

@@ -23,7 +23,7 @@ use crate::waiters::Waiters;
 /// How often rows are looked at for what is too old, in milliseconds.
 pub(crate) const SWEEP_EVERY_MS: u64 = 1_000;
 
-/// How many rows one sweep looks at: about a millisecond's work.
+/// How many rows one sweep looks at, and one part of a snapshot: about a millisecond's work.
 const ROWS_PER_SWEEP: usize = 8_192;
 
 /// The rows of one home.
@@ -101,6 +101,17 @@ pub struct Chunk {
     pub next: u64,
     /// Whether that is the next message to be published: deliveries after this answer are live.
     pub caught_up: bool,
+}
+
+/// What a home has for a snapshot.
+#[derive(Debug)]
+pub struct Part {
+    /// Where the subscription begins, for that of one topic.
+    pub placement: Option<Placement>,
+    /// The last values, those of a topic in the order of their offsets.
+    pub values: Vec<Arc<Message>>,
+    /// The row that the next part begins with; none when all are covered.
+    pub next_row: Option<u32>,
 }
 
 /// What a poll is answered.
@@ -290,6 +301,33 @@ impl TopicTable {
         }
     }
 
+    /// Routes `topic` to `core`; its last values, and where what follows them begins.
+    pub(crate) fn snapshot(&mut self, topic: &Topic, core: usize, now: Now) -> Result<Part, ErrorCode> {
+        let placement = self.subscribe(topic, core, &Start::Now, now)?;
+        let row = self.index.get(topic).map(|&key| &self.rows[key]);
+        let values = row.into_iter().flat_map(Row::values).cloned().collect();
+        Ok(Part { placement: Some(placement), values, next_row: None })
+    }
+
+    /// The last values of the topics that match, in the rows from `from` on, up to about `max_bytes`. Those of a topic are
+    /// never torn apart.
+    pub(crate) fn snapshot_rows(&self, pattern: &Pattern, from: u32, max_bytes: usize) -> Part {
+        let (mut values, mut bytes) = (Vec::new(), 0);
+        let end = (from as usize + ROWS_PER_SWEEP).min(self.rows.capacity());
+        for key in from as usize..end {
+            if bytes >= max_bytes {
+                return Part { placement: None, values, next_row: Some(key as u32) };
+            }
+            let row = self.rows.get(key).filter(|row| pattern.matches(&row.topic));
+            for value in row.into_iter().flat_map(Row::values) {
+                bytes += value.bytes();
+                values.push(value.clone());
+            }
+        }
+        let next_row = (end < self.rows.capacity()).then_some(end as u32);
+        Part { placement: None, values, next_row }
+    }
+
     pub(crate) fn subscribe_pattern(&mut self, pattern: &Pattern, core: usize) {
         *self.patterns.value_or_insert(pattern, || 0) |= 1 << core;
         self.patterns_version += 1;
@@ -415,6 +453,11 @@ impl TopicTable {
             self.highest_forgotten = self.highest_forgotten.max(row.offset);
         }
     }
+}
+
+/// The row that a topic with this number has at its home.
+pub(crate) fn row_of(number: TopicNumber, cores: usize) -> u32 {
+    ((number.get() - 1) as usize / cores) as u32
 }
 
 /// How many rows a home can have so that each has a number, the next one too.

@@ -12,6 +12,7 @@ mod letting_go;
 mod tests;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use fanwire_wire::notification::Notification;
@@ -20,7 +21,8 @@ use fanwire_wire::topic::Topic;
 use self::item::Item;
 pub(crate) use self::item::{Queued, ReplyKind};
 use crate::conflation::Gathered;
-use crate::encoder::{Encoder, Encoding};
+use crate::encoder::{Encoder, Encoding, Naming};
+use crate::message::{DeliveredAs, Message};
 
 /// What the write queue of one connection holds.
 #[derive(Debug, Default)]
@@ -33,7 +35,7 @@ pub(crate) struct WriteQueue {
     item_bytes: usize,
     /// The notices among them, gaps and counts, in bytes: nothing can be let go for these.
     notice_bytes: usize,
-    /// Replies, in bytes: what stops the reading of a client that does not read.
+    /// Replies and values of snapshots, in bytes: what stops the reading of a client that does not read.
     reply_bytes: usize,
     /// How many of the items can become too old.
     ageing: usize,
@@ -71,7 +73,7 @@ impl WriteQueue {
         self.notice_bytes
     }
 
-    /// The replies that wait, in bytes.
+    /// The replies that wait, and the values of snapshots, in bytes.
     pub(crate) fn reply_bytes(&self) -> usize {
         self.reply_bytes
     }
@@ -89,6 +91,11 @@ impl WriteQueue {
     pub(crate) fn push_message(&mut self, queued: Queued) {
         self.freeze_for(&queued.message.topic);
         self.push(Item::Message(queued));
+    }
+
+    /// A value of a snapshot, which the client has asked for. Nothing lets it go.
+    pub(crate) fn push_value(&mut self, message: Arc<Message>, naming: Naming) {
+        self.push(Item::Value(message, naming));
     }
 
     pub(crate) fn push_reply(&mut self, bytes: &[u8], kind: ReplyKind) {
@@ -242,7 +249,10 @@ fn write_item(item: &Item, encoder: &mut Encoder, encoding: Encoding, out: &mut 
     match item {
         Item::Reply(bytes, _) => out.extend_from_slice(bytes),
         Item::Message(Queued { message, naming, skipped, .. }) => {
-            encoder.message(encoding, message, *naming, *skipped, out);
+            encoder.message(encoding, message, *naming, DeliveredAs::News { skipped: *skipped }, out);
+        }
+        Item::Value(message, naming) => {
+            encoder.message(encoding, message, *naming, DeliveredAs::LastValue, out);
         }
         Item::Gap { topic, from, to, count } => {
             let gap = Notification::Gap { topic, from: *from, to: *to, count: *count };

@@ -2,6 +2,7 @@
 //! is theirs: each comes once and in order, or is told.
 
 use fanwire_broker::Start;
+use fanwire_broker::message::DeliveredAs;
 use fanwire_broker::topic_table::Polled;
 use fanwire_wire::command::Position;
 use fanwire_wire::notification::Notification;
@@ -130,7 +131,8 @@ impl Poller {
         let Polled { recovered, gap, messages, offset } = polled;
         let topic = &self.followed.topic;
         let gap = gap.map(|(from, to)| Notification::Gap { topic, from, to, count: to - from + 1 });
-        let messages = messages.iter().map(|message| Notification::Message(message.fields(0)));
+        let messages =
+            messages.iter().map(|message| Notification::Message(message.fields(DeliveredAs::NEXT)));
         let mut line = b"[".to_vec();
         for notification in gap.into_iter().chain(messages) {
             notification.write_json(&mut line);

@@ -3,8 +3,9 @@
 use fanwire_wire::command::CommandId;
 use fanwire_wire::error::ErrorCode;
 use fanwire_wire::notification::Notification;
-use fanwire_wire::topic::{Topic, TopicOrPattern};
+use fanwire_wire::topic::{Topic, TopicNumber, TopicOrPattern};
 
+use super::snapshots::is_live_for;
 use super::{Event, Shard};
 use crate::connections::State;
 use crate::encoder::{Interface, Naming};
@@ -20,7 +21,7 @@ impl Shard {
     pub fn handle_delivery(&mut self, from: usize, delivery: Delivery) {
         match delivery {
             Delivery::Message(message) => self.deliver(from, &message),
-            Delivery::Lost { topic, offsets } => self.lost(from, &topic, offsets),
+            Delivery::Lost { topic, number, offsets } => self.lost(from, (&topic, number), offsets),
             Delivery::Subscribed { ticket, placement } => self.subscribed(from, ticket, placement),
             Delivery::PatternSubscribed { ticket } => self.pattern_subscribed(from, ticket),
             Delivery::Chunk { topic, connection, serial, chunk } => {
@@ -28,6 +29,9 @@ impl Shard {
             }
             Delivery::Published { topic, connection, receipt, outcome } => {
                 self.published(&topic, connection, &receipt, outcome);
+            }
+            Delivery::Snapshot { connection, ticket, outcome } => {
+                self.snapshot(from, connection, ticket, outcome);
             }
             Delivery::PublishedTogether { connection, batch, outcomes } => {
                 self.published_together(connection, batch, outcomes);
@@ -76,7 +80,7 @@ impl Shard {
         Some((subscription, self.connections.id(self.subscriptions.subscription(subscription).slot)))
     }
 
-    fn name_of(&self, subscription: SubscriptionId) -> TopicOrPattern {
+    pub(super) fn name_of(&self, subscription: SubscriptionId) -> TopicOrPattern {
         self.subscriptions.audience(self.subscriptions.subscription(subscription).audience).name.clone()
     }
 
@@ -86,7 +90,13 @@ impl Shard {
         self.connections.with_queue(slot, |queue| queue.forget_topic(topic));
     }
 
-    fn tell_placement(&mut self, slot: u32, id: Option<&CommandId>, topic: &Topic, placement: Placement) {
+    pub(super) fn tell_placement(
+        &mut self,
+        slot: u32,
+        id: Option<&CommandId>,
+        topic: &Topic,
+        placement: Placement,
+    ) {
         let Placement { number, offset, recovered, gap, .. } = placement;
         let (epoch, offset, number) = (&*self.epoch.clone(), Some(offset), Some(number));
         let subscribed = Notification::Subscribed { id, topic, epoch, offset, number, recovered };
@@ -124,7 +134,13 @@ impl Shard {
         }
     }
 
-    fn go_live(&mut self, home: usize, topic: &Topic, subscription: SubscriptionId, placement: Placement) {
+    pub(super) fn go_live(
+        &mut self,
+        home: usize,
+        topic: &Topic,
+        subscription: SubscriptionId,
+        placement: Placement,
+    ) {
         let slot = self.subscriptions.subscription(subscription).slot;
         let Some(encoding) = self.connections.encoding_id(slot) else { return };
         self.subscriptions.make_live(subscription, home, encoding);
@@ -155,6 +171,9 @@ impl Shard {
             let subscribed =
                 Notification::Subscribed { id, topic, epoch, offset: None, number: None, recovered: None };
             self.connections.notify(slot, &subscribed);
+            if self.subscriptions.coverage(subscription).is_some() {
+                self.ask_for_snapshot(slot, ticket);
+            }
         }
     }
 
@@ -218,20 +237,22 @@ impl Shard {
     }
 
     /// How the connection knows the topic: who was told its number needs no name.
-    fn naming(&self, slot: u32, topic: &Topic) -> Naming {
+    pub(super) fn naming(&self, slot: u32, topic: &Topic) -> Naming {
         let exact = self.subscriptions.find(slot, &TopicOrPattern::Topic(topic.clone()));
         let is_live = exact.is_some_and(|id| self.subscriptions.subscription(id).live != 0);
         if is_live { Naming::ByNumber } else { Naming::ByName }
     }
 
     /// Messages that the home could not hand over in time. Who catches up reads them from history; the others are told.
-    fn lost(&mut self, home: usize, topic: &Topic, (from, to): (u64, u64)) {
+    fn lost(&mut self, home: usize, (topic, number): (&Topic, TopicNumber), (from, to): (u64, u64)) {
         self.fan_out();
         let mut slots = Vec::new();
         self.subscriptions.audiences_for(topic, |audience| {
             let seats = self.subscriptions.audience(audience).groups().flat_map(|group| &group.seats);
-            let live = seats
-                .filter(|seat| self.subscriptions.subscription(seat.subscription).live & (1 << home) != 0);
+            let live = seats.filter(|seat| {
+                let subscription = self.subscriptions.subscription(seat.subscription);
+                is_live_for(subscription, home, (topic, number), &self.settings, self.cores())
+            });
             slots.extend(live.map(|seat| seat.slot));
         });
         slots.sort_unstable();

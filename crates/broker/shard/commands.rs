@@ -10,7 +10,23 @@ use super::publishing::drafts_of;
 use crate::lanes::{ConnectionId, Outbox, Receipt, Request, Start};
 use crate::message::Draft;
 use crate::overflow::Terms;
+use crate::snapshots::Coverage;
 use crate::subscriptions::{Subscription, SubscriptionId};
+
+/// How a subscription begins.
+#[derive(Debug, PartialEq, Eq)]
+enum Begin {
+    At(Start),
+    /// With the last values.
+    Snapshot,
+}
+
+impl Begin {
+    /// Whether messages come that were published before.
+    fn is_earlier(&self) -> bool {
+        !matches!(self, Self::At(Start::Now) | Self::Snapshot)
+    }
+}
 
 impl Shard {
     /// A command of the JSON or the binary interface. The shard itself answers it.
@@ -52,15 +68,17 @@ impl Shard {
         command_id: Option<CommandId>,
     ) {
         let subject = target.as_str().to_owned();
-        let start = since.map_or(Start::Now, Start::from);
-        let begun = match &target {
-            _ if snapshot => Err((ErrorCode::NotKept, command_id)),
+        let begin = if snapshot { Begin::Snapshot } else { Begin::At(since.map_or(Start::Now, Start::from)) };
+        let outcome = match &target {
+            TopicOrPattern::Topic(topic) if snapshot && !self.settings.of_topic(topic).keeps_values() => {
+                Err((ErrorCode::NotKept, command_id))
+            }
             target if overflow.is_some_and(|policy| !self.settings.allows(target, policy)) => {
                 Err((ErrorCode::PolicyNotAllowed, command_id))
             }
-            _ => self.begin_subscription(id, target, (start, overflow), command_id),
+            _ => self.begin_subscription(id, target, (begin, overflow), command_id),
         };
-        if let Err((code, command_id)) = begun {
+        if let Err((code, command_id)) = outcome {
             self.refuse(id, command_id.as_ref(), "subscribe", Some(&subject), code);
         }
     }
@@ -71,7 +89,8 @@ impl Shard {
             return;
         }
         let subject = topic.clone();
-        if let Err((code, _)) = self.begin_subscription(id, TopicOrPattern::Topic(topic), (start, None), None)
+        if let Err((code, _)) =
+            self.begin_subscription(id, TopicOrPattern::Topic(topic), (Begin::At(start), None), None)
         {
             self.refuse(id, None, "subscribe", Some(&subject), code);
         }
@@ -97,19 +116,23 @@ impl Shard {
         &mut self,
         id: ConnectionId,
         target: TopicOrPattern,
-        (start, overflow): (Start, Option<OverflowPolicy>),
+        (begin, overflow): (Begin, Option<OverflowPolicy>),
         command_id: Option<CommandId>,
     ) -> Result<(), (ErrorCode, Option<CommandId>)> {
-        if let Err(code) = self.may_subscribe(id.slot, &target, &start) {
+        if let Err(code) = self.may_subscribe(id.slot, &target, &begin) {
             return Err((code, command_id));
         }
+        let walks = begin == Begin::Snapshot && matches!(target, TopicOrPattern::Pattern(_));
+        let coverage = walks.then(|| Box::new(Coverage::new(self.cores(), command_id.clone())));
         let (subscription, ticket) = self.subscriptions.insert(id.slot, &target, overflow, command_id);
         self.connections.at(id.slot).subscriptions.push(subscription);
-        match target {
-            TopicOrPattern::Topic(topic) => {
+        match (target, begin) {
+            (TopicOrPattern::Topic(_), Begin::Snapshot) => self.ask_for_snapshot(id.slot, ticket),
+            (TopicOrPattern::Topic(topic), Begin::At(start)) => {
                 self.request(self.home_of(&topic), Request::Subscribe { topic, ticket, start });
             }
-            TopicOrPattern::Pattern(pattern) => {
+            (TopicOrPattern::Pattern(pattern), _) => {
+                *self.subscriptions.coverage(subscription) = coverage;
                 for home in 0..self.cores() {
                     let pattern = pattern.clone();
                     self.request(home, Request::SubscribePattern { pattern, ticket });
@@ -119,7 +142,7 @@ impl Shard {
         Ok(())
     }
 
-    fn may_subscribe(&self, slot: u32, target: &TopicOrPattern, start: &Start) -> Result<(), ErrorCode> {
+    fn may_subscribe(&self, slot: u32, target: &TopicOrPattern, begin: &Begin) -> Result<(), ErrorCode> {
         if self.subscriptions.find(slot, target).is_some() {
             return Err(ErrorCode::AlreadySubscribed);
         }
@@ -130,7 +153,7 @@ impl Shard {
             return Err(ErrorCode::Unavailable);
         }
         match target {
-            TopicOrPattern::Topic(topic) if *start != Start::Now && self.has_pattern_for(slot, topic) => {
+            TopicOrPattern::Topic(topic) if begin.is_earlier() && self.has_pattern_for(slot, topic) => {
                 Err(ErrorCode::Overlap)
             }
             _ => Ok(()),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::Shard;
+use super::snapshots::is_live_for;
 use crate::connections::Given;
 use crate::encoder::{Interface, Naming};
 use crate::message::{Message, Origin};
@@ -150,8 +151,11 @@ impl Shard {
     fn fan_out_to(&mut self, run: &Run, audience: AudienceId, except: Option<u32>, laggards: &mut Laggards) {
         let audience: &Audience = self.subscriptions.audience(audience);
         let everybody_is_live = audience.pattern().is_none();
-        let live =
-            |seat: &Seat| self.subscriptions.subscription(seat.subscription).live & (1 << run.home) != 0;
+        let (settings, cores) = (&*self.settings, self.requests.len());
+        let live = |seat: &Seat| {
+            let subscription = self.subscriptions.subscription(seat.subscription);
+            is_live_for(subscription, run.home, (&run.first.topic, run.first.number), settings, cores)
+        };
         for (group, seats) in audience.seats_from(self.runs) {
             let naming = self.naming_in(audience, group.encoding);
             let Some(part) = run.part(group.encoding, naming) else { continue };

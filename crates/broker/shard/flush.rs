@@ -216,9 +216,11 @@ impl Shard {
         if is_drained == Some(true)
             && !stopping
             && let Some(behind) = &mut self.connections.at(slot).behind
-            && let Some(NextRead { topic, serial, from }) = behind.catching_up.next_read()
         {
-            self.request(self.home_of(&topic), Request::Read { topic, connection, serial, from });
+            if let Some(NextRead { topic, serial, from }) = behind.catching_up.next_read() {
+                self.request(self.home_of(&topic), Request::Read { topic, connection, serial, from });
+            }
+            self.request_snapshot(slot);
         }
         self.connections.settle(slot)
     }

@@ -31,6 +31,7 @@ impl Shard {
                 let chunk = self.table.read(&topic, offset, self.settings.chunk_bytes, self.now);
                 self.deliver_to(from, Delivery::Chunk { topic, connection, serial, chunk });
             }
+            Request::Snapshot { of, connection, ticket } => self.home_snapshot(from, of, connection, ticket),
             Request::Latest { topic, connection } => {
                 let latest = Ok(self.table.latest(&topic));
                 self.deliver_to(from, Delivery::Latest { connection, latest });

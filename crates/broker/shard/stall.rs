@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use ahash::HashMap;
 use fanwire_wire::error::ErrorCode;
-use fanwire_wire::topic::Topic;
+use fanwire_wire::topic::{Topic, TopicNumber};
 
 use super::Shard;
-use crate::lanes::{Delivery, Request};
+use crate::lanes::{Delivery, Request, SnapshotOf};
 use crate::message::Message;
 
 impl Shard {
@@ -37,9 +37,9 @@ fn tell_what_is_lost(deliveries: Vec<Delivery>) -> Vec<Delivery> {
     let mut kept = Vec::new();
     let mut open: HashMap<Topic, usize> = HashMap::default();
     for delivery in deliveries {
-        let (topic, (from, to)) = match delivery {
+        let (topic, number, (from, to)) = match delivery {
             Delivery::Message(message) => lost(&message),
-            Delivery::Lost { topic, offsets } => (topic, offsets),
+            Delivery::Lost { topic, number, offsets } => (topic, number, offsets),
             answer => {
                 open.clear();
                 kept.push(answer);
@@ -50,14 +50,14 @@ fn tell_what_is_lost(deliveries: Vec<Delivery>) -> Vec<Delivery> {
             offsets.1 = to;
         } else {
             open.insert(topic.clone(), kept.len());
-            kept.push(Delivery::Lost { topic, offsets: (from, to) });
+            kept.push(Delivery::Lost { topic, number, offsets: (from, to) });
         }
     }
     kept
 }
 
-fn lost(message: &Arc<Message>) -> (Topic, (u64, u64)) {
-    (message.topic.clone(), (message.offset, message.offset))
+fn lost(message: &Arc<Message>) -> (Topic, TopicNumber, (u64, u64)) {
+    (message.topic.clone(), message.number, (message.offset, message.offset))
 }
 
 /// Takes out what clients wait for an answer to, and answers it. What keeps the cores' books (who listens to what, and who
@@ -82,6 +82,9 @@ fn refuse(requests: Vec<Request>, refusals: &mut Vec<Delivery>) -> Vec<Request> 
             }
             Request::Subscribe { ticket, .. } => {
                 refusals.push(Delivery::Subscribed { ticket, placement: Err(CODE) });
+            }
+            Request::Snapshot { of: SnapshotOf::Topic(_), connection, ticket } => {
+                refusals.push(Delivery::Snapshot { connection, ticket, outcome: Err(CODE) });
             }
             Request::Latest { connection, .. } => {
                 refusals.push(Delivery::Latest { connection, latest: Err(CODE) });

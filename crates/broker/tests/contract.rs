@@ -12,7 +12,7 @@ use fanwire_broker::{
 };
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, PayloadKind, Position};
-use fanwire_wire::topic::{Topic, TopicOrPattern};
+use fanwire_wire::topic::{Topic, TopicNumber, TopicOrPattern};
 
 const PUBLISHER: ConnectionId = ConnectionId { slot: 0, generation: 0 };
 const SUBSCRIBER: ConnectionId = ConnectionId { slot: 1, generation: 0 };
@@ -261,7 +261,7 @@ fn what_is_lost_on_the_way_does_not_hide_what_was_let_go_before() {
     flush(&mut shard, usize::MAX);
     (b'1'..=b'4').for_each(|n| publish(&mut shard, "kept.a", n, 400));
     let topic = Topic::parse("kept.a").unwrap();
-    shard.handle_delivery(0, Delivery::Lost { topic, offsets: (4, 4) });
+    shard.handle_delivery(0, Delivery::Lost { topic, number: TopicNumber::MIN, offsets: (4, 4) });
     let heard = text(&flush(&mut shard, usize::MAX));
     assert!(heard.contains(r#"{"type":"gap","topic":"kept.a","from":1,"to":1,"count":1}"#), "{heard}");
     assert_eq!(heard.matches(r#""type":"message""#).count(), 3, "2, 3 and 4 are held");
@@ -273,7 +273,10 @@ fn a_gap_told_on_the_way_is_forgotten_with_what_was_in_front_of_it() {
     command(&mut shard, r#"{"type":"subscribe","topic":"news"}"#);
     flush(&mut shard, usize::MAX);
     (b'1'..=b'3').for_each(|n| publish(&mut shard, "news", n, 1));
-    shard.handle_delivery(0, Delivery::Lost { topic: Topic::parse("news").unwrap(), offsets: (4, 4) });
+    shard.handle_delivery(
+        0,
+        Delivery::Lost { topic: Topic::parse("news").unwrap(), number: TopicNumber::MIN, offsets: (4, 4) },
+    );
     block(&mut shard);
     command(&mut shard, r#"{"type":"recover","topic":"news","since":{"epoch":"epoch","offset":1}}"#);
     shard.handle_writable(SUBSCRIBER);
@@ -505,7 +508,10 @@ fn who_has_to_go_with_its_head_in_the_palette_gets_the_head_first() {
     subscribe(&mut shard, "news");
     shard.reply(SUBSCRIBER, b"head\n");
     publish(&mut shard, "news", b'1', 1);
-    shard.handle_delivery(0, Delivery::Lost { topic: Topic::parse("news").unwrap(), offsets: (2, 2) });
+    shard.handle_delivery(
+        0,
+        Delivery::Lost { topic: Topic::parse("news").unwrap(), number: TopicNumber::MIN, offsets: (2, 2) },
+    );
     let heard = let_go(&mut shard);
     assert_eq!(text(&heard[..5]), "head\n");
     assert_eq!(heard[5], 0x88, "nothing but the close frame behind it");

@@ -93,6 +93,13 @@ impl Row {
         (!waiters.is_empty()).then_some(waiters)
     }
 
+    /// The last values, in the order of their offsets.
+    pub(super) fn values(&self) -> impl Iterator<Item = &Arc<Message>> {
+        let values = self.extras.as_ref().and_then(|extras| extras.values.as_ref());
+        let last = self.last.iter().filter(move |_| values.is_none());
+        values.into_iter().flat_map(LastValues::iter).chain(last)
+    }
+
     /// Has a poll wait for the next message.
     pub(super) fn wait(&mut self, core: usize, waiter: Waiter) {
         self.extras.get_or_insert_default().waiters.insert(core, waiter);

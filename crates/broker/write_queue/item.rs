@@ -63,6 +63,8 @@ impl Queued {
 pub(super) enum Item {
     Reply(Box<[u8]>, ReplyKind),
     Message(Queued),
+    /// The last value of its key, for a snapshot.
+    Value(Arc<Message>, Naming),
     /// Messages that are told missing one by one.
     Gap {
         topic: Topic,
@@ -86,7 +88,7 @@ impl Item {
     /// What the item counts for in the backlog, in bytes.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Reply(..) => 0,
+            Self::Reply(..) | Self::Value(..) => 0,
             Self::Message(queued) => queued.message.bytes(),
             Self::Gap { .. } | Self::Skipped { .. } => size_of::<Self>(),
         }
@@ -97,17 +99,21 @@ impl Item {
     }
 
     pub(super) fn reply_bytes(&self) -> usize {
-        if let Self::Reply(bytes, _) = self { bytes.len() } else { 0 }
+        match self {
+            Self::Reply(bytes, _) => bytes.len(),
+            Self::Value(message, _) => message.bytes(),
+            Self::Message(_) | Self::Gap { .. } | Self::Skipped { .. } => 0,
+        }
     }
 
     pub(super) fn is_ageing(&self) -> bool {
         matches!(self, Self::Message(Queued { max_age: Some(_), .. }))
     }
 
-    /// Whether it is of `topic`, and not a reply.
+    /// Whether it is of `topic`, and not a reply to a command.
     pub(super) fn is_of(&self, topic: &Topic) -> bool {
         match self {
-            Self::Reply(..) => false,
+            Self::Reply(..) | Self::Value(..) => false,
             Self::Message(queued) => queued.message.topic == *topic,
             Self::Gap { topic: of, .. } | Self::Skipped { topic: of, .. } => of == topic,
         }

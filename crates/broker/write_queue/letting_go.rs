@@ -45,7 +45,7 @@ impl Rest {
         let at = self.kept.len() - 1 - from_end;
         match &mut self.kept[at] {
             Item::Message(Queued { skipped: told, .. }) | Item::Skipped { count: told, .. } => *told += count,
-            Item::Reply(..) | Item::Gap { .. } => return false,
+            Item::Reply(..) | Item::Value(..) | Item::Gap { .. } => return false,
         }
         true
     }
@@ -232,7 +232,7 @@ impl WriteQueue {
                     rest.keep(item);
                     continue;
                 }
-                Item::Reply(..) => {
+                Item::Reply(..) | Item::Value(..) => {
                     if item.is_boundary() {
                         is_behind_boundaries = false;
                         rest.tellers.clear();

@@ -1,6 +1,7 @@
 //! Reading a topic over HTTP: its latest message, or a poll for what follows a position.
 
 use fanwire_broker::lanes::Start;
+use fanwire_broker::message::DeliveredAs;
 use fanwire_broker::topic_table::{Latest, Polled};
 use fanwire_wire::http::{Request, Status, query_parameter};
 use fanwire_wire::limits::MAX_POLL_WAIT_MS;
@@ -89,7 +90,8 @@ pub(crate) fn polled(epoch: &str, topic: &Topic, polled: &Polled, known: &Known)
 /// What was found as the notifications of the JSON interface, one on a line.
 fn array(topic: &Topic, polled: &Polled) -> Vec<u8> {
     let gap = polled.gap.map(|(from, to)| Notification::Gap { topic, from, to, count: to - from + 1 });
-    let messages = polled.messages.iter().map(|message| Notification::Message(message.fields(0)));
+    let messages =
+        polled.messages.iter().map(|message| Notification::Message(message.fields(DeliveredAs::NEXT)));
     let mut out = b"[".to_vec();
     for (index, notification) in gap.into_iter().chain(messages).enumerate() {
         out.extend_from_slice(if index == 0 { b"" } else { b",\n" });

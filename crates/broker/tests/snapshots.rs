@@ -1,0 +1,212 @@
+//! Snapshots: the last value of each key, and then exactly what follows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fanwire_broker::last_values::KeyLimits;
+use fanwire_broker::settings::{TopicRule, TopicSettings};
+use fanwire_broker::{ConnectionId, Encoding, Flushed, Identity, Interface, Settings, Shard};
+use fanwire_wire::command;
+use fanwire_wire::topic::TopicOrPattern;
+use serde_json::Value;
+
+const PUBLISHER: ConnectionId = ConnectionId { slot: 0, generation: 0 };
+const SUBSCRIBER: ConnectionId = ConnectionId { slot: 1, generation: 0 };
+
+/// One core. `keyed.>` keeps the values of three keys, `nothing.>` none, and every other topic its last message.
+fn shard() -> Shard {
+    let rule =
+        |matches: &str, settings| TopicRule { matches: TopicOrPattern::parse(matches).unwrap(), settings };
+    let keyed =
+        TopicSettings { keys: Some(KeyLimits { max: 3, bytes: 100_000 }), ..TopicSettings::default() };
+    let nothing = TopicSettings { last_value: false, ..TopicSettings::default() };
+    let topics = vec![rule("keyed.>", keyed), rule("nothing.>", nothing)];
+    // About three values in a chunk.
+    let settings = Settings { topics, chunk_bytes: 500, ..Settings::default() };
+    let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
+    let mut shard = Shard::new(0, 1, &identity, Arc::new(settings));
+    for id in [PUBLISHER, SUBSCRIBER] {
+        shard.connect(id);
+        shard.upgrade(id, Encoding { interface: Interface::Json, deflate_window_bits: None });
+    }
+    shard
+}
+
+fn publish(shard: &mut Shard, topic: &str, key: Option<&str>) {
+    let key = key.map_or(String::new(), |key| format!(r#","key":"{key}""#));
+    let text = format!(r#"{{"type":"publish","topic":"{topic}"{key},"data":0}}"#);
+    shard.handle_command(PUBLISHER, command::parse(&text).unwrap());
+}
+
+fn say(shard: &mut Shard, text: &str) {
+    shard.handle_command(SUBSCRIBER, command::parse(text).unwrap());
+}
+
+/// What the subscriber is told by one write, of which the socket takes all; nothing if there is none.
+fn heard_in_one_write(shard: &mut Shard) -> Option<Vec<Value>> {
+    let id = shard.poll_flush()?;
+    let octets = shard.output(id).to_vec();
+    shard.wrote(id, octets.len());
+    if id == SUBSCRIBER { Some(frames(&octets)) } else { heard_in_one_write(shard) }
+}
+
+fn heard(shard: &mut Shard) -> Vec<Value> {
+    std::iter::from_fn(|| heard_in_one_write(shard)).flatten().collect()
+}
+
+fn frames(mut octets: &[u8]) -> Vec<Value> {
+    let mut frames = Vec::new();
+    while let [0x81, length, rest @ ..] = octets {
+        let (length, rest) = match length {
+            126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
+            short => (usize::from(*short), rest),
+        };
+        frames.push(serde_json::from_slice(&rest[..length]).unwrap());
+        octets = &rest[length..];
+    }
+    assert!(octets.is_empty(), "{octets:02x?}");
+    frames
+}
+
+/// In a word: what it is, its key or topic, its offset or count.
+fn brief(said: &[Value]) -> Vec<String> {
+    let brief = |said: &Value| match said["type"].as_str().unwrap() {
+        "message" => {
+            let kind = if said["snapshot"] == true { "value" } else { "message" };
+            format!("{kind} {} {}", said["key"].as_str().unwrap_or("-"), said["offset"])
+        }
+        "subscribed" => format!("subscribed {}", said["offset"]),
+        "snapshot_end" => format!("end {} {}", said["id"], said["count"]),
+        "error" => format!("error {}", said["code"].as_str().unwrap()),
+        other => other.to_owned(),
+    };
+    said.iter().map(brief).collect()
+}
+
+#[test]
+fn a_topic_begins_with_its_last_values_and_goes_on_from_there() {
+    let mut shard = shard();
+    ["a", "b", "a"].into_iter().for_each(|key| publish(&mut shard, "keyed.t", Some(key)));
+    say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"keyed.t","snapshot":true}"#);
+    assert_eq!(brief(&heard(&mut shard)), ["subscribed 3", "value b 2", "value a 3", "end 1 2"]);
+    publish(&mut shard, "keyed.t", Some("b"));
+    assert_eq!(brief(&heard(&mut shard)), ["message b 4"]);
+}
+
+#[test]
+fn a_topic_without_keys_begins_with_its_last_message_and_a_new_one_with_nothing() {
+    let mut shard = shard();
+    publish(&mut shard, "one", None);
+    publish(&mut shard, "one", Some("a"));
+    say(&mut shard, r#"{"type":"subscribe","topics":[{"topic":"one"},{"topic":"new"}],"snapshot":true}"#);
+    let said = brief(&heard(&mut shard));
+    assert_eq!(said, ["subscribed 2", "value a 2", "end null 1", "subscribed 0", "end null 0"]);
+}
+
+#[test]
+fn a_topic_that_keeps_nothing_has_no_snapshot() {
+    let mut shard = shard();
+    say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"nothing.t","snapshot":true}"#);
+    assert_eq!(brief(&heard(&mut shard)), ["error not_kept"]);
+    say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"nothing.t"}"#);
+    assert_eq!(brief(&heard(&mut shard)), ["subscribed 0"]);
+}
+
+#[test]
+fn however_many_are_asked_for_one_is_read_at_a_time() {
+    let mut shard = shard();
+    (0..3).for_each(|n| publish(&mut shard, &format!("t{n}"), None));
+    let list: Vec<_> = (0..3).map(|n| format!(r#"{{"topic":"t{n}"}}"#)).collect();
+    say(&mut shard, &format!(r#"{{"type":"subscribe","topics":[{}],"snapshot":true}}"#, list.join(",")));
+    for _ in 0..3 {
+        let said = heard_in_one_write(&mut shard).unwrap();
+        assert_eq!(brief(&said), ["subscribed 1", "value - 1", "end null 1"]);
+    }
+    assert!(heard_in_one_write(&mut shard).is_none());
+}
+
+#[test]
+fn a_subscription_that_ends_while_it_waits_has_no_snapshot() {
+    let mut shard = shard();
+    publish(&mut shard, "one", None);
+    say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"one","snapshot":true}"#);
+    say(&mut shard, r#"{"type":"unsubscribe","id":2,"topic":"one"}"#);
+    assert_eq!(brief(&heard(&mut shard)), ["error superseded", "unsubscribed"]);
+    publish(&mut shard, "one", None);
+    assert!(heard(&mut shard).is_empty());
+}
+
+#[test]
+fn what_a_connection_does_not_want_back_is_in_no_snapshot_for_it() {
+    let mut shard = shard();
+    say(&mut shard, r#"{"type":"publish","topic":"keyed.t","key":"a","data":0,"echo":false}"#);
+    publish(&mut shard, "keyed.t", Some("b"));
+    say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"keyed.t","snapshot":true}"#);
+    assert_eq!(brief(&heard(&mut shard)), ["subscribed 2", "value b 2", "end 1 1"]);
+}
+
+/// By topic, the offsets of values and messages as they came.
+fn by_topic(said: &[Value]) -> BTreeMap<String, Vec<(bool, u64)>> {
+    let mut topics: BTreeMap<String, Vec<(bool, u64)>> = BTreeMap::new();
+    for said in said.iter().filter(|said| said["type"] == "message") {
+        let place = (said["snapshot"] == true, said["offset"].as_u64().unwrap());
+        topics.entry(said["topic"].as_str().unwrap().to_owned()).or_default().push(place);
+    }
+    topics
+}
+
+#[test]
+fn each_topic_of_a_pattern_is_live_from_exactly_its_value_on() {
+    let mut shard = shard();
+    let topics: Vec<String> = (0..20).map(|n| format!("t.{n}")).collect();
+    topics.iter().for_each(|topic| publish(&mut shard, topic, None));
+    say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"t.>","snapshot":true}"#);
+    let (mut said, mut rounds) = (Vec::new(), 0);
+    // Everything is published to between one chunk and the next: topics that were told, and those that were not.
+    while !said.iter().any(|said: &Value| said["type"] == "snapshot_end") {
+        // What was published, and a chunk behind it.
+        (0..2).for_each(|_| said.extend(heard_in_one_write(&mut shard).unwrap_or_default()));
+        topics.iter().for_each(|topic| publish(&mut shard, topic, None));
+        rounds += 1;
+    }
+    said.extend(heard(&mut shard));
+    assert!(rounds > 4, "one chunk after the other, not all in {rounds}");
+    assert_eq!(said[0]["type"], "subscribed");
+    let end = said.iter().find(|said| said["type"] == "snapshot_end").expect("it ends");
+    assert_eq!((&end["id"], &end["count"], &end["topic"]), (&1.into(), &20.into(), &"t.>".into()));
+    let by_topic = by_topic(&said);
+    assert_eq!(by_topic.len(), 20);
+    for (topic, places) in by_topic {
+        let [(true, first), live @ ..] = places.as_slice() else { panic!("{topic}: {places:?}") };
+        assert!(
+            live.iter().zip(first + 1..).all(|(place, next)| *place == (false, next)),
+            "{topic}: {places:?}"
+        );
+        assert_eq!(first + live.len() as u64, rounds + 1, "{topic}: {places:?}");
+    }
+}
+
+#[test]
+fn a_topic_that_keeps_nothing_is_live_under_a_pattern_before_its_turn() {
+    let mut shard = shard();
+    (0..20).for_each(|n| publish(&mut shard, &format!("nothing.{n}"), None));
+    (0..20).for_each(|n| publish(&mut shard, &format!("t.{n}"), None));
+    say(&mut shard, r#"{"type":"subscribe","id":1,"topic":">","snapshot":true}"#);
+    publish(&mut shard, "nothing.19", None);
+    let said = heard(&mut shard);
+    assert!(matches!(by_topic(&said)["nothing.19"].as_slice(), [(false, _)]));
+    assert_eq!(by_topic(&said).len(), 21);
+}
+
+#[test]
+fn a_socket_that_is_full_is_not_read_for() {
+    let mut shard = shard();
+    (0..100).for_each(|n| publish(&mut shard, &format!("t.{n}"), None));
+    say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"t.>","snapshot":true}"#);
+    assert_eq!(shard.poll_flush(), Some(SUBSCRIBER));
+    shard.output(SUBSCRIBER);
+    assert_eq!(shard.wrote(SUBSCRIBER, 0), Flushed::Blocked);
+    assert!(shard.poll_flush().is_none());
+    shard.handle_writable(SUBSCRIBER);
+    assert_eq!(by_topic(&heard(&mut shard)).len(), 100);
+}
