@@ -1,4 +1,4 @@
-//! Publishing at the home: terms first, then offsets.
+//! Publishing at the home: conditions first, then offsets.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub(crate) struct Published {
 }
 
 impl TopicTable {
-    /// Gives the message its offset and keeps it as the topic's settings say, unless its terms are against it.
+    /// Gives the message its offset and keeps it as the topic's settings say, unless one of its conditions does not hold.
     pub(crate) fn publish(&mut self, draft: Draft, origin: Origin, now: Now) -> Result<Taken, ErrorCode> {
         let (key, repeats) = self.admit(&draft, now)?;
         if let Some(offset) = repeats {
@@ -83,12 +83,12 @@ impl TopicTable {
     /// The row of the message's topic, and the offset of what it repeats, if it does; or why it is refused.
     fn admit(&mut self, draft: &Draft, now: Now) -> Result<(usize, Option<u64>), ErrorCode> {
         let key = self.row_or_insert(&draft.topic)?;
-        let Some(terms) = &draft.terms else { return Ok((key, None)) };
+        let Some(conditions) = &draft.conditions else { return Ok((key, None)) };
         let row = &mut self.rows[key];
         row.let_go(now.monotonic_ms);
         match row.known_offset(draft) {
             Some(offset) => Ok((key, Some(offset))),
-            None if terms.expect.as_ref().is_none_or(|expected| row.is_at(expected, &self.epoch)) => {
+            None if conditions.expect.as_ref().is_none_or(|expected| row.is_at(expected, &self.epoch)) => {
                 Ok((key, None))
             }
             None => {
@@ -124,7 +124,7 @@ impl TopicTable {
             except: (!draft.echo).then_some(origin),
         });
         let waiters = row.keep(&message, now);
-        if let Some(id) = draft.terms.and_then(|terms| terms.message_id) {
+        if let Some(id) = draft.conditions.and_then(|conditions| conditions.message_id) {
             row.know(id, now);
         }
         Published { message, cores, waiters }
