@@ -105,7 +105,7 @@ pub(crate) fn publish(shard: &mut Shard, topic: &Topic) {
         content_type: None,
         payload: Bytes::copy_from_slice(&PAYLOAD),
         echo: true,
-        terms: None,
+        conditions: None,
     };
     shard.publish(PUBLISHER, draft, false);
 }

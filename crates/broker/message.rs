@@ -27,20 +27,20 @@ pub struct Draft {
     /// Whether the publishing connection gets it too, where it subscribes.
     pub echo: bool,
     /// What its publication depends on; nothing, as a rule.
-    pub terms: Option<Box<Terms>>,
+    pub conditions: Option<Box<Conditions>>,
 }
 
 /// What the publication of a message depends on.
 #[derive(Clone, Debug, Default)]
-pub struct Terms {
+pub struct Conditions {
     /// What its publisher calls it. If the topic knows a message of this name, it is that one, and not published again.
     pub message_id: Option<Arc<str>>,
     /// What must be the topic's latest position, exactly.
     pub expect: Option<Position>,
 }
 
-impl Terms {
-    /// The terms, if there are any.
+impl Conditions {
+    /// The conditions, if there are any.
     pub fn boxed(self) -> Option<Box<Self>> {
         (self.message_id.is_some() || self.expect.is_some()).then(|| Box::new(self))
     }
@@ -62,14 +62,14 @@ impl Draft {
             content_type: None,
             payload: Bytes::from(payload.into_owned()),
             echo,
-            terms: Terms { message_id: message_id.map(Arc::from), expect }.boxed(),
+            conditions: Conditions { message_id: message_id.map(Arc::from), expect }.boxed(),
         }
     }
 
     /// What the message counts for in every bound, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        let terms = self.terms.as_ref().map_or(0, |terms| terms.bytes());
-        bytes(&self.payload, [self.key.as_deref(), self.content_type.as_deref()]) + terms
+        let conditions = self.conditions.as_ref().map_or(0, |conditions| conditions.bytes());
+        bytes(&self.payload, [self.key.as_deref(), self.content_type.as_deref()]) + conditions
     }
 }
 

@@ -1,4 +1,4 @@
-//! Publishing on terms, in batches and together, over real sockets: what the wire and the broker do of it, joined by the
+//! Publishing on conditions, in batches and together, over real sockets: what the wire and the broker do of it, joined by the
 //! server.
 
 use fanwire::config::Config;

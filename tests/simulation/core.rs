@@ -166,7 +166,7 @@ impl Core {
                     kind: PayloadKind::Text,
                     payload: Bytes::from(text),
                     echo: true,
-                    terms: None,
+                    conditions: None,
                 };
                 self.shard.publish(client.connection, draft, false);
             }

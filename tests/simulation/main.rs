@@ -7,6 +7,7 @@ mod binary;
 mod client;
 mod core;
 mod follower;
+mod publishers;
 mod random;
 mod truth;
 mod world;
@@ -24,13 +25,17 @@ fn number(variable: &str) -> Option<u64> {
 
 #[test]
 fn every_subscriber_gets_every_message_in_order_or_is_told() {
+    for_each_seed("every_subscriber", |seed| world::World::new(seed).run(STEPS));
+}
+
+/// Runs what the test with this name does with the seed that was asked for, or with many.
+fn for_each_seed(test: &str, run: impl Fn(u64) + panic::RefUnwindSafe) {
     if let Some(seed) = number("FANWIRE_SEED") {
-        return world::World::new(seed).run(STEPS);
+        return run(seed);
     }
     for seed in 0..number("FANWIRE_SEEDS").unwrap_or(SEEDS) {
-        let run = panic::catch_unwind(|| world::World::new(seed).run(STEPS));
-        if let Err(failure) = run {
-            eprintln!("seed {seed} failed: FANWIRE_SEED={seed} cargo test --test simulation");
+        if let Err(failure) = panic::catch_unwind(|| run(seed)) {
+            eprintln!("seed {seed} failed: FANWIRE_SEED={seed} cargo test --test simulation {test}");
             panic::resume_unwind(failure);
         }
     }

@@ -64,7 +64,7 @@ fn publish(shard: &mut Shard, topic: &str, payload: &[u8]) {
         content_type: None,
         payload: Bytes::copy_from_slice(payload),
         echo: true,
-        terms: None,
+        conditions: None,
     };
     shard.publish(PUBLISHER, draft, false);
 }

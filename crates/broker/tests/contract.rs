@@ -68,7 +68,7 @@ fn publish(shard: &mut Shard, topic: &str, byte: u8, bytes: usize) {
         content_type: None,
         payload,
         echo: true,
-        terms: None,
+        conditions: None,
     };
     shard.publish(PUBLISHER, draft, false);
 }

@@ -150,7 +150,7 @@ impl Twins {
                     kind: PayloadKind::Binary,
                     payload,
                     echo,
-                    terms: None,
+                    conditions: None,
                 };
                 self.shard.publish(id(by), draft, false);
             }

@@ -39,7 +39,7 @@ fn publish(shard: &mut Shard, topic: &Topic, bytes: usize) {
         content_type: None,
         payload: Bytes::from(vec![0; bytes]),
         echo: true,
-        terms: None,
+        conditions: None,
     };
     shard.publish(PUBLISHER, draft, false);
 }

@@ -1,4 +1,4 @@
-//! Publishing with terms: repeats, expectations, batches and atomic ones, over one core and several.
+//! Publishing with conditions: repeats, expectations, batches and atomic ones, over one core and several.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -162,8 +162,8 @@ fn refused(code: &str) -> Result<u64, String> {
     Err(code.to_owned())
 }
 
-fn publish(topic: &str, terms: &str) -> String {
-    format!(r#"{{"type":"publish","id":1,"topic":"{topic}","data":0{terms}}}"#)
+fn publish(topic: &str, conditions: &str) -> String {
+    format!(r#"{{"type":"publish","id":1,"topic":"{topic}","data":0{conditions}}}"#)
 }
 
 fn message_id(id: &str) -> String {
@@ -175,8 +175,10 @@ fn expect(offset: u64) -> String {
 }
 
 fn batch(messages: &[(&str, &str)], further: &str) -> String {
-    let messages: Vec<String> =
-        messages.iter().map(|(topic, terms)| format!(r#"{{"topic":"{topic}","data":0{terms}}}"#)).collect();
+    let messages: Vec<String> = messages
+        .iter()
+        .map(|(topic, conditions)| format!(r#"{{"topic":"{topic}","data":0{conditions}}}"#))
+        .collect();
     format!(r#"{{"type":"publish_batch","id":1,"messages":[{}]{further}}}"#, messages.join(","))
 }
 
@@ -295,9 +297,9 @@ fn the_position_of_an_untouched_topic_is_told_and_can_be_expected() {
 #[test]
 fn a_repeat_is_answered_even_if_what_it_expected_has_come_true_through_itself() {
     let mut broker = Broker::new(1);
-    let terms = message_id("x") + &expect(0);
-    assert_eq!(outcomes(&broker.ask(&publish("known.a", &terms))), [Ok(1)]);
-    assert_eq!(outcomes(&broker.ask(&publish("known.a", &terms))), [Ok(1)]);
+    let conditions = message_id("x") + &expect(0);
+    assert_eq!(outcomes(&broker.ask(&publish("known.a", &conditions))), [Ok(1)]);
+    assert_eq!(outcomes(&broker.ask(&publish("known.a", &conditions))), [Ok(1)]);
     let refused_first = message_id("y") + &expect(0);
     assert_eq!(outcomes(&broker.ask(&publish("known.a", &refused_first))), [refused("moved_on")]);
     assert_eq!(
@@ -535,7 +537,7 @@ proptest! {
                     (format!("game.{topic}"), id + &expects.map_or_else(String::new, expect))
                 })
                 .collect();
-            let said: Vec<(&str, &str)> = texts.iter().map(|(topic, terms)| (&**topic, &**terms)).collect();
+            let said: Vec<(&str, &str)> = texts.iter().map(|(topic, conditions)| (&**topic, &**conditions)).collect();
             let answer = broker.ask(&batch(&said, if atomic { ATOMIC } else { "" }));
             let expected = if atomic {
                 naive.publish_together(&messages, now)

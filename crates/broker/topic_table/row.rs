@@ -138,7 +138,7 @@ impl Row {
 
     /// The offset of the message that this one repeats, if it does.
     pub(super) fn known_offset(&self, draft: &Draft) -> Option<u64> {
-        let id = draft.terms.as_ref()?.message_id.as_ref()?;
+        let id = draft.conditions.as_ref()?.message_id.as_ref()?;
         self.message_ids()?.offset_of(id)
     }
 

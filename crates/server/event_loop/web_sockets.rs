@@ -88,7 +88,7 @@ impl EventLoop {
                     kind: kind_of_message(kind),
                     payload: Bytes::copy_from_slice(payload),
                     echo: *echo,
-                    terms: None,
+                    conditions: None,
                 };
                 self.shard.publish(id, draft, false);
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanwire_broker::batches::{Outcome, as_result};
-use fanwire_broker::message::{Draft, Terms};
+use fanwire_broker::message::{Conditions, Draft};
 use fanwire_broker::shard::{Drafts, drafts_of};
 use fanwire_wire::command::{Position, check_length, kind_of_content_type, parse_batch, parse_position};
 use fanwire_wire::error::{CommandError, ErrorCode, PayloadError};
@@ -29,8 +29,8 @@ pub(super) fn draft(request: &Request<'_>, topic: Topic) -> Result<Box<Draft>, R
     let content_type = content_type.filter(says_more).map(Box::from);
     let key = name(request, KEY, MAX_KEY_BYTES)?.map(Box::from);
     let message_id = name(request, MESSAGE_ID, MAX_MESSAGE_ID_BYTES)?.map(Arc::from);
-    let terms = Terms { message_id, expect: expect(request)? }.boxed();
-    Ok(Box::new(Draft { topic, key, kind, content_type, payload: Bytes::new(), echo: true, terms }))
+    let conditions = Conditions { message_id, expect: expect(request)? }.boxed();
+    Ok(Box::new(Draft { topic, key, kind, content_type, payload: Bytes::new(), echo: true, conditions }))
 }
 
 fn name<'a>(request: &Request<'a>, field: &'static str, limit: usize) -> Result<Option<&'a str>, Response> {

@@ -124,7 +124,7 @@ impl Broker {
             content_type: None,
             kind: PayloadKind::Text,
             payload: Bytes::from(data.clone()),
-            echo, terms: None };
+            echo, conditions: None };
         match &mut peer.speaks {
             Speaks::Json(_) => {
                 let fields =
