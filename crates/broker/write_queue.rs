@@ -152,12 +152,16 @@ impl WriteQueue {
         }
     }
 
-    /// The connection's turn has come: what is gathered follows if all else was sent, and what is too old is let go.
+    /// The connection's turn has come: what is too old is let go, and what is gathered follows if that or the socket has left
+    /// nothing. Then there is something to write, unless the queue is empty.
     pub(crate) fn begin_turn(&mut self, now_ms: u64) {
+        if self.looked_ms.replace(now_ms) != Some(now_ms) {
+            self.let_stale_go(now_ms);
+        }
         if self.is_drained() {
             self.freeze();
+            self.let_stale_go(now_ms);
         }
-        self.let_stale_go(now_ms);
     }
 
     /// Queues what is gathered: what comes from here on is of the next generation.

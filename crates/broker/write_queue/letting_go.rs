@@ -136,11 +136,8 @@ impl WriteQueue {
     /// Lets messages go that are too old for their topic's `max_age`, where a newer value of their key is behind them or
     /// the newest are not wanted either.
     pub(super) fn let_stale_go(&mut self, now_ms: u64) {
-        if self.ageing == 0 || self.looked_ms == Some(now_ms) {
-            return;
-        }
-        self.looked_ms = Some(now_ms);
-        if !self.items.iter().any(|item| matches!(item, Item::Message(queued) if queued.is_stale(now_ms))) {
+        let is_stale = |item: &Item| matches!(item, Item::Message(queued) if queued.is_stale(now_ms));
+        if self.ageing == 0 || !self.items.iter().any(is_stale) {
             return;
         }
         let superseded = self.superseded();
