@@ -13,7 +13,7 @@ use fanwire_broker::{
 };
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, PayloadKind};
-use fanwire_wire::topic::{Topic, TopicOrPattern};
+use fanwire_wire::topic::{Topic, TopicNumber, TopicOrPattern};
 
 const PUBLISHER: ConnectionId = ConnectionId { slot: 0, generation: 0 };
 const SUBSCRIBER: ConnectionId = ConnectionId { slot: 1, generation: 0 };
@@ -51,7 +51,15 @@ fn shard(interface: Interface, backlog_bytes: usize) -> Shard {
 fn publish(shard: &mut Shard, topic: &str, key: &str, text: &str) {
     let (topic, payload) = (Topic::parse(topic).unwrap(), Bytes::copy_from_slice(text.as_bytes()));
     let key = (!key.is_empty()).then(|| key.into());
-    let draft = Draft { topic, key, kind: PayloadKind::Text, content_type: None, payload, echo: true };
+    let draft = Draft {
+        topic,
+        key,
+        kind: PayloadKind::Text,
+        content_type: None,
+        payload,
+        echo: true,
+        conditions: None,
+    };
     shard.publish(PUBLISHER, draft, false);
 }
 
@@ -207,7 +215,14 @@ fn what_was_gathered_comes_in_front_of_what_ends_its_subscription() {
 #[test]
 fn what_was_gathered_comes_in_front_of_a_gap_and_of_the_close_frame() {
     let mut shard = behind("feed.a", 100_000);
-    shard.handle_delivery(0, Delivery::Lost { topic: Topic::parse("feed.a").unwrap(), offsets: (11, 14) });
+    shard.handle_delivery(
+        0,
+        Delivery::Lost {
+            topic: Topic::parse("feed.a").unwrap(),
+            number: TopicNumber::MIN,
+            offsets: (11, 14),
+        },
+    );
     publish(&mut shard, "feed.b", "a", "not for it");
     publish(&mut shard, "feed.a", "a", "11");
     shard.close(SUBSCRIBER, CloseCode::GOING_AWAY, "", Backlog::Keep);

@@ -86,7 +86,9 @@ fn brief(said: &[Value]) -> Vec<String> {
 #[test]
 fn a_topic_begins_with_its_last_values_and_goes_on_from_there() {
     let mut shard = shard();
-    ["a", "b", "a"].into_iter().for_each(|key| publish(&mut shard, "keyed.t", Some(key)));
+    for key in ["a", "b", "a"] {
+        publish(&mut shard, "keyed.t", Some(key));
+    }
     say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"keyed.t","snapshot":true}"#);
     assert_eq!(brief(&heard(&mut shard)), ["subscribed 3", "value b 2", "value a 3", "end 1 2"]);
     publish(&mut shard, "keyed.t", Some("b"));
@@ -159,14 +161,19 @@ fn by_topic(said: &[Value]) -> BTreeMap<String, Vec<(bool, u64)>> {
 fn each_topic_of_a_pattern_is_live_from_exactly_its_value_on() {
     let mut shard = shard();
     let topics: Vec<String> = (0..20).map(|n| format!("t.{n}")).collect();
-    topics.iter().for_each(|topic| publish(&mut shard, topic, None));
+    let publish_all = |shard: &mut Shard| {
+        for topic in &topics {
+            publish(shard, topic, None);
+        }
+    };
+    publish_all(&mut shard);
     say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"t.>","snapshot":true}"#);
     let (mut said, mut rounds) = (Vec::new(), 0);
     // Everything is published to between one chunk and the next: topics that were told, and those that were not.
     while !said.iter().any(|said: &Value| said["type"] == "snapshot_end") {
         // What was published, and a chunk behind it.
         (0..2).for_each(|_| said.extend(heard_in_one_write(&mut shard).unwrap_or_default()));
-        topics.iter().for_each(|topic| publish(&mut shard, topic, None));
+        publish_all(&mut shard);
         rounds += 1;
     }
     said.extend(heard(&mut shard));

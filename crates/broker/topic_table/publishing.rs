@@ -117,6 +117,7 @@ impl TopicTable {
             number: row.number,
             offset: row.offset,
             time_ms: now.wall_ms,
+            taken_ms: now.monotonic_ms,
             key: draft.key,
             kind: draft.kind,
             content_type: draft.content_type,

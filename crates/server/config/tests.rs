@@ -302,6 +302,16 @@ fn values_that_contradict_each_other_are_told_which_and_what_to_do() {
             "test.toml:3: max_age: 0ms is not between 1ms and 365d",
         ),
         (
+            "[[topics]]\nmatch = \"a\"\natomic = true\noverflow = \"conflate\"",
+            "test.toml:4: overflow: conflation would take messages apart that atomic keeps together; choose gap or \
+             disconnect, or leave atomic out",
+        ),
+        (
+            "[[topics]]\nmatch = \"a\"\natomic = true\nallow = [\"conflate\"]",
+            "test.toml:4: allow: conflation would take messages apart that atomic keeps together; choose gap or \
+             disconnect, or leave atomic out",
+        ),
+        (
             "[[topics]]\nmatch = \"a\"\nkeys = {}\nlast_value = false",
             "test.toml:4: last_value: keys keep the latest message among the last values, and last_value = false keeps \
              it not; leave one out",
