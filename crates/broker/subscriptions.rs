@@ -106,6 +106,18 @@ impl Subscriptions {
         self.by_slot.get(&(slot, self.audience_of(name)?)).copied()
     }
 
+    /// The connection's subscription that is live for what `home` routes of the topic. Of several it is the one to the topic
+    /// itself, or else the first to a pattern, in the order in which messages are fanned out.
+    pub(crate) fn live_for(&self, slot: u32, topic: &Topic, home: usize) -> Option<&Subscription> {
+        let mut first = None;
+        self.audiences_for(topic, |audience| {
+            let id = self.by_slot.get(&(slot, audience)).filter(|_| first.is_none());
+            let subscription = id.map(|&id| self.subscription(id));
+            first = first.or(subscription.filter(|subscription| subscription.live & (1 << home) != 0));
+        });
+        first
+    }
+
     /// A new subscription, not yet live, and the ticket to ask with. The connection must not have it yet.
     pub(crate) fn insert(
         &mut self,

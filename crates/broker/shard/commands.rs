@@ -168,24 +168,12 @@ impl Shard {
     /// Whether a subscription of the connection is live for the topic. What the connection was given before it
     /// unsubscribed may still be on its way into the write queue when none is.
     fn listens(&self, slot: u32, topic: &Topic) -> bool {
-        self.live_for(slot, topic).is_some()
-    }
-
-    /// The subscription of the connection that is live for the topic; of several the one to the topic itself, or else the
-    /// first of those to patterns.
-    pub(super) fn live_for(&self, slot: u32, topic: &Topic) -> Option<&Subscription> {
-        let exact = self.subscriptions.find(slot, &TopicOrPattern::Topic(topic.clone()));
-        let exact = exact.map(|id| self.subscriptions.subscription(id));
-        let home = 1 << self.home_of(topic);
-        exact
-            .into_iter()
-            .chain(self.patterns_for(slot, topic))
-            .find(|subscription| subscription.live & home != 0)
+        self.subscriptions.live_for(slot, topic, self.home_of(topic)).is_some()
     }
 
     /// What holds for the topic's messages when the connection is behind; none for one that subscribes to nothing.
     pub(super) fn terms(&self, slot: u32, topic: &Topic) -> Option<Terms> {
-        let live = self.live_for(slot, topic);
+        let live = self.subscriptions.live_for(slot, topic, self.home_of(topic));
         let asked = live.and_then(|subscription| subscription.overflow);
         let settings = self.settings.of_topic(topic);
         Some(settings.terms(self.connections.interface(slot)?, asked, live.is_some()))

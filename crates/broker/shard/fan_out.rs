@@ -53,8 +53,8 @@ impl Run {
     }
 }
 
-/// Seats that were given a part and are behind.
-type Laggards = Vec<(u32, Part)>;
+/// Seats that were given a part and are behind. The first of a connection is the one whose policy holds.
+type Laggards = Vec<(Seat, Part)>;
 
 impl Shard {
     /// A message came from `home` for this core's subscribers.
@@ -121,8 +121,8 @@ impl Shard {
         }
         let settings = self.settings.clone();
         let settings = settings.of_topic(&run.first.topic);
-        for (slot, part) in laggards {
-            self.queue_run(&run, slot, part, settings);
+        for (seat, part) in laggards {
+            self.queue_run(&run, seat, part, settings);
         }
     }
 
@@ -174,7 +174,7 @@ impl Shard {
                 match self.connections.give(seat.slot, part.start, part.end) {
                     Given::Taken => self.deliveries_made += run.messages,
                     Given::Twice => {}
-                    Given::Behind => laggards.push((seat.slot, part)),
+                    Given::Behind => laggards.push((*seat, part)),
                 }
             }
         }
@@ -187,15 +187,16 @@ impl Shard {
     }
 
     /// Puts the run into the write queue of a connection that is behind.
-    fn queue_run(&mut self, run: &Run, slot: u32, part: Part, settings: &TopicSettings) {
+    fn queue_run(&mut self, run: &Run, seat: Seat, part: Part, settings: &TopicSettings) {
+        let Seat { slot, subscription } = seat;
         let connection = self.connections.at(slot);
         if std::mem::replace(&mut connection.last_run, self.runs) == self.runs {
             return;
         }
         self.deliveries_made += run.messages;
         let Some(interface) = self.connections.interface(slot) else { return };
-        let live = self.live_for(slot, &run.first.topic);
-        let terms = settings.terms(interface, live.and_then(|live| live.overflow), live.is_some());
+        let asked = self.subscriptions.subscription(subscription).overflow;
+        let terms = settings.terms(interface, asked, true);
         let mut messages = self.messages_in(part.encoding, part.start..part.end).into_iter();
         let _more = messages.try_for_each(|message| self.queue(slot, message, terms));
     }
