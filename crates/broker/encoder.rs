@@ -11,6 +11,7 @@ use fanwire_wire::limits::MIN_DEFLATE_PAYLOAD_BYTES;
 use fanwire_wire::notification::Notification;
 
 use crate::message::{DeliveredAs, Message};
+use crate::tick::Tick;
 
 /// How a subscriber's connection speaks with the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +37,7 @@ impl Interface {
 }
 
 /// How a delivery on the binary interface says which topic it is of. The others have one way each, and do not heed it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Naming {
     /// By the number that the receipt of the subscription to the topic told.
     ByNumber,
@@ -105,6 +106,17 @@ impl Encoder {
                     encoder.frame(encoding, OpCode::Binary, octets, out);
                 });
             }
+        }
+    }
+
+    /// Appends the tick to `out`: its messages, and behind them that they are one. A raw subscriber has one topic, and is
+    /// not told.
+    pub(crate) fn tick(&mut self, encoding: Encoding, tick: &Tick, out: &mut Vec<u8>) {
+        for (message, naming) in &tick.messages {
+            self.message(encoding, message, *naming, DeliveredAs::NEXT, out);
+        }
+        if encoding.interface != Interface::Raw {
+            self.notification(encoding, &Notification::Tick { count: tick.messages.len() as u32 }, out);
         }
     }
 

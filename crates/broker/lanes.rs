@@ -185,6 +185,8 @@ pub enum Receipt {
 pub enum Delivery {
     /// A message for the core's subscribers.
     Message(Arc<Message>),
+    /// Messages for the core's subscribers that were published together.
+    Tick(Arc<[Arc<Message>]>),
     /// Messages that the core's subscribers will not get from here: it was stalled when they were due.
     Lost {
         /// The topic.
@@ -291,6 +293,7 @@ impl Bytes for Delivery {
     fn bytes(&self) -> usize {
         let messages = match self {
             Self::Message(message) => message.bytes(),
+            Self::Tick(messages) => messages.iter().map(|message| message.bytes()).sum(),
             Self::Chunk { chunk: Chunk { messages, .. }, .. }
             | Self::Polled { outcome: Ok(Polled { messages, .. }), .. }
             | Self::Snapshot { outcome: Ok(Part { values: messages, .. }), .. } => {

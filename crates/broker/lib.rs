@@ -18,7 +18,7 @@
 //! | the topics of a home | [`topic_table`], [`history`], [`last_values`], [`message_ids`], [`patterns`], `waiters` |
 //! | who on a core listens | `subscriptions`, `catch_up`, `snapshots` |
 //! | many messages in one command | [`batches`] |
-//! | one message, and its octets | [`message`], [`encoder`], `palette` |
+//! | one message, or several together, and its octets | [`message`], `tick`, [`encoder`], `palette` |
 //! | what a connection has to write | `connections`, `write_queue`, `conflation`, [`overflow`] |
 //! | what an operator decides | [`settings`] |
 #![forbid(unsafe_code)]
@@ -41,6 +41,7 @@ pub mod settings;
 pub mod shard;
 mod snapshots;
 mod subscriptions;
+mod tick;
 pub mod topic_table;
 mod waiters;
 mod write_queue;

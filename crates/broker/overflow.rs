@@ -8,6 +8,7 @@ use fanwire_wire::topic::Topic;
 use crate::encoder::{Interface, Naming};
 use crate::message::Message;
 use crate::settings::{MaxAge, TopicSettings};
+use crate::tick::Tick;
 use crate::write_queue::{Queued, WriteQueue};
 
 /// What holds for the messages of one topic on one connection that is behind.
@@ -35,19 +36,25 @@ impl TopicSettings {
     /// The policy of a subscriber on `interface` that has `asked` for one or not. A raw subscriber cannot be told, so it is
     /// never skipped over silently: it reads what it missed later, or goes.
     pub(crate) fn policy_for(&self, interface: Interface, asked: Option<OverflowPolicy>) -> OverflowPolicy {
-        match (asked.unwrap_or(self.overflow), interface, &self.history) {
-            (OverflowPolicy::Gap, Interface::Raw, None) | (OverflowPolicy::Conflate, Interface::Raw, _) => {
+        match (asked.unwrap_or(self.overflow), interface, self.is_read_again()) {
+            (OverflowPolicy::Gap, Interface::Raw, false) | (OverflowPolicy::Conflate, Interface::Raw, _) => {
                 OverflowPolicy::Disconnect
             }
             (policy, ..) => policy,
         }
     }
 
+    /// Whether a subscriber that falls behind reads what it missed from history. That has messages one by one, and those of
+    /// an atomic topic come together or are told to be missing.
+    fn is_read_again(&self) -> bool {
+        self.history.is_some() && !self.atomic
+    }
+
     /// The terms of a subscriber on `interface` that `listens`, and has asked for a policy or not.
     pub(crate) fn terms(&self, interface: Interface, asked: Option<OverflowPolicy>, listens: bool) -> Terms {
         Terms {
             policy: self.policy_for(interface, asked),
-            has_history: self.history.is_some(),
+            has_history: self.is_read_again(),
             max_age: self.max_age.filter(|_| interface != Interface::Raw),
             listens,
         }
@@ -86,6 +93,29 @@ impl Terms {
             return Payment::Settled;
         }
         self.overflow(queue, queued, bound)
+    }
+
+    /// The same for a tick, which conflates nothing.
+    pub(crate) fn queue_tick(&self, queue: &mut WriteQueue, tick: Arc<Tick>, bound: usize) -> Payment {
+        if queue.has_room(tick.bytes(), bound) {
+            queue.push_tick(tick);
+            return Payment::Settled;
+        }
+        if self.policy == OverflowPolicy::Disconnect {
+            return Payment::Disconnect;
+        }
+        for (message, _) in &tick.messages {
+            while queue.drop_older_half(&message.topic) {
+                if queue.has_room(tick.bytes(), bound) {
+                    queue.push_tick(tick);
+                    return settled_within(queue, bound);
+                }
+            }
+        }
+        for (message, _) in &tick.messages {
+            queue.push_gap(&message.topic, message.offset, message.offset);
+        }
+        settled_within(queue, bound)
     }
 
     /// Makes the subscription that the message is for pay for a queue that has no room for it. One that has ended since is

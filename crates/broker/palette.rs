@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 
 use crate::encoder::{Encoder, Encoding, Naming};
 use crate::message::{DeliveredAs, Message};
+use crate::tick::Tick;
 
 /// The logs together are full at this many bytes: the caches of today's cores are 1 to 2 MiB.
 pub(crate) const FULL_BYTES: usize = 1024 * 1024;
@@ -43,8 +44,15 @@ struct Log {
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) end: u32,
-    pub(crate) message: Arc<Message>,
-    pub(crate) naming: Naming,
+    pub(crate) content: Content,
+}
+
+/// What is in a frame.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Message(Arc<Message>, Naming),
+    /// Several messages, in frames of their own, which are one here.
+    Tick(Arc<Tick>),
 }
 
 impl Palette {
@@ -71,15 +79,29 @@ impl Palette {
     pub(crate) fn append(&mut self, id: EncodingId, message: &Arc<Message>, naming: Naming) {
         let log = &mut self.logs[usize::from(id)];
         self.encoder.message(log.encoding, message, naming, DeliveredAs::NEXT, &mut log.bytes);
-        log.frames.push(Frame { end: log.bytes.len() as u32, message: message.clone(), naming });
+        let content = Content::Message(message.clone(), naming);
+        log.frames.push(Frame { end: log.bytes.len() as u32, content });
+    }
+
+    /// Appends a tick to a log; its range.
+    pub(crate) fn append_tick(&mut self, id: EncodingId, tick: &Arc<Tick>) -> Range<u32> {
+        let log = &mut self.logs[usize::from(id)];
+        let start = log.bytes.len() as u32;
+        self.encoder.tick(log.encoding, tick, &mut log.bytes);
+        let end = log.bytes.len() as u32;
+        log.frames.push(Frame { end, content: Content::Tick(tick.clone()) });
+        start..end
     }
 
     /// Appends the messages of a range of a log once more, with another naming.
     pub(crate) fn append_again(&mut self, id: EncodingId, range: Range<u32>, naming: Naming) {
         let frames = self.frames(id, range.start, range.end);
-        let messages: SmallVec<[Arc<Message>; 8]> =
-            frames.iter().map(|frame| frame.message.clone()).collect();
-        messages.iter().for_each(|message| self.append(id, message, naming));
+        let contents: SmallVec<[Content; 8]> = frames.iter().map(|frame| frame.content.clone()).collect();
+        for content in contents {
+            if let Content::Message(message, _) = content {
+                self.append(id, &message, naming);
+            }
+        }
     }
 
     /// Where a log ends.

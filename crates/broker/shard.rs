@@ -9,6 +9,7 @@ mod polling;
 mod publishing;
 mod snapshots;
 mod stall;
+mod ticks;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -23,6 +23,7 @@ pub(crate) use self::item::{Queued, ReplyKind};
 use crate::conflation::Gathered;
 use crate::encoder::{Encoder, Encoding, Naming};
 use crate::message::{DeliveredAs, Message};
+use crate::tick::Tick;
 
 /// What the write queue of one connection holds.
 #[derive(Debug, Default)]
@@ -91,6 +92,11 @@ impl WriteQueue {
     pub(crate) fn push_message(&mut self, queued: Queued) {
         self.freeze_for(&queued.message.topic);
         self.push(Item::Message(queued));
+    }
+
+    /// Messages that come together, or not at all.
+    pub(crate) fn push_tick(&mut self, tick: Arc<Tick>) {
+        self.push(Item::Tick(tick));
     }
 
     /// A value of a snapshot, which the client has asked for. Nothing lets it go.
@@ -255,6 +261,7 @@ fn write_item(item: &Item, encoder: &mut Encoder, encoding: Encoding, out: &mut 
         Item::Message(Queued { message, naming, skipped, .. }) => {
             encoder.message(encoding, message, *naming, DeliveredAs::News { skipped: *skipped }, out);
         }
+        Item::Tick(tick) => encoder.tick(encoding, tick, out),
         Item::Value(message, naming) => {
             encoder.message(encoding, message, *naming, DeliveredAs::LastValue, out);
         }

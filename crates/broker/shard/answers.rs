@@ -21,6 +21,7 @@ impl Shard {
     pub fn handle_delivery(&mut self, from: usize, delivery: Delivery) {
         match delivery {
             Delivery::Message(message) => self.deliver(from, &message),
+            Delivery::Tick(messages) => self.deliver_tick(from, &messages),
             Delivery::Lost { topic, number, offsets } => self.lost(from, (&topic, number), offsets),
             Delivery::Subscribed { ticket, placement } => self.subscribed(from, ticket, placement),
             Delivery::PatternSubscribed { ticket } => self.pattern_subscribed(from, ticket),

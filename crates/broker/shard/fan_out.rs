@@ -13,7 +13,7 @@ use super::snapshots::is_live_for;
 use crate::connections::Given;
 use crate::encoder::{Interface, Naming};
 use crate::message::{Message, Origin};
-use crate::palette::EncodingId;
+use crate::palette::{Content, EncodingId};
 use crate::settings::TopicSettings;
 use crate::subscriptions::{Audience, AudienceId, Seat};
 
@@ -101,7 +101,7 @@ impl Shard {
     }
 
     /// How an audience's seats with this encoding know the topic.
-    fn naming_in(&self, audience: &Audience, encoding: EncodingId) -> Naming {
+    pub(super) fn naming_in(&self, audience: &Audience, encoding: EncodingId) -> Naming {
         let is_binary = self.connections.palette.encoding(encoding).interface == Interface::Binary;
         if is_binary && audience.pattern().is_some() { Naming::ByName } else { Naming::ByNumber }
     }
@@ -181,7 +181,7 @@ impl Shard {
     }
 
     /// The slot of a connection of this core that is not to get a message, if it still has it.
-    fn excepted_slot(&self, except: Option<Origin>) -> Option<u32> {
+    pub(super) fn excepted_slot(&self, except: Option<Origin>) -> Option<u32> {
         let origin = except.filter(|origin| origin.core == self.core)?;
         self.connections.is_connected(origin.connection).then_some(origin.connection.slot)
     }
@@ -197,17 +197,18 @@ impl Shard {
         let Some(interface) = self.connections.interface(slot) else { return };
         let asked = self.subscriptions.subscription(subscription).overflow;
         let terms = settings.terms(interface, asked, true);
-        let mut messages = self.messages_in(part.encoding, part.start..part.end).into_iter();
-        let _more = messages.try_for_each(|message| self.queue(slot, message, terms));
+        for content in self.contents_of(part.encoding, part.start..part.end) {
+            if let Content::Message(message, naming) = content
+                && self.queue(slot, (message, naming), terms).is_break()
+            {
+                return;
+            }
+        }
     }
 
-    /// The messages of a range of the palette.
-    pub(super) fn messages_in(
-        &self,
-        encoding: EncodingId,
-        range: Range<u32>,
-    ) -> SmallVec<[(Arc<Message>, Naming); 8]> {
+    /// What is in a range of the palette.
+    pub(super) fn contents_of(&self, encoding: EncodingId, range: Range<u32>) -> SmallVec<[Content; 8]> {
         let frames = self.connections.palette.frames(encoding, range.start, range.end);
-        frames.iter().map(|frame| (frame.message.clone(), frame.naming)).collect()
+        frames.iter().map(|frame| frame.content.clone()).collect()
     }
 }

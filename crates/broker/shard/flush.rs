@@ -13,6 +13,7 @@ use crate::encoder::Naming;
 use crate::lanes::{ConnectionId, Request};
 use crate::message::Message;
 use crate::overflow::{Payment, Terms};
+use crate::palette::Content;
 use crate::palette::EncodingId;
 use crate::write_queue::ReplyKind;
 
@@ -135,13 +136,28 @@ impl Shard {
         range: Range<u32>,
         is_current: bool,
     ) -> ControlFlow<()> {
-        let messages = self.messages_in(encoding, range);
-        for run in messages.chunk_by(|(one, _), (next, _)| one.topic == next.topic) {
-            let terms = self.terms(slot, &run[0].0.topic);
-            let Some(terms) = (if is_current { terms } else { terms.map(Terms::ended) }) else { continue };
-            run.iter().try_for_each(|message| self.queue(slot, message.clone(), terms))?;
+        let mut of_topic: Option<(Topic, Option<Terms>)> = None;
+        for content in self.contents_of(encoding, range) {
+            match content {
+                Content::Message(message, naming) => {
+                    if of_topic.as_ref().is_none_or(|(topic, _)| *topic != message.topic) {
+                        let terms = self.terms_of_part(slot, &message.topic, is_current);
+                        of_topic = Some((message.topic.clone(), terms));
+                    }
+                    if let Some((_, Some(terms))) = of_topic {
+                        self.queue(slot, (message, naming), terms)?;
+                    }
+                }
+                Content::Tick(tick) => self.queue_tick(slot, tick, is_current)?,
+            }
         }
         Continue(())
+    }
+
+    /// The terms of what `is_current`, or is in front of a boundary.
+    pub(super) fn terms_of_part(&self, slot: u32, topic: &Topic, is_current: bool) -> Option<Terms> {
+        let terms = self.terms(slot, topic);
+        if is_current { terms } else { terms.map(Terms::ended) }
     }
 
     /// Puts a message into the write queue of a connection that is behind, as the terms of its topic say. Breaks where the

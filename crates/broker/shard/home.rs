@@ -82,13 +82,6 @@ impl Shard {
         self.route_together(published.collect());
     }
 
-    /// Routes messages that were published together: nothing else comes between them.
-    fn route_together(&mut self, published: Vec<Published>) {
-        for published in published {
-            self.route(published);
-        }
-    }
-
     fn route(&mut self, Published { message, mut cores, waiters }: Published) {
         self.messages_published += 1;
         while cores != 0 {

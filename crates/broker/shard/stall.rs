@@ -1,8 +1,6 @@
 //! A core that drains nothing (a debugger, a dead disk) is not waited for: what was meant for it becomes told gaps and
 //! refusals, and the others go on.
 
-use std::sync::Arc;
-
 use ahash::HashMap;
 use fanwire_wire::error::ErrorCode;
 use fanwire_wire::topic::{Topic, TopicNumber};
@@ -34,30 +32,43 @@ impl Shard {
 /// Replaces messages by what is lost of each topic. An answer between them stays where it is, and what is lost before it
 /// is told before it: it says from where on a subscription is live.
 fn tell_what_is_lost(deliveries: Vec<Delivery>) -> Vec<Delivery> {
-    let mut kept = Vec::new();
-    let mut open: HashMap<Topic, usize> = HashMap::default();
+    let mut told = Told::default();
     for delivery in deliveries {
-        let (topic, number, (from, to)) = match delivery {
-            Delivery::Message(message) => lost(&message),
-            Delivery::Lost { topic, number, offsets } => (topic, number, offsets),
+        match delivery {
+            Delivery::Message(message) => told.lose_message(&message),
+            Delivery::Tick(messages) => messages.iter().for_each(|message| told.lose_message(message)),
+            Delivery::Lost { topic, number, offsets } => told.lose(topic, number, offsets),
             answer => {
-                open.clear();
-                kept.push(answer);
-                continue;
+                told.open.clear();
+                told.kept.push(answer);
             }
-        };
-        if let Some(Delivery::Lost { offsets, .. }) = open.get(&topic).and_then(|&at| kept.get_mut(at)) {
-            offsets.1 = to;
-        } else {
-            open.insert(topic.clone(), kept.len());
-            kept.push(Delivery::Lost { topic, number, offsets: (from, to) });
         }
     }
-    kept
+    told.kept
 }
 
-fn lost(message: &Arc<Message>) -> (Topic, TopicNumber, (u64, u64)) {
-    (message.topic.clone(), message.number, (message.offset, message.offset))
+/// What is left of an outbox.
+#[derive(Default)]
+struct Told {
+    kept: Vec<Delivery>,
+    /// Where it is told what is lost of a topic, since the last answer.
+    open: HashMap<Topic, usize>,
+}
+
+impl Told {
+    fn lose_message(&mut self, message: &Message) {
+        self.lose(message.topic.clone(), message.number, (message.offset, message.offset));
+    }
+
+    fn lose(&mut self, topic: Topic, number: TopicNumber, (from, to): (u64, u64)) {
+        let told = self.open.get(&topic).and_then(|&at| self.kept.get_mut(at));
+        if let Some(Delivery::Lost { offsets, .. }) = told {
+            offsets.1 = to;
+        } else {
+            self.open.insert(topic.clone(), self.kept.len());
+            self.kept.push(Delivery::Lost { topic, number, offsets: (from, to) });
+        }
+    }
 }
 
 /// Takes out what clients wait for an answer to, and answers it. What keeps the cores' books (who listens to what, and who

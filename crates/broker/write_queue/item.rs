@@ -7,6 +7,7 @@ use fanwire_wire::topic::Topic;
 use crate::encoder::Naming;
 use crate::message::Message;
 use crate::settings::MaxAge;
+use crate::tick::Tick;
 
 /// What a reply means for the messages around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ impl Queued {
 pub(super) enum Item {
     Reply(Box<[u8]>, ReplyKind),
     Message(Queued),
+    /// Several messages that come together or not at all.
+    Tick(Arc<Tick>),
     /// The last value of its key, for a snapshot.
     Value(Arc<Message>, Naming),
     /// Messages that are told missing one by one.
@@ -90,6 +93,7 @@ impl Item {
         match self {
             Self::Reply(..) | Self::Value(..) => 0,
             Self::Message(queued) => queued.message.bytes(),
+            Self::Tick(tick) => tick.bytes(),
             Self::Gap { .. } | Self::Skipped { .. } => size_of::<Self>(),
         }
     }
@@ -102,7 +106,7 @@ impl Item {
         match self {
             Self::Reply(bytes, _) => bytes.len(),
             Self::Value(message, _) => message.bytes(),
-            Self::Message(_) | Self::Gap { .. } | Self::Skipped { .. } => 0,
+            Self::Message(_) | Self::Tick(_) | Self::Gap { .. } | Self::Skipped { .. } => 0,
         }
     }
 
@@ -115,12 +119,31 @@ impl Item {
         match self {
             Self::Reply(..) | Self::Value(..) => false,
             Self::Message(queued) => queued.message.topic == *topic,
+            Self::Tick(tick) => tick.has(topic),
             Self::Gap { topic: of, .. } | Self::Skipped { topic: of, .. } => of == topic,
         }
     }
 
     pub(super) fn is_message_of(&self, topic: &Topic) -> bool {
         matches!(self, Self::Message(_)) && self.is_of(topic)
+    }
+
+    pub(super) fn is_tick_of(&self, topic: &Topic) -> bool {
+        matches!(self, Self::Tick(_)) && self.is_of(topic)
+    }
+
+    /// Takes out what is of `topic`. Returns whether anything is left.
+    pub(super) fn forget(&mut self, topic: &Topic) -> bool {
+        match self {
+            Self::Tick(tick) => match tick.clone().retain(|message| message.topic != *topic) {
+                Some(rest) => {
+                    *tick = rest;
+                    true
+                }
+                None => false,
+            },
+            item => !item.is_of(topic),
+        }
     }
 
     /// Makes a gap tell of what follows it too. Returns whether it is a gap and that does follow it.

@@ -45,9 +45,60 @@ impl Rest {
         let at = self.kept.len() - 1 - from_end;
         match &mut self.kept[at] {
             Item::Message(Queued { skipped: told, .. }) | Item::Skipped { count: told, .. } => *told += count,
-            Item::Reply(..) | Item::Value(..) | Item::Gap { .. } => return false,
+            Item::Reply(..) | Item::Tick(_) | Item::Value(..) | Item::Gap { .. } => return false,
         }
         true
+    }
+}
+
+/// The items of a queue with gaps in the place of those that are lost.
+struct Gapped {
+    kept: VecDeque<Item>,
+    /// Where the last gap of a topic is, since the last boundary.
+    gaps: HashMap<Topic, usize>,
+}
+
+impl Gapped {
+    fn of_at_most(items: usize) -> Self {
+        Self { kept: VecDeque::with_capacity(items), gaps: HashMap::default() }
+    }
+
+    fn keep(&mut self, item: Item) {
+        if item.is_boundary() {
+            self.gaps.clear();
+        }
+        if let Item::Gap { topic, .. } = &item {
+            self.gaps.insert(topic.clone(), self.kept.len());
+        }
+        self.kept.push_back(item);
+    }
+
+    /// What a tick has of other topics is lost with it.
+    fn lose(&mut self, item: Item) {
+        match item {
+            Item::Message(Queued { message, skipped, .. }) => {
+                if skipped > 0 {
+                    let (topic, offset) = (message.topic.clone(), message.offset - 1);
+                    self.kept.push_back(Item::Skipped { topic, offset, count: skipped });
+                }
+                self.gap(&message.topic, (message.offset, message.offset), 1);
+            }
+            Item::Tick(tick) => {
+                for (message, _) in &tick.messages {
+                    self.gap(&message.topic, (message.offset, message.offset), 1);
+                }
+            }
+            Item::Gap { topic, from, to, count } => self.gap(&topic, (from, to), count),
+            Item::Reply(..) | Item::Value(..) | Item::Skipped { .. } => self.keep(item),
+        }
+    }
+
+    fn gap(&mut self, topic: &Topic, (from, to): (u64, u64), count: u64) {
+        let last = self.gaps.get(topic).and_then(|&at| self.kept.get_mut(at));
+        if !last.is_some_and(|gap| gap.extend(from, to, count)) {
+            self.gaps.insert(topic.clone(), self.kept.len());
+            self.kept.push_back(Item::Gap { topic: topic.clone(), from, to, count });
+        }
     }
 }
 
@@ -73,7 +124,7 @@ impl WriteQueue {
     /// Lets everything of `topic` go that follows the last boundary, what was told too.
     pub(crate) fn forget_topic(&mut self, topic: &Topic) {
         let _comes_again = self.gathered.forget(topic);
-        self.retain_behind_boundaries(|item| !item.is_of(topic));
+        self.retain_behind_boundaries(|item| item.forget(topic));
     }
 
     /// Lets what follows the last boundary go, unless `keep` says otherwise.
@@ -90,38 +141,21 @@ impl WriteQueue {
     /// the gaps among them. Returns whether there was any message.
     pub(crate) fn drop_older_half(&mut self, topic: &Topic) -> bool {
         self.freeze_for(topic);
-        let messages = self.items.iter().filter(|item| item.is_message_of(topic)).count();
-        let mut left = messages.div_ceil(2);
-        let mut kept = VecDeque::with_capacity(self.items.len());
-        let mut last_gap = None;
+        let is_lossy = |item: &Item| item.is_message_of(topic) || item.is_tick_of(topic);
+        let count = self.items.iter().filter(|item| is_lossy(item)).count();
+        let mut left = count.div_ceil(2);
+        let mut gapped = Gapped::of_at_most(self.items.len());
         for item in self.items.drain(..) {
-            let (from, to, count) = match &item {
-                Item::Message(queued) if left > 0 && queued.message.topic == *topic => {
-                    left -= 1;
-                    let (offset, count) = (queued.message.offset, queued.skipped);
-                    if count > 0 {
-                        kept.push_back(Item::Skipped { topic: topic.clone(), offset: offset - 1, count });
-                    }
-                    (offset, offset, 1)
-                }
-                Item::Gap { topic: of, from, to, count } if left > 0 && of == topic => (*from, *to, *count),
-                _ => {
-                    last_gap = if item.is_boundary() { None } else { last_gap };
-                    kept.push_back(item);
-                    continue;
-                }
-            };
-            let extended = last_gap
-                .and_then(|at: usize| kept.get_mut(at))
-                .is_some_and(|gap: &mut Item| gap.extend(from, to, count));
-            if !extended {
-                last_gap = Some(kept.len());
-                kept.push_back(Item::Gap { topic: topic.clone(), from, to, count });
+            if left == 0 || !item.is_of(topic) {
+                gapped.keep(item);
+                continue;
             }
+            left -= usize::from(is_lossy(&item));
+            gapped.lose(item);
         }
-        self.items = kept;
+        self.items = gapped.kept;
         self.recount();
-        messages > 0
+        count > 0
     }
 
     /// Lets everything go from the first message or notice on. Replies in front of it are behind no hole, and one may be
@@ -229,7 +263,7 @@ impl WriteQueue {
                     rest.keep(item);
                     continue;
                 }
-                Item::Reply(..) | Item::Value(..) => {
+                Item::Reply(..) | Item::Tick(_) | Item::Value(..) => {
                     if item.is_boundary() {
                         is_behind_boundaries = false;
                         rest.tellers.clear();

@@ -27,7 +27,7 @@ fn spans(queue: &WriteQueue) -> Vec<(u64, u64, bool)> {
     let offsets = |item: &Item| match item {
         Item::Message(queued) => Some((queued.message.offset, queued.message.offset, false)),
         Item::Gap { from, to, .. } => Some((*from, *to, true)),
-        Item::Reply(..) | Item::Value(..) | Item::Skipped { .. } => None,
+        Item::Reply(..) | Item::Tick(_) | Item::Value(..) | Item::Skipped { .. } => None,
     };
     queue.items.iter().filter_map(offsets).collect()
 }
@@ -308,7 +308,7 @@ impl Books {
                     let left = self.in_front.pop_front().expect("one for each");
                     assert!(left.values().all(|left| *left == 0), "{left:?} came from behind a boundary");
                 }
-                Item::Reply(..) | Item::Value(..) => {}
+                Item::Reply(..) | Item::Tick(_) | Item::Value(..) => {}
             }
             self.queue.pop();
         }

@@ -1,91 +1,15 @@
 //! Snapshots: the last value of each key, and then exactly what follows.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use fanwire_broker::last_values::KeyLimits;
-use fanwire_broker::settings::{TopicRule, TopicSettings};
-use fanwire_broker::{ConnectionId, Encoding, Flushed, Identity, Interface, Settings, Shard};
-use fanwire_wire::command;
-use fanwire_wire::topic::TopicOrPattern;
+use fanwire_broker::{Flushed, Shard};
 use serde_json::Value;
 
-const PUBLISHER: ConnectionId = ConnectionId { slot: 0, generation: 0 };
-const SUBSCRIBER: ConnectionId = ConnectionId { slot: 1, generation: 0 };
-
-/// One core. `keyed.>` keeps the values of three keys, `nothing.>` none, and every other topic its last message.
-fn shard() -> Shard {
-    let rule =
-        |matches: &str, settings| TopicRule { matches: TopicOrPattern::parse(matches).unwrap(), settings };
-    let keyed =
-        TopicSettings { keys: Some(KeyLimits { max: 3, bytes: 100_000 }), ..TopicSettings::default() };
-    let nothing = TopicSettings { last_value: false, ..TopicSettings::default() };
-    let topics = vec![rule("keyed.>", keyed), rule("nothing.>", nothing)];
-    // About three values in a chunk.
-    let settings = Settings { topics, chunk_bytes: 500, ..Settings::default() };
-    let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
-    let mut shard = Shard::new(0, 1, &identity, Arc::new(settings));
-    for id in [PUBLISHER, SUBSCRIBER] {
-        shard.connect(id);
-        shard.upgrade(id, Encoding { interface: Interface::Json, deflate_window_bits: None });
-    }
-    shard
-}
-
-fn publish(shard: &mut Shard, topic: &str, key: Option<&str>) {
-    let key = key.map_or(String::new(), |key| format!(r#","key":"{key}""#));
-    let text = format!(r#"{{"type":"publish","topic":"{topic}"{key},"data":0}}"#);
-    shard.handle_command(PUBLISHER, command::parse(&text).unwrap());
-}
-
-fn say(shard: &mut Shard, text: &str) {
-    shard.handle_command(SUBSCRIBER, command::parse(text).unwrap());
-}
-
-/// What the subscriber is told by one write, of which the socket takes all; nothing if there is none.
-fn heard_in_one_write(shard: &mut Shard) -> Option<Vec<Value>> {
-    let id = shard.poll_flush()?;
-    let octets = shard.output(id).to_vec();
-    shard.wrote(id, octets.len());
-    if id == SUBSCRIBER { Some(frames(&octets)) } else { heard_in_one_write(shard) }
-}
-
-fn heard(shard: &mut Shard) -> Vec<Value> {
-    std::iter::from_fn(|| heard_in_one_write(shard)).flatten().collect()
-}
-
-fn frames(mut octets: &[u8]) -> Vec<Value> {
-    let mut frames = Vec::new();
-    while let [0x81, length, rest @ ..] = octets {
-        let (length, rest) = match length {
-            126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
-            short => (usize::from(*short), rest),
-        };
-        frames.push(serde_json::from_slice(&rest[..length]).unwrap());
-        octets = &rest[length..];
-    }
-    assert!(octets.is_empty(), "{octets:02x?}");
-    frames
-}
-
-/// In a word: what it is, its key or topic, its offset or count.
-fn brief(said: &[Value]) -> Vec<String> {
-    let brief = |said: &Value| match said["type"].as_str().unwrap() {
-        "message" => {
-            let kind = if said["snapshot"] == true { "value" } else { "message" };
-            format!("{kind} {} {}", said["key"].as_str().unwrap_or("-"), said["offset"])
-        }
-        "subscribed" => format!("subscribed {}", said["offset"]),
-        "snapshot_end" => format!("end {} {}", said["id"], said["count"]),
-        "error" => format!("error {}", said["code"].as_str().unwrap()),
-        other => other.to_owned(),
-    };
-    said.iter().map(brief).collect()
-}
+use super::{ROOMY, SUBSCRIBER, brief, heard, heard_in_one_write, publish, say, shard};
 
 #[test]
 fn a_topic_begins_with_its_last_values_and_goes_on_from_there() {
-    let mut shard = shard();
+    let mut shard = shard(ROOMY);
     for key in ["a", "b", "a"] {
         publish(&mut shard, "keyed.t", Some(key));
     }
@@ -97,7 +21,7 @@ fn a_topic_begins_with_its_last_values_and_goes_on_from_there() {
 
 #[test]
 fn a_topic_without_keys_begins_with_its_last_message_and_a_new_one_with_nothing() {
-    let mut shard = shard();
+    let mut shard = shard(ROOMY);
     publish(&mut shard, "one", None);
     publish(&mut shard, "one", Some("a"));
     say(&mut shard, r#"{"type":"subscribe","topics":[{"topic":"one"},{"topic":"new"}],"snapshot":true}"#);
@@ -107,7 +31,7 @@ fn a_topic_without_keys_begins_with_its_last_message_and_a_new_one_with_nothing(
 
 #[test]
 fn a_topic_that_keeps_nothing_has_no_snapshot() {
-    let mut shard = shard();
+    let mut shard = shard(ROOMY);
     say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"nothing.t","snapshot":true}"#);
     assert_eq!(brief(&heard(&mut shard)), ["error not_kept"]);
     say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"nothing.t"}"#);
@@ -116,7 +40,7 @@ fn a_topic_that_keeps_nothing_has_no_snapshot() {
 
 #[test]
 fn however_many_are_asked_for_one_is_read_at_a_time() {
-    let mut shard = shard();
+    let mut shard = shard(ROOMY);
     (0..3).for_each(|n| publish(&mut shard, &format!("t{n}"), None));
     let list: Vec<_> = (0..3).map(|n| format!(r#"{{"topic":"t{n}"}}"#)).collect();
     say(&mut shard, &format!(r#"{{"type":"subscribe","topics":[{}],"snapshot":true}}"#, list.join(",")));
@@ -129,7 +53,7 @@ fn however_many_are_asked_for_one_is_read_at_a_time() {
 
 #[test]
 fn a_subscription_that_ends_while_it_waits_has_no_snapshot() {
-    let mut shard = shard();
+    let mut shard = shard(ROOMY);
     publish(&mut shard, "one", None);
     say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"one","snapshot":true}"#);
     say(&mut shard, r#"{"type":"unsubscribe","id":2,"topic":"one"}"#);
@@ -140,7 +64,7 @@ fn a_subscription_that_ends_while_it_waits_has_no_snapshot() {
 
 #[test]
 fn what_a_connection_does_not_want_back_is_in_no_snapshot_for_it() {
-    let mut shard = shard();
+    let mut shard = shard(ROOMY);
     say(&mut shard, r#"{"type":"publish","topic":"keyed.t","key":"a","data":0,"echo":false}"#);
     publish(&mut shard, "keyed.t", Some("b"));
     say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"keyed.t","snapshot":true}"#);
@@ -159,7 +83,7 @@ fn by_topic(said: &[Value]) -> BTreeMap<String, Vec<(bool, u64)>> {
 
 #[test]
 fn each_topic_of_a_pattern_is_live_from_exactly_its_value_on() {
-    let mut shard = shard();
+    let mut shard = shard(ROOMY);
     let topics: Vec<String> = (0..20).map(|n| format!("t.{n}")).collect();
     let publish_all = |shard: &mut Shard| {
         for topic in &topics {
@@ -195,7 +119,7 @@ fn each_topic_of_a_pattern_is_live_from_exactly_its_value_on() {
 
 #[test]
 fn a_topic_that_keeps_nothing_is_live_under_a_pattern_before_its_turn() {
-    let mut shard = shard();
+    let mut shard = shard(ROOMY);
     (0..20).for_each(|n| publish(&mut shard, &format!("nothing.{n}"), None));
     (0..20).for_each(|n| publish(&mut shard, &format!("t.{n}"), None));
     say(&mut shard, r#"{"type":"subscribe","id":1,"topic":">","snapshot":true}"#);
@@ -207,7 +131,7 @@ fn a_topic_that_keeps_nothing_is_live_under_a_pattern_before_its_turn() {
 
 #[test]
 fn a_socket_that_is_full_is_not_read_for() {
-    let mut shard = shard();
+    let mut shard = shard(ROOMY);
     (0..100).for_each(|n| publish(&mut shard, &format!("t.{n}"), None));
     say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"t.>","snapshot":true}"#);
     assert_eq!(shard.poll_flush(), Some(SUBSCRIBER));

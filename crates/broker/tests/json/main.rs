@@ -1,0 +1,104 @@
+//! What a subscriber of the JSON interface is told, write by write.
+
+mod snapshots;
+mod ticks;
+
+use std::sync::Arc;
+
+use fanwire_broker::history::HistoryLimits;
+use fanwire_broker::last_values::KeyLimits;
+use fanwire_broker::settings::{TopicRule, TopicSettings};
+use fanwire_broker::{ConnectionId, Encoding, Identity, Interface, Settings, Shard};
+use fanwire_wire::command;
+use fanwire_wire::topic::TopicOrPattern;
+use serde_json::Value;
+
+const PUBLISHER: ConnectionId = ConnectionId { slot: 0, generation: 0 };
+const SUBSCRIBER: ConnectionId = ConnectionId { slot: 1, generation: 0 };
+
+/// What no test fills.
+const ROOMY: usize = 100_000;
+
+/// One core. `keyed.>` keeps the values of three keys, `nothing.>` none, and every other topic its last message; those of
+/// `tick.>` can be published to together.
+fn shard(backlog_bytes: usize) -> Shard {
+    let rule =
+        |matches: &str, settings| TopicRule { matches: TopicOrPattern::parse(matches).unwrap(), settings };
+    let keyed =
+        TopicSettings { keys: Some(KeyLimits { max: 3, bytes: 100_000 }), ..TopicSettings::default() };
+    let nothing = TopicSettings { last_value: false, ..TopicSettings::default() };
+    let history = Some(HistoryLimits { messages: 100, bytes: usize::MAX, max_age_ms: None });
+    let tick = TopicSettings { atomic: true, history, ..TopicSettings::default() };
+    let topics = vec![rule("keyed.>", keyed), rule("nothing.>", nothing), rule("tick.>", tick)];
+    // About three values in a chunk.
+    let settings = Settings { topics, chunk_bytes: 500, backlog_bytes, ..Settings::default() };
+    let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
+    let mut shard = Shard::new(0, 1, &identity, Arc::new(settings));
+    for id in [PUBLISHER, SUBSCRIBER] {
+        shard.connect(id);
+        shard.upgrade(id, Encoding { interface: Interface::Json, deflate_window_bits: None });
+    }
+    shard
+}
+
+fn publish(shard: &mut Shard, topic: &str, key: Option<&str>) {
+    let key = key.map_or(String::new(), |key| format!(r#","key":"{key}""#));
+    let text = format!(r#"{{"type":"publish","topic":"{topic}"{key},"data":0}}"#);
+    shard.handle_command(PUBLISHER, command::parse(&text).unwrap());
+}
+
+fn say(shard: &mut Shard, text: &str) {
+    shard.handle_command(SUBSCRIBER, command::parse(text).unwrap());
+}
+
+/// What the subscriber is told by one write, of which the socket takes all; nothing if there is none.
+fn heard_in_one_write(shard: &mut Shard) -> Option<Vec<Value>> {
+    let id = shard.poll_flush()?;
+    let octets = shard.output(id).to_vec();
+    shard.wrote(id, octets.len());
+    if id == SUBSCRIBER { Some(frames(&octets)) } else { heard_in_one_write(shard) }
+}
+
+fn heard(shard: &mut Shard) -> Vec<Value> {
+    std::iter::from_fn(|| heard_in_one_write(shard)).flatten().collect()
+}
+
+fn frames(mut octets: &[u8]) -> Vec<Value> {
+    let mut frames = Vec::new();
+    while let [0x81, length, rest @ ..] = octets {
+        let (length, rest) = match length {
+            126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
+            short => (usize::from(*short), rest),
+        };
+        frames.push(serde_json::from_slice(&rest[..length]).unwrap());
+        octets = &rest[length..];
+    }
+    assert!(octets.is_empty(), "{octets:02x?}");
+    frames
+}
+
+/// One write of which the socket takes so many octets; gives them.
+fn write_in_part(shard: &mut Shard, octets: usize) -> Vec<u8> {
+    let id = shard.poll_flush().expect("there is something to write");
+    let taken = if id == SUBSCRIBER { octets } else { shard.output(id).len() };
+    let output = shard.output(id)[..taken].to_vec();
+    shard.wrote(id, taken);
+    if id == SUBSCRIBER { output } else { write_in_part(shard, octets) }
+}
+
+/// In a word: what it is, its key or topic, its offset or count.
+fn brief(said: &[Value]) -> Vec<String> {
+    let brief = |said: &Value| match said["type"].as_str().unwrap() {
+        "message" => {
+            let kind = if said["snapshot"] == true { "value" } else { "message" };
+            format!("{kind} {} {}", said["key"].as_str().unwrap_or("-"), said["offset"])
+        }
+        "subscribed" => format!("subscribed {}", said["offset"]),
+        "snapshot_end" => format!("end {} {}", said["id"], said["count"]),
+        "gap" => format!("gap {} {} {}", said["topic"].as_str().unwrap(), said["from"], said["to"]),
+        "tick" => format!("tick {}", said["count"]),
+        "error" => format!("error {}", said["code"].as_str().unwrap()),
+        other => other.to_owned(),
+    };
+    said.iter().map(brief).collect()
+}

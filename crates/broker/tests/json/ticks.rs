@@ -1,0 +1,121 @@
+//! Messages that were published together: they come in one piece, closed by a tick, or not at all.
+
+use fanwire_broker::Shard;
+use fanwire_wire::command;
+use serde_json::Value;
+
+use super::{PUBLISHER, SUBSCRIBER, brief, frames, heard, say, shard, write_in_part};
+
+/// A few ticks of three messages.
+const BACKLOG_BYTES: usize = 2_000;
+
+/// Publishes one message to each of these topics, together.
+fn publish_together(shard: &mut Shard, topics: &[&str]) {
+    let messages: Vec<_> =
+        topics.iter().map(|topic| format!(r#"{{"topic":"{topic}","key":"{topic}","data":0}}"#)).collect();
+    let text = format!(r#"{{"type":"publish_batch","atomic":true,"messages":[{}]}}"#, messages.join(","));
+    shard.handle_command(PUBLISHER, command::parse(&text).unwrap());
+}
+
+fn subscribe(shard: &mut Shard, topics: &[&str]) {
+    for topic in topics {
+        say(shard, &format!(r#"{{"type":"subscribe","topic":"{topic}"}}"#));
+    }
+    assert_eq!(heard(shard).len(), topics.len());
+}
+
+#[test]
+fn a_subscriber_gets_what_is_for_it_and_is_told_that_it_is_whole() {
+    let mut shard = shard(BACKLOG_BYTES);
+    subscribe(&mut shard, &["tick.a", "tick.c"]);
+    publish_together(&mut shard, &["tick.a", "tick.b", "tick.c", "tick.a"]);
+    let said = ["message tick.a 1", "message tick.c 1", "message tick.a 2", "tick 3"];
+    assert_eq!(brief(&heard(&mut shard)), said);
+    publish_together(&mut shard, &["tick.b"]);
+    assert!(heard(&mut shard).is_empty());
+}
+
+#[test]
+fn however_many_subscriptions_match_each_message_comes_once() {
+    let mut shard = shard(BACKLOG_BYTES);
+    subscribe(&mut shard, &["tick.>", "tick.a", "*.b"]);
+    publish_together(&mut shard, &["tick.a", "tick.b"]);
+    assert_eq!(brief(&heard(&mut shard)), ["message tick.a 1", "message tick.b 1", "tick 2"]);
+}
+
+#[test]
+fn a_socket_that_takes_a_part_gets_the_rest_of_the_tick_whatever_follows() {
+    let mut shard = shard(BACKLOG_BYTES);
+    subscribe(&mut shard, &["tick.>"]);
+    publish_together(&mut shard, &["tick.a", "tick.b", "tick.c"]);
+    // In the middle of the first message; and then far more than a backlog.
+    let mut octets = write_in_part(&mut shard, 10);
+    write_in_part(&mut shard, 0);
+    (0..20).for_each(|_| publish_together(&mut shard, &["tick.a", "tick.b", "tick.c"]));
+    shard.handle_writable(SUBSCRIBER);
+    while let Some(id) = shard.poll_flush() {
+        let output = shard.output(id).to_vec();
+        shard.wrote(id, output.len());
+        octets.extend(if id == SUBSCRIBER { output } else { Vec::new() });
+    }
+    let said = frames(&octets);
+    assert_eq!(brief(&said[..4]), ["message tick.a 1", "message tick.b 1", "message tick.c 1", "tick 3"]);
+    assert_whole(&said);
+}
+
+/// Every message is in a tick of three, and every offset comes or is told, in order.
+fn assert_whole(said: &[Value]) {
+    for topic in ["tick.a", "tick.b", "tick.c"] {
+        let mut last = 0;
+        for said in said.iter().filter(|said| said["topic"] == topic) {
+            let number = |name: &str| said[name].as_u64();
+            let (from, to) = (number("from").or(number("offset")), number("to").or(number("offset")));
+            assert_eq!(from, Some(last + 1), "{topic}: {said}");
+            last = to.unwrap();
+        }
+        assert_eq!(last, 21, "{topic}");
+    }
+    let mut open = 0;
+    for said in said {
+        match said["type"].as_str().unwrap() {
+            "message" => open += 1,
+            "tick" => assert_eq!(std::mem::take(&mut open), 3, "a tick that was torn"),
+            other => assert_eq!((other, open), ("gap", 0), "in the middle of a tick"),
+        }
+    }
+    assert_eq!(open, 0);
+}
+
+#[test]
+fn a_slow_subscriber_is_told_of_whole_ticks_and_reads_none_from_history() {
+    let mut shard = shard(BACKLOG_BYTES);
+    subscribe(&mut shard, &["tick.>"]);
+    publish_together(&mut shard, &["tick.a", "tick.b", "tick.c"]);
+    write_in_part(&mut shard, 0);
+    (0..20).for_each(|_| publish_together(&mut shard, &["tick.a", "tick.b", "tick.c"]));
+    shard.handle_writable(SUBSCRIBER);
+    let said = heard(&mut shard);
+    assert!(said.iter().any(|said| said["type"] == "gap") && said.iter().any(|said| said["type"] == "tick"));
+    assert_whole(&said);
+}
+
+#[test]
+fn a_rewind_takes_its_topic_out_of_ticks_that_wait() {
+    let mut shard = shard(BACKLOG_BYTES);
+    subscribe(&mut shard, &["tick.a", "tick.b"]);
+    publish_together(&mut shard, &["tick.a", "tick.b"]);
+    write_in_part(&mut shard, 0);
+    say(&mut shard, r#"{"type":"recover","topic":"tick.a","since":"earliest"}"#);
+    shard.handle_writable(SUBSCRIBER);
+    let said = brief(&heard(&mut shard));
+    assert_eq!(said, ["message tick.b 1", "tick 1", "subscribed 0", "message tick.a 1"]);
+}
+
+#[test]
+fn who_published_them_without_echo_gets_none() {
+    let mut shard = shard(BACKLOG_BYTES);
+    subscribe(&mut shard, &["tick.a"]);
+    let batch = r#"{"type":"publish_batch","id":1,"atomic":true,"echo":false,"messages":[{"topic":"tick.a","data":0}]}"#;
+    say(&mut shard, batch);
+    assert_eq!(brief(&heard(&mut shard)), ["published_batch"]);
+}
