@@ -15,7 +15,7 @@ pub(crate) struct Sum {
 impl Sum {
     /// Whether every way of being told was gone.
     pub(crate) fn is_worth_it(&self) -> bool {
-        self.delivered > 0 && self.gapped > 0 && self.disconnected > 0
+        self.delivered > 0 && self.skipped > 0 && self.gapped > 0 && self.disconnected > 0
     }
 }
 
@@ -55,6 +55,13 @@ impl Account {
         assert_eq!((from, count), (self.last + 1, to + 1 - from), "a gap up to {to}: {self:?}");
         self.sum.gapped += count;
         self.last = to;
+    }
+
+    /// So many messages up to an offset were skipped.
+    pub(crate) fn skip(&mut self, offset: u64, count: u64) {
+        assert_eq!(offset, self.last + count, "{count} skipped up to {offset}: {self:?}");
+        self.sum.skipped += count;
+        self.last = offset;
     }
 
     pub(crate) fn assert_whole(&self) {

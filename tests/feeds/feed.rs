@@ -8,7 +8,7 @@ use crate::client::{Client, Frame};
 
 pub(crate) const TOPICS_OF_A_POLICY: usize = 4;
 
-const POLICIES: [&str; 3] = ["history", "gap", "strict"];
+const POLICIES: [&str; 4] = ["history", "gap", "conflate", "strict"];
 
 const PAYLOAD_BYTES: usize = 2_000;
 

@@ -44,10 +44,14 @@ fn config() -> Config {
     config.settings.topics = vec![
         rule("history.*", OverflowPolicy::Gap, Some(50)),
         rule("gap.*", OverflowPolicy::Gap, None),
+        rule("conflate.*", OverflowPolicy::Conflate, None),
         rule("strict.*", OverflowPolicy::Disconnect, None),
     ];
     // Nobody here answers pings.
+    // Nobody here answers pings.
     config.timeouts.ping_ms = NEVER_MS;
+    // Who does not read finds its close frame when it does.
+    config.timeouts.close_ms = NEVER_MS;
     config
 }
 
@@ -76,8 +80,8 @@ fn fate(number: usize) -> Fate {
 
 /// One topic of each policy. A slow subscriber of a strict topic is disconnected, so only one in a hundred has one.
 fn topics(number: usize) -> Vec<String> {
-    let policies = ["history", "gap", "strict"];
-    let count = if number % 100 == 8 { 3 } else { 2 };
+    let policies = ["history", "gap", "conflate", "strict"];
+    let count = if number % 100 == 8 { 4 } else { 3 };
     policies[..count].iter().map(|policy| format!("{policy}.{}", number % feed::TOPICS_OF_A_POLICY)).collect()
 }
 

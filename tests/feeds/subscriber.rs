@@ -140,6 +140,7 @@ impl Subscriber {
         };
         match kind {
             "message" => account.message(number("offset"), said["skipped"].as_u64().unwrap_or(0)),
+            "skipped" => account.skip(number("offset"), number("count")),
             "gap" => account.gap((number("from"), number("to")), number("count")),
             _ => panic!("{said}"),
         }
