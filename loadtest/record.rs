@@ -295,8 +295,8 @@ impl SlowSubscribers {
     }
 }
 
-/// Octets of all subscribers' connections, both ways. Each layer contains the one before it, but for a payload that was
-/// compressed: then the application's octets are fewer.
+/// Octets of all subscribers' connections, both ways, each from a moment at which nothing was half read to another. So each layer
+/// contains the one before it, but for a payload that was compressed: then the application's octets are fewer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layers {
     /// The deliveries that the octets are of: those of the window in which they were counted.
