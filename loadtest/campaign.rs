@@ -136,8 +136,12 @@ impl Campaign {
 
 impl Gathered {
     fn new(entry: &Entry) -> Self {
+        let tally = Tally::new(entry.workload.duration_ns);
         Self {
-            tally: Tally::new(entry.workload.duration_ns),
+            tally: match entry.transport {
+                Transport::Poll { period } => tally.of_polls(period.ns()),
+                Transport::WebSocket { .. } | Transport::EventStream | Transport::LongPoll => tally,
+            },
             broker: None,
             generator: Usage::default(),
             repeats: Vec::new(),

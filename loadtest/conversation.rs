@@ -207,6 +207,16 @@ impl Subscriber {
         }
     }
 
+    /// Whether it is between two messages, or between two exchanges of requests and answers: every octet that came is of
+    /// something that has been heard whole. A long poll is asked anew in the same moment, so that its next request is out.
+    pub fn is_idle(&self) -> bool {
+        match &self.0 {
+            Way::WebSocket(web_socket) => web_socket.is_idle(),
+            Way::EventStream(stream) => stream.is_idle(),
+            Way::Poller(poller) => poller.is_idle(),
+        }
+    }
+
     /// Writes the next short poll, if the last one was answered, and says whether it did. Other transports never do.
     pub fn ask(&mut self, out: &mut Vec<u8>) -> bool {
         match &mut self.0 {

@@ -101,6 +101,12 @@ impl Link {
         self.written_octets
     }
 
+    /// Whether all that TCP had received when it counted this was read, and all that was written was sent.
+    pub fn is_even_with(&self, tcp: &TcpCounters) -> bool {
+        (tcp.bytes_received, tcp.bytes_sent - tcp.bytes_retransmitted)
+            == (self.read_octets, self.written_octets)
+    }
+
     /// Octets that will have been written once everything is that is there now.
     pub fn end_octet(&self) -> u64 {
         self.written_octets + self.unsent() as u64

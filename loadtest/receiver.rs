@@ -250,8 +250,9 @@ impl<'p> Receiver<'p> {
         }
     }
 
-    /// From its first event in the measured window to its first one after that: so the cost of looking is spread over
-    /// time, and both moments are right behind an event.
+    /// From right behind one of its first events in the measured window to right behind one of the first after that, where
+    /// nothing is half read: so the cost of looking is spread over time, and both moments are of the same kind. One that comes
+    /// to no such moment is in no count of octets.
     fn count_octets(&mut self, place: usize) -> Result<(), Broken> {
         let since_origin_ns = now_ns().saturating_sub(self.origin_ns);
         let workload = &self.plan.workload;

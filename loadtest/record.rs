@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::latencies::{histogram, serialized};
 use crate::percentile::Latency;
+use crate::workload::Slow;
 
 /// The version of the schema that this program writes. One that changes what a field means counts up.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -106,6 +107,9 @@ pub struct Configuration {
     pub repeats: usize,
     /// What the order of the runs, the phases and the arrivals are drawn from.
     pub seed: u64,
+    /// Those of the subscribers that were to read slowly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow: Option<Slow>,
 }
 
 /// Whether a record can be trusted.
@@ -188,7 +192,8 @@ pub struct Measured {
     pub slow: Option<SlowSubscribers>,
     /// Latency over time.
     pub slices: Vec<Slice>,
-    /// The end-to-end median of the first third of the window, in nanoseconds; none when nothing was due in it.
+    /// The end-to-end median of the first third of the window, in nanoseconds; none when nothing was due in it. Of polls, that of as
+    /// many whole periods as fit into a third; none when not even one does.
     pub first_third_p50_ns: Option<Latency>,
     /// That of its last third.
     pub last_third_p50_ns: Option<Latency>,
@@ -268,7 +273,8 @@ impl Counts {
     }
 }
 
-/// What became of what slow subscribers were to get.
+/// What became of what slow subscribers were to get, from the first message on: those that warm up too, since a broker that tells
+/// of gaps does not say when what is missing was due.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SlowSubscribers {
     /// How many they are, in all repeats together. Those that were cut off are counted as broken.
@@ -295,8 +301,8 @@ impl SlowSubscribers {
     }
 }
 
-/// Octets of all subscribers' connections, both ways. Each layer contains the one before it, but for a payload that was
-/// compressed: then the application's octets are fewer.
+/// Octets of all subscribers' connections, both ways, each from a moment at which nothing was half read to another. So each layer
+/// contains the one before it, but for a payload that was compressed: then the application's octets are fewer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layers {
     /// The deliveries that the octets are of: those of the window in which they were counted.

@@ -68,6 +68,7 @@ impl Asked<'_> {
             mss: server.mss.map(Mss::octets),
             repeats: measuring.repeats,
             seed: measuring.seed,
+            slow: workload.slow,
         }
     }
 }

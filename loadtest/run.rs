@@ -105,7 +105,7 @@ fn observe(
 /// generator's cores, and a message is due at the very beginning. Both looks are moved, so that the time between them stays.
 fn look_ahead_ns(workload: &Workload) -> u64 {
     const MOST_NS: u64 = 5_000_000;
-    MOST_NS.min((workload.burst as f64 * 1e9 / workload.rate / 2.0) as u64)
+    MOST_NS.min((workload.distance_ns() / 2.0) as u64)
 }
 
 /// The threads of a run.

@@ -39,7 +39,7 @@ impl Schedule {
     pub fn new(workload: &Workload, streams: usize, seed: u64) -> Self {
         let mut this = Self {
             arrival: workload.arrival,
-            distance_ns: workload.burst as f64 * 1e9 / workload.rate,
+            distance_ns: workload.distance_ns(),
             burst: workload.burst,
             end_ns: workload.end_ns() as f64,
             rng: Rng::with_seed(seed),
@@ -168,6 +168,19 @@ mod tests {
             assert_eq!(due.at_ns, burst as u64 * 3_000_000);
         }
         assert_eq!(due.len(), 3_000);
+    }
+
+    #[test]
+    fn what_is_due_within_a_time_is_known_before() {
+        for (rate, burst) in [(1.0, 1), (3.0, 1), (0.7, 1), (10.0, 25), (1_000.0, 1)] {
+            let mut workload = workload(1, Shape::Feeds { topics: 1, publishers: 1 });
+            (workload.rate, workload.burst, workload.duration_ns) = (rate, burst, 9_000_000_000);
+            let due = schedule(&workload, 1);
+            for time in (0..8_000).step_by(100).map(|ms| ms * 1_000_000..(ms + 350) * 1_000_000) {
+                let is_due = due.iter().any(|due| time.contains(&due.at_ns));
+                assert_eq!(workload.is_due_within(&time), is_due, "{rate}/s, {burst} at a time, in {time:?}");
+            }
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Tally {
     slices: Vec<OverTime>,
     /// The length of a slice, in nanoseconds.
     slice_ns: u64,
+    /// How often messages are asked for, in nanoseconds, if they are.
+    period_ns: Option<u64>,
     /// The p99 of each subscriber that was to get anything.
     p99s: Vec<Latency>,
     /// The most that one subscriber has lost.
@@ -58,9 +60,17 @@ impl Tally {
             bytes: Layers::default(),
             slices: vec![OverTime::new(); SLICES],
             slice_ns: duration_ns.div_ceil(SLICES as u64).max(1),
+            period_ns: None,
             p99s: Vec::new(),
             max_lost: 0,
         }
+    }
+
+    /// Of polls with this period, in nanoseconds.
+    #[must_use]
+    pub fn of_polls(mut self, period_ns: u64) -> Self {
+        self.period_ns = Some(period_ns);
+        self
     }
 
     /// Counts what a message should bring by when it was due, in nanoseconds from the start of the window.
@@ -118,8 +128,8 @@ impl Tally {
 
     /// The figures of it.
     pub fn measured(&self, broker: Option<Usage>, generator: Usage, generator_cores: usize) -> Measured {
-        let thirds =
-            [0..SLICES / 3, SLICES - SLICES / 3..SLICES].map(|third| Self::median_of(&self.slices[third]));
+        let third = self.slices_of_a_third();
+        let thirds = [0..third, SLICES - third..SLICES].map(|third| Self::median_of(&self.slices[third]));
         Measured {
             latencies: self.latencies.clone(),
             counts: self.counts,
@@ -133,6 +143,14 @@ impl Tally {
             generator,
             generator_cores,
         }
+    }
+
+    /// How many slices of the first and of the last third tell whether latency drifts. How long a message waits for a poll depends
+    /// on when in a period it is due: only over whole periods is that the same for all phases that chance gives.
+    fn slices_of_a_third(&self) -> usize {
+        let third_ns = (SLICES / 3) as u64 * self.slice_ns;
+        let whole_ns = self.period_ns.map_or(third_ns, |period_ns| third_ns / period_ns * period_ns);
+        ((whole_ns + self.slice_ns / 2) / self.slice_ns) as usize
     }
 
     fn median_of(slices: &[OverTime]) -> Option<Latency> {
@@ -234,6 +252,25 @@ mod tests {
         assert!(is_about(measured.last_third_p50_ns, 2_000_000));
         assert_eq!(measured.slices.len(), SLICES);
         assert!(measured.slices.iter().all(|slice| (slice.expected, slice.delivered) == (100, 100)));
+    }
+
+    /// Seven seconds of polls each second, by one client: a message waits for the end of its second. Of each third of 2.33 s, two
+    /// whole seconds are looked at.
+    #[test]
+    fn thirds_of_polls_have_whole_periods_and_none_where_none_fits() {
+        let thirds_of = |period_ms: u64| {
+            let mut tally = Tally::new(7_000_000_000).of_polls(period_ms * 1_000_000);
+            for due_ms in (0..7_000).step_by(5) {
+                tally.expect_over_time(due_ms * 1_000_000, 1);
+                tally.record_over_time(due_ms * 1_000_000, (period_ms - due_ms % period_ms) * 1_000_000);
+            }
+            let measured = tally.measured(None, Usage::default(), 1);
+            (measured.first_third_p50_ns, measured.last_third_p50_ns)
+        };
+        let is_near = |latency, ns: u64| matches!(latency, Some(Latency::Finite(found)) if found.abs_diff(ns) <= ns / 20);
+        let (first, last) = thirds_of(1_000);
+        assert!(is_near(first, 500_000_000) && is_near(last, 500_000_000), "{first:?}, {last:?}");
+        assert_eq!(thirds_of(2_400), (None, None));
     }
 
     #[test]

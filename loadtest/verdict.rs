@@ -125,7 +125,7 @@ fn unsteady(measured: &Measured) -> Finding {
     let text = |median: Option<Latency>| match median {
         Some(Latency::Finite(ns)) => format!("{} µs", ns / 1_000),
         Some(Latency::Infinite) => "infinite, as most was lost,".to_owned(),
-        None => "of nothing".to_owned(),
+        None => "of nothing, as nothing was due,".to_owned(),
     };
     let explanation = format!(
         "the median was {} in the first third of the window and {} in the last (at most {:.0} % apart): \
@@ -138,13 +138,14 @@ fn unsteady(measured: &Measured) -> Finding {
     (!is_steady(first, last)).then_some((ReasonKind::Unsteady, explanation))
 }
 
-/// Whether two medians differ by no more than they may. Where nothing was due, nothing shows that they do not.
+/// Whether two medians differ by no more than they may. Where nothing was due in one third, nothing shows that they do not; where
+/// there is none of either, a third is too short to have one.
 fn is_steady(first: Option<Latency>, last: Option<Latency>) -> bool {
     match (first, last) {
         (Some(Latency::Finite(first)), Some(Latency::Finite(last))) => {
             first.abs_diff(last) as f64 <= MAX_DRIFT * first.min(last).max(1) as f64
         }
-        (Some(Latency::Infinite), Some(Latency::Infinite)) => true,
+        (Some(Latency::Infinite), Some(Latency::Infinite)) | (None, None) => true,
         _ => false,
     }
 }
@@ -224,6 +225,9 @@ mod tests {
     fn what_is_just_allowed_is_allowed() {
         let mut series = good();
         series.merged.last_third_p50_ns = Some(Latency::Finite(1_090_000));
+        assert_eq!(judge(&series, &Evidence::default()), []);
+        // Thirds without a whole period of polls.
+        (series.merged.first_third_p50_ns, series.merged.last_third_p50_ns) = (None, None);
         let evidence = Evidence { busy: 0.79, sent: 0.99, ..Evidence::default() };
         assert_eq!(judge(&series, &evidence), []);
     }

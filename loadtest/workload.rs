@@ -1,5 +1,9 @@
 //! What is to be done: who publishes what to whom, and how much of it.
 
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
 /// A workload. Everything else follows from it and the seed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
@@ -47,7 +51,7 @@ pub enum Arrival {
 }
 
 /// Subscribers that read slowly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slow {
     /// How many.
     pub subscribers: usize,
@@ -102,6 +106,20 @@ impl Workload {
     pub fn slow_rate(&self, subscriber: usize) -> Option<u64> {
         let slow = self.slow.filter(|slow| subscriber < slow.subscribers)?;
         Some(slow.octets_per_second)
+    }
+
+    /// The mean time from one message, or burst of messages, to the next, in nanoseconds.
+    pub fn distance_ns(&self) -> f64 {
+        self.burst as f64 * 1e9 / self.rate
+    }
+
+    /// Whether a message is due within that time from the start, in nanoseconds; where chance decides, whether it is to be expected.
+    pub fn is_due_within(&self, time_ns: &Range<u64>) -> bool {
+        let (distance, begin, end) = (self.distance_ns(), time_ns.start as f64, time_ns.end as f64);
+        match self.arrival {
+            Arrival::Constant => (begin / distance).ceil() * distance < end,
+            Arrival::Poisson => distance <= end - begin,
+        }
     }
 
     /// When the measured window ends, in nanoseconds from the start.

@@ -65,6 +65,20 @@ pub enum Problem {
         /// The transport.
         transport: Transport,
     },
+    /// All subscribers are to read slowly.
+    AllSlow {
+        /// How many they are.
+        connections: usize,
+    },
+    /// A part of the measured window has no message, so that it cannot be told from the others.
+    NothingDue {
+        /// Which third of the window.
+        third: &'static str,
+        /// How long it is measured.
+        duration: String,
+        /// The time from one message, or burst of messages, to the next.
+        distance: String,
+    },
     /// There are more streams (publisher and topic) than can be told apart.
     TooManyStreams {
         /// How many can be.
@@ -111,6 +125,16 @@ impl fmt::Display for Problem {
             Self::SlowPolls { transport } => write!(
                 f,
                 "--slow: a subscriber over {transport} asks at its times, and does not read slowly; take ws, sse or longpoll"
+            ),
+            Self::AllSlow { connections } => write!(
+                f,
+                "--slow: all {connections} subscribers would read slowly, and nothing would be measured; lower it, or raise \
+                 --connections"
+            ),
+            Self::NothingDue { third, duration, distance } => write!(
+                f,
+                "--duration: messages are due every {distance}, and none in the {third} third of the {duration} that are \
+                 measured; raise --duration or --rate, or lower --burst"
             ),
             Self::TooManyStreams { most } => write!(
                 f,

@@ -10,6 +10,7 @@ use super::flags::{
 use super::problem::Problem;
 use super::{Compare, Conn, Doctor, Measuring, Output, Preset, Pubsub, Report, Request, Server, Sweep};
 use crate::payload::{MAX_SEQUENCE, MAX_STREAMS, STAMP_LEN};
+use crate::report::figures;
 use crate::target::BrokerCommand;
 use crate::transport::{HeaderProfile, POLL_PERIODS, Protocol, Transport};
 use crate::units::{Count, Period, Rate, Size};
@@ -90,6 +91,7 @@ fn compare(flags: CompareFlags) -> Result<Compare, Problem> {
     };
     let server = server(flags.server, defaults)?;
     let workload = workload(&flags.load, defaults)?;
+    has_something_due(&workload)?;
     let transports = match flags.preset {
         Some(Preset::Kaazing) => vec![PUSH, Transport::Poll { period: Period::from_secs(1) }],
         None if flags.transport.is_empty() => usual_transports(&server),
@@ -110,6 +112,9 @@ fn pubsub(flags: PubsubFlags) -> Result<Pubsub, Problem> {
     }
     if let Some(slow) = flags.slow {
         let subscribers = of_subscribers("--slow", slow, &workload)?;
+        if subscribers == workload.subscribers {
+            return Err(Problem::AllSlow { connections: subscribers });
+        }
         let rate = within("--slow-rate", flags.slow_rate.unwrap_or(SLOW_RATE), SLOW_RATES)?;
         workload.slow = Some(Slow { subscribers, octets_per_second: rate.0 });
     }
@@ -118,6 +123,7 @@ fn pubsub(flags: PubsubFlags) -> Result<Pubsub, Problem> {
         return Err(Problem::SlowPolls { transport });
     }
     can_be_told_apart(&workload)?;
+    has_something_due(&workload)?;
     carries(transport, &workload, &server)?;
     let output = output(flags.output, vec![transport.to_string()])?;
     let measuring = measuring(&flags.measuring)?;
@@ -164,6 +170,7 @@ fn sweep(flags: SweepFlags) -> Result<Sweep, Problem> {
     for rate in rates.iter().rev() {
         workload.rate = within("--rates", *rate, RATE)?.per_second();
         can_be_told_apart(&workload)?;
+        has_something_due(&workload)?;
     }
     transports.iter().try_for_each(|transport| carries(*transport, &workload, &server))?;
     let steps =
@@ -228,6 +235,20 @@ fn workload(flags: &LoadFlags, defaults: &Defaults) -> Result<Workload, Problem>
     };
     can_be_told_apart(&workload)?;
     Ok(workload)
+}
+
+/// Whether the window shows if it ends as it began: whether there is a message in its first third, and one in its last.
+fn has_something_due(workload: &Workload) -> Result<(), Problem> {
+    let (begin, third) = (workload.warmup_ns, workload.duration_ns / 3);
+    let thirds = [("first", begin..begin + third), ("last", workload.end_ns() - third..workload.end_ns())];
+    match thirds.into_iter().find(|(_, third)| !workload.is_due_within(third)) {
+        Some((third, _)) => Err(Problem::NothingDue {
+            third,
+            duration: Period::from_ns(workload.duration_ns).to_string(),
+            distance: figures::round(&figures::duration(workload.distance_ns())),
+        }),
+        None => Ok(()),
+    }
 }
 
 const PUSH: Transport = Transport::WebSocket { deflate: false };

@@ -163,6 +163,21 @@ fn what_cannot_hold_is_told_why_and_what_to_do() {
         ("pubsub --rooms 501", "--rooms: 501 are more than the 500 subscribers"),
         ("pubsub --slow 501", "--slow: 501 are more than the 500 subscribers"),
         ("pubsub --slow 1 --transport poll:1s", "--slow: a subscriber over poll:1s asks at its times"),
+        ("pubsub --slow 500", "--slow: all 500 subscribers would read slowly"),
+        (
+            "--preset kaazing -d 1s",
+            "--duration: messages are due every 1 s, and none in the first third of the 1s",
+        ),
+        (
+            "pubsub -d 500ms --burst 1000 -r 10",
+            "messages are due every 100 s, and none in the first third of the 500ms",
+        ),
+        (
+            "--transport ws --warmup 0s -r 2 -d 490ms",
+            "messages are due every 500 ms, and none in the last third of the 490ms",
+        ),
+        ("--arrival poisson -r 1", "messages are due every 1 s, and none in the first third of the 2s"),
+        ("sweep --rates 0.5,1k", "messages are due every 2 s, and none in the first third of the 2s"),
         ("pubsub --slow 0", "--slow: 0 is not between 1 and 10M"),
         ("pubsub --slow 1 --slow-rate 0", "--slow-rate: 0 is not between 1 and 1GiB"),
         ("-c 2M --topics 2k --publishers 2k", "--publishers: each publishes to every topic"),
@@ -237,7 +252,7 @@ fn again(request: &Request) -> Request {
 fn the_canonical_command_line_gives_the_same_run() {
     for arguments in [
         "",
-        "-c 1k -r 0.25 -d 90s --warmup 0s -s 1000 --topics 7 --publishers 3 --arrival poisson --burst 16",
+        "-c 1k -r 0.25 -d 5m --warmup 0s -s 1000 --topics 7 --publishers 3 --arrival poisson --burst 16",
         "--transport poll:1s,ws --headers browser --mss 1460 --source-ip 127.0.0.0/24",
         "--url ws://localhost:8080/x?y={topic} --protocol nats --target-pid 77 --repeat 5 --seed 42",
         "--preset kaazing -c 500 -s 128 --mss 1460 --source-ip 127.0.0.7",
@@ -260,7 +275,9 @@ proptest! {
     #[test]
     fn the_canonical_command_line_has_the_exact_rate(thousandths in 1..1_000_000_000_u64) {
         let rate = Rate::from_thousandths(thousandths);
-        let request = request(&format!("-r {rate} -d 100ms --transport ws")).unwrap();
+        // Long enough for several messages.
+        let seconds = 1 + 4_000 / thousandths;
+        let request = request(&format!("-r {rate} -d {seconds}s --transport ws")).unwrap();
         prop_assert_eq!(again(&request), request);
     }
 }

@@ -55,6 +55,15 @@ impl Dialect {
         }
     }
 
+    /// Whether the messages that have come hold no beginning of something that is not complete.
+    pub(super) fn is_idle(&self) -> bool {
+        match self {
+            Self::Raw | Self::FanwireJson(_) | Self::FanwireBinary(_) => true,
+            Self::Nats(nats) => nats.is_idle(),
+            Self::Mqtt(mqtt) => mqtt.is_idle(),
+        }
+    }
+
     /// The WebSocket is open: says what a client says unasked.
     pub(super) fn opened(&self, frames: &mut Frames<'_>) {
         match self {

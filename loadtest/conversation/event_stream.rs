@@ -44,6 +44,11 @@ impl EventStream {
         self.is_ready
     }
 
+    /// Whether all events that were begun have come.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(&self.phase, Phase::Streaming { events, .. } if events.is_idle())
+    }
+
     pub(super) fn read(
         &mut self,
         input: &[u8],

@@ -32,9 +32,16 @@ pub(super) struct EventReader {
     after_cr: bool,
     /// A line has ended: a byte order mark would not be one any more.
     is_begun: bool,
+    /// A line of an event or a comment has ended, and the empty line behind it has not come.
+    is_within: bool,
 }
 
 impl EventReader {
+    /// Whether all that was begun has ended.
+    pub(super) fn is_idle(&self) -> bool {
+        self.line.is_empty() && !self.is_within
+    }
+
     /// Takes in what came, and tells what ends in it. Events without data are none.
     pub(super) fn read<E: From<BadResponse>>(
         &mut self,
@@ -82,6 +89,7 @@ impl EventReader {
     ) -> Result<(), E> {
         let is_first = !mem::replace(&mut self.is_begun, true);
         let line = if is_first { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line };
+        self.is_within = !line.is_empty();
         if line.is_empty() {
             return self.end_event(tell);
         }

@@ -69,6 +69,11 @@ impl Mqtt {
         self.phase == Phase::Ready
     }
 
+    /// Whether all that has come was complete.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
     pub(super) fn opened(&self, frames: &mut Frames<'_>) {
         let mut packet = Vec::new();
         begin_packet(&mut packet, CONNECT, CONNECT_HEADER.len() + 2 + self.client_id.len());

@@ -60,6 +60,11 @@ impl Nats {
         self.phase == Phase::Ready
     }
 
+    /// Whether all that has come was complete.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
     /// Writes what publishes a message.
     pub(super) fn publish(topic: &str, payload: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(b"PUB ");

@@ -7,6 +7,11 @@ use super::ConversationError;
 pub(super) struct Pieces(Vec<u8>);
 
 impl Pieces {
+    /// Whether nothing of a unit has come that is not complete.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Has `take` read one unit after the other. It is given all that has come since the last unit that it took, and says
     /// how many octets the next one has; none if that is not complete.
     ///

@@ -78,6 +78,14 @@ impl Poller {
         self.position.is_some()
     }
 
+    /// Whether nothing of an answer has come that is not whole, and what is to follow the last one was asked for.
+    pub(super) fn is_idle(&self) -> bool {
+        match self.asks {
+            Asks::Always => matches!(self.exchange, Exchange::Asked) && !self.reader.is_within_head(),
+            Asks::OnDemand => matches!(self.exchange, Exchange::Idle),
+        }
+    }
+
     /// Asks for what is new, unless a request has no answer yet. A long poller always has such a one.
     pub(super) fn ask(&mut self, out: &mut Vec<u8>) -> bool {
         let Some(position) = &self.position else { return false };

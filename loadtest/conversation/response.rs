@@ -60,6 +60,11 @@ impl Default for ResponseReader {
 }
 
 impl ResponseReader {
+    /// Whether the beginning of a head has come, and not the rest.
+    pub(super) fn is_within_head(&self) -> bool {
+        matches!(&self.phase, Phase::Head(begun) if !begun.is_empty())
+    }
+
     /// Takes the next part from the front of `input`; none if there is nothing left to take.
     ///
     /// The end of a body without octets is a part too: call this until it gives none, also when `input` is empty.

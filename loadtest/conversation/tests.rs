@@ -90,6 +90,19 @@ fn talk_in_pieces(open: impl Fn() -> Subscriber, server: &[u8]) -> Outcome {
     whole
 }
 
+/// That a subscriber is idle behind each of these units, the first of which opens the conversation, and nowhere within one.
+fn assert_idle_between(mut subscriber: Subscriber, units: &[Vec<u8>]) {
+    first_words(&mut subscriber);
+    let mut out = Vec::new();
+    for (number, unit) in units.iter().enumerate() {
+        subscriber.ask(&mut out);
+        for (at, octet) in unit.iter().enumerate() {
+            subscriber.read(&mut [*octet], &mut out, &mut |_| ()).unwrap();
+            assert_eq!(subscriber.is_idle(), at + 1 == unit.len(), "octet {at} of unit {number}");
+        }
+    }
+}
+
 /// The octets in pieces of these lengths, again and again.
 pub(super) fn cut<'o>(octets: &'o [u8], lengths: &[usize]) -> Vec<&'o [u8]> {
     let mut pieces = Vec::new();

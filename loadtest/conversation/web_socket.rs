@@ -74,6 +74,11 @@ impl WebSocket {
         matches!(self.phase, Phase::Open { .. }) && self.dialect.is_ready()
     }
 
+    /// Whether it is open, and all messages that were begun have come.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(&self.phase, Phase::Open { reader, .. } if reader.is_idle()) && self.dialect.is_idle()
+    }
+
     /// Takes in what the socket has, and writes what is to be answered.
     pub(super) fn read(
         &mut self,

@@ -34,7 +34,7 @@ enum Wire {
     Counted(Layers),
 }
 
-/// Everything that counts octets, at one moment.
+/// Everything that counts octets, at one moment at which nothing is half read.
 struct Reading {
     tcp: TcpCounters,
     application: u64,
@@ -113,29 +113,40 @@ impl Connection {
         Ok(came)
     }
 
-    /// Counts octets from here on, if it does not yet.
+    /// Counts octets from here on, if it does not yet and all layers have the same ones.
     pub(super) fn begin_counting(&mut self) -> Result<(), Broken> {
-        if matches!(self.wire, Wire::Before) {
-            self.wire = Wire::Within(self.reading()?);
+        if matches!(self.wire, Wire::Before)
+            && let Some(reading) = self.reading()?
+        {
+            self.wire = Wire::Within(reading);
         }
         Ok(())
     }
 
-    /// Counts octets up to here, if it has not.
+    /// Counts octets up to here, if it has not and all layers have the same ones.
     pub(super) fn end_counting(&mut self) -> Result<(), Broken> {
-        if let Wire::Within(begun) = &self.wire {
-            self.wire = Wire::Counted(self.reading()?.since(begun));
+        if let Wire::Within(begun) = &self.wire
+            && let Some(reading) = self.reading()?
+        {
+            self.wire = Wire::Counted(reading.since(begun));
         }
         Ok(())
     }
 
-    fn reading(&self) -> Result<Reading, Broken> {
-        Ok(Reading {
-            tcp: self.link.tcp()?,
+    /// What all layers have counted, at a moment at which they have counted the same octets; none at any other. While a large
+    /// message comes, TCP has octets that were not read, and those that were read are of no delivery yet.
+    fn reading(&self) -> Result<Option<Reading>, Broken> {
+        if !self.conversation.is_idle() {
+            return Ok(None);
+        }
+        let tcp = self.link.tcp()?;
+        let reading = Reading {
+            tcp,
             application: self.link.octets(),
             deliveries: self.account.deliveries,
             payload: self.account.payload_octets,
-        })
+        };
+        Ok(self.link.is_even_with(&tcp).then_some(reading))
     }
 
     /// Puts what it has got, and what that took, to the tally.

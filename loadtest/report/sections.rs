@@ -21,8 +21,7 @@ pub(super) fn tables(record: &Record, colours: &Colours) -> String {
         sheet("Of what was delivered, leaving out what was lost", &summary::delivered_only(record), colours);
     let note = "Latency counts from when a message was due. What was lost counts as infinite.";
     let main = sheet("Each series, all repeats together", &summary::main(record), colours);
-    let slow =
-        sheet("Subscribers that read slowly, which are in no other figure", &summary::slow(record), colours);
+    let slow = sheet(summary::SLOW_NOTE, &summary::slow(record), colours);
     section("Figures", if main.is_empty() { "" } else { note }, "", &(connecting + &main + &lost + &slow))
 }
 

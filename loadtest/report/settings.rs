@@ -11,7 +11,7 @@ pub(super) fn configuration(asked: &Configuration) -> Vec<(String, String)> {
     named([
         ("broker", unless(asked.url.clone(), "started by this program")),
         ("protocol", asked.protocol.clone()),
-        ("subscribers", figures::count(asked.connections as u64)),
+        ("subscribers", subscribers(asked)),
         ("messages", format!("{} of {} B", figures::rate(asked.rate), figures::count(asked.size as u64))),
         ("arrival", format!("{}, {} at a time", asked.arrival, asked.burst)),
         ("topics", figures::count(asked.topics as u64)),
@@ -21,6 +21,13 @@ pub(super) fn configuration(asked: &Configuration) -> Vec<(String, String)> {
         ("HTTP headers", asked.headers.clone()),
         ("largest TCP segment", unless(asked.mss.map(|mss| format!("{mss} B")), "as the kernel has it")),
     ])
+}
+
+fn subscribers(asked: &Configuration) -> String {
+    let all = figures::count(asked.connections as u64);
+    let Some(slow) = asked.slow else { return all };
+    let rate = figures::octets(slow.octets_per_second as f64);
+    format!("{all}, of which {} read {}/s", figures::count(slow.subscribers as u64), figures::round(&rate))
 }
 
 /// The machine, each property with its name.

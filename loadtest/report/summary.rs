@@ -21,8 +21,12 @@ fn workload(configuration: &Configuration) -> String {
     let plural = |count: usize, what: &str| {
         format!("{} {what}{}", figures::count(count as u64), if count == 1 { "" } else { "s" })
     };
+    let slow = configuration.slow.map_or_else(String::new, |slow| {
+        let (subscribers, rate) = (slow.subscribers as u64, figures::octets(slow.octets_per_second as f64));
+        format!(", {} of them slow ({}/s)", figures::count(subscribers), figures::round(&rate))
+    });
     let mut parts = vec![
-        plural(configuration.connections, "subscriber"),
+        plural(configuration.connections, "subscriber") + &slow,
         format!(
             "{} messages/s of {} B",
             figures::significant(configuration.rate),
@@ -85,6 +89,11 @@ pub(super) fn delivered_only(record: &Record) -> Sheet {
     Sheet::new("series", names(&lossy)).with(percentiles("latency of what was delivered", &lossy, recorded))
 }
 
+/// What must be known of the table of slow subscribers.
+pub(super) const SLOW_NOTE: &str = "Subscribers that read slowly, which are in no other figure. Their messages are counted from \
+    the first one on, warm-up included: delivered, or told of as left out, or neither: still on their way when the run ended, or \
+    missed by one that was cut off.";
+
 /// What became of what slow subscribers were to get; empty without any.
 pub(super) fn slow(record: &Record) -> Sheet {
     let with_slow: Vec<&Series> =
@@ -92,6 +101,11 @@ pub(super) fn slow(record: &Record) -> Sheet {
     let each = |figure: fn(&SlowSubscribers) -> String| {
         let figures = with_slow.iter().map(move |series| series.merged.slow.as_ref().map(figure));
         figures.map(|figure| figure.map(Cell::plain)).collect::<Vec<_>>()
+    };
+    let age = |percentile| {
+        let of = |slow: &SlowSubscribers| Distribution::recorded(&slow.ages).percentile(percentile);
+        let figures = with_slow.iter().map(|series| series.merged.slow.as_ref().and_then(of));
+        figures.map(|figure| figure.map(latency)).collect::<Vec<_>>()
     };
     Sheet::new("series", names(&with_slow))
         .with(
@@ -103,14 +117,17 @@ pub(super) fn slow(record: &Record) -> Sheet {
             Group::new("deliveries to them")
                 .with("expected", each(|slow| figures::count(slow.counts.expected)))
                 .with("delivered", each(|slow| figures::count(slow.counts.delivered)))
-                .with("not delivered", each(|slow| figures::count(slow.counts.lost)))
-                .with("told", each(|slow| figures::count(slow.counts.told))),
+                .with("told", each(|slow| figures::count(slow.counts.told)))
+                .with(
+                    "neither",
+                    each(|slow| figures::count(slow.counts.lost.saturating_sub(slow.counts.told))),
+                ),
         )
         .with(
             Group::new("age when read")
-                .with("p50", each(|slow| figures::duration(slow.ages.value_at_quantile(0.5) as f64)))
-                .with("p99", each(|slow| figures::duration(slow.ages.value_at_quantile(0.99) as f64)))
-                .with("max", each(|slow| figures::duration(slow.ages.max() as f64))),
+                .with("p50", age(Percentile::P50))
+                .with("p99", age(Percentile::P99))
+                .with("max", age(Percentile::MAX)),
         )
 }
 

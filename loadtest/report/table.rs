@@ -19,7 +19,7 @@ pub fn table(record: &Record, terminal: Terminal) -> String {
         let note = "What was lost counts as infinite above; of what was delivered:";
         section(&mut out, terminal, note, &summary::delivered_only(record));
     }
-    section(&mut out, terminal, "", &summary::slow(record));
+    section(&mut out, terminal, summary::SLOW_NOTE, &summary::slow(record));
     for knee in summary::knees(record) {
         out.push('\n');
         out.push_str(&terminal.wrap(&knee, 0));

@@ -336,3 +336,29 @@ fn what_is_no_event_stream_is_told_as_such() {
     let said = "bad topic".to_owned();
     assert_eq!(outcome.error, Some(ConversationError::Refused { status: 400, said }));
 }
+
+#[test]
+fn subscribers_over_http_are_idle_between_answers_and_between_events() {
+    let answers = [nothing_new(41), news(43, &[&message(42, "one"), &message(43, "two")]), nothing_new(43)];
+    for poller in [long_poller(), short_poller()] {
+        assert_idle_between(poller, &answers.clone().map(String::into_bytes));
+    }
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    let events = [
+        format!("{head}event: subscribed\ndata: {{\"type\":\"subscribed\"}}\n\n"),
+        format!("id: 42\ndata: {}\n\n", message(42, "one")),
+        ": heartbeat\n\n".to_owned(),
+    ];
+    // Behind the head alone, no event has begun.
+    let [subscribed, others @ ..] = events.map(String::into_bytes);
+    let mut source = event_source();
+    first_words(&mut source);
+    source.read(&mut subscribed.clone(), &mut Vec::new(), &mut |_| ()).unwrap();
+    assert!(source.is_idle());
+    for octet in others.concat() {
+        let was_idle = source.is_idle();
+        source.read(&mut [octet], &mut Vec::new(), &mut |_| ()).unwrap();
+        assert!(!was_idle || !source.is_idle(), "no event has one octet");
+    }
+    assert!(source.is_idle());
+}

@@ -120,3 +120,14 @@ fn a_publisher_subscribes_to_nothing_and_publishes_at_qos_0() {
     // §2.2.3, table 2.4: 16,384 takes three octets.
     assert_eq!(packet[..7], [0x30, 0x80, 0x80, 0x01, 0, 1, b'a']);
 }
+
+#[test]
+fn a_subscriber_is_idle_between_packets_however_they_are_cut_over_frames() {
+    let mut message = Vec::new();
+    frame(&mut message, OpCode::Binary, [0x30, 6, 0]);
+    frame(&mut message, OpCode::Binary, [1, b'a', b'o', b'n', b'e']);
+    let opened = accepted("ws", Protocol::Mqtt, "Sec-WebSocket-Protocol: mqtt\r\n");
+    let mut granted = Vec::new();
+    frame(&mut granted, OpCode::Binary, [CONNACK.as_slice(), &SUBACK].concat());
+    assert_idle_between(mqtt(), &[opened, granted, message.clone(), message]);
+}

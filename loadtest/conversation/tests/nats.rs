@@ -95,3 +95,21 @@ fn a_publisher_subscribes_to_nothing_and_publishes_with_the_length() {
     assert!(!String::from_utf8(said_in_binary(&out)).unwrap().contains("SUB"));
     assert_eq!(published(&mut publisher, 1, "hello"), [Said::Binary(b"PUB b 5\r\nhello\r\n".to_vec())]);
 }
+
+#[test]
+fn a_subscriber_is_idle_between_operations_however_they_are_cut_over_frames() {
+    let cut_in_two = |operation: &str| {
+        let (begin, end) = operation.split_at(9);
+        let mut frames = Vec::new();
+        frame(&mut frames, OpCode::Binary, begin);
+        frame(&mut frames, OpCode::Binary, end);
+        frames
+    };
+    let units = [
+        accepted("ws", Protocol::Nats, ""),
+        cut_in_two(INFO),
+        cut_in_two("MSG a 0 11\r\nHello World\r\n"),
+        cut_in_two("MSG a 0 1\r\nx\r\n"),
+    ];
+    assert_idle_between(nats(), &units);
+}

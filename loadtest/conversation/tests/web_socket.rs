@@ -216,3 +216,14 @@ fn a_browsers_upgrade_has_an_origin() {
     assert!(request.contains("\r\nOrigin: http://127.0.0.1:8080\r\n"), "{request}");
     assert!(request.contains("\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"));
 }
+
+#[test]
+fn a_web_socket_is_idle_between_messages() {
+    let mut message = Vec::new();
+    write_header(&mut message, false, false, OpCode::Text, None, 2);
+    message.extend_from_slice(b"tw");
+    frame(&mut message, OpCode::Continuation, "o".repeat(300));
+    let mut ping = Vec::new();
+    frame(&mut ping, OpCode::Ping, "are you there");
+    assert_idle_between(raw(), &[accepted("ws", Protocol::Raw, ""), message.clone(), ping, message]);
+}

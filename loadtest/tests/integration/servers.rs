@@ -13,6 +13,7 @@ use loadtest::live::Live;
 use loadtest::opening::{Opening, RunError};
 use loadtest::plan::{Plan, Server};
 use loadtest::receiver::Receiver;
+use loadtest::record::Layers;
 use loadtest::run::{Outcome, run};
 use loadtest::transport::{HeaderProfile, Protocol};
 use loadtest::workload::{Arrival, Shape, Slow, Workload};
@@ -249,6 +250,32 @@ fn a_message_that_is_not_written_is_not_sent() {
     assert_eq!((counts.due, counts.broken), (200, 0));
     assert_eq!(counts.sent, whole.recv().unwrap());
     assert!((1..200).contains(&counts.sent), "{}", counts.sent);
+}
+
+/// A message whose halves come one after the other, the first of them when the octets begin to be counted; then another one.
+#[test]
+fn octets_are_counted_from_where_nothing_is_half_read() {
+    const SIZE: usize = 100_000;
+    const FRAME: usize = 10 + SIZE;
+    let address = server(move |mut stream| {
+        let request = request(&mut stream);
+        stream.write_all(&upgrade(&request)).expect("it reads");
+        if !publishes(&request) {
+            let mut frame = vec![0x81, 127];
+            frame.extend((SIZE as u64).to_be_bytes());
+            frame.extend(vec![b'x'; SIZE]);
+            // When the run has begun.
+            for piece in [&frame[..FRAME / 2], &frame[FRAME / 2..], &frame] {
+                thread::sleep(Duration::from_millis(150));
+                stream.write_all(piece).expect("it reads");
+            }
+        }
+        let _ = io::copy(&mut stream, &mut io::sink());
+    });
+    let outcome = run(&plan(address, "ws", workload(1)), 1, None, &Live::default()).unwrap();
+    let Layers { deliveries, payload, application, tcp, ip, segments } = outcome.tally.bytes;
+    assert_eq!((deliveries, payload, application, tcp), (1, SIZE as u64, FRAME as u64, FRAME as u64));
+    assert_eq!(ip, tcp + segments * 52);
 }
 
 /// A run with one subscriber that reads a thousand octets a second, from a server that does this with it.

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::{Broker, Generator};
-use loadtest::record::Series;
+use loadtest::record::{Layers, Series};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -42,6 +42,23 @@ fn short_polling_keeps_up_with_more_than_an_answer_holds() {
     assert_eq!((measured.counts.lost, measured.counts.told), (0, 0));
     let max_ms = measured.latencies.end_to_end.max() as f64 / MS_NS;
     assert!((900.0..1_200.0).contains(&max_ms), "{max_ms} ms at most");
+}
+
+/// Answers of 50 KiB, which come in several pieces: while they come, TCP has more than was read, and what was read is of no
+/// message yet.
+#[test]
+fn each_layer_has_the_octets_of_the_one_within_it_also_where_answers_come_in_pieces() {
+    let arguments = "compare --transport ws,sse,longpoll,poll:200ms,poll:1s -c 50 -r 50 -s 1KiB -d 1500ms --html /dev/null";
+    let arguments: Vec<_> = arguments.split_whitespace().collect();
+    let record = Generator::new(&arguments).record();
+    for series in &record.series {
+        let Layers { deliveries, payload, application, tcp, ip, segments } = series.merged.bytes;
+        let name = &series.name;
+        assert!(deliveries > 50, "{name}: {deliveries} deliveries");
+        assert_eq!(payload, deliveries * 1_024, "{name}");
+        assert!(payload < application && application <= tcp, "{name}: {payload}, {application}, {tcp}");
+        assert_eq!(ip, tcp + segments * 52, "{name}");
+    }
 }
 
 /// Messages that were due while the server stood still are late by what was left of the stop. A generator that waits for

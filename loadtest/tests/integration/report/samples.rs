@@ -237,6 +237,7 @@ fn configuration() -> Configuration {
         mss: None,
         repeats: REPEATS,
         seed: 1,
+        slow: None,
     }
 }
 

@@ -1,8 +1,9 @@
 //! The report in a terminal.
 
 use loadtest::percentile::Latency;
-use loadtest::record::{Connecting, Record, Spread};
+use loadtest::record::{Connecting, Counts, Record, SlowSubscribers, Spread};
 use loadtest::report::{Comparison, Terminal, kaazing, table};
+use loadtest::workload::Slow;
 
 use super::samples;
 
@@ -115,6 +116,27 @@ fn columns_that_no_series_has_are_left_out() {
         series.merged.bytes.deliveries = 0;
     }
     assert!(["CPU each", "RSS", "application"].iter().all(|column| !table(&record, PLAIN).contains(column)));
+}
+
+#[test]
+fn of_slow_subscribers_it_is_said_how_many_they_are_and_what_became_of_every_message() {
+    let mut record = samples::countable();
+    record.series.truncate(1);
+    record.configuration.slow = Some(Slow { subscribers: 10, octets_per_second: 51_200 });
+    let mut slow = SlowSubscribers { subscribers: 60, ..SlowSubscribers::default() };
+    slow.counts =
+        Counts { expected: 1_000, delivered: 200, lost: 800, told: 650, broken: 3, ..Counts::default() };
+    slow.ages.record_n(2_000_000_000, 200).expect("within the bounds");
+    record.series[0].merged.slow = Some(slow);
+    let text = table(&record, PLAIN);
+    assert!(text.contains("1,000 subscribers, 10 of them slow (50 KiB/s) · "), "{text}");
+    let row = text.lines().find(|line| line.starts_with("ws") && line.contains("1,000")).expect("a row");
+    assert_eq!(
+        row.split_whitespace().skip(1).take(6).collect::<Vec<_>>(),
+        ["60", "3", "1,000", "200", "650", "150"]
+    );
+    let headers = "series all cut off expected delivered told neither p50 p99 max";
+    assert!(text.lines().any(|line| line.split_whitespace().eq(headers.split(' '))), "{text}");
 }
 
 #[test]
