@@ -124,7 +124,9 @@ impl Broker {
             content_type: None,
             kind: PayloadKind::Text,
             payload: Bytes::from(data.clone()),
-            echo, conditions: None };
+            echo,
+            conditions: None,
+        };
         match &mut peer.speaks {
             Speaks::Json(_) => {
                 let fields =
