@@ -43,8 +43,18 @@ impl FanwireBinary {
         let received = parse_notification(message)
             .map_err(|_| ConversationError::nonsense("a notification of the binary interface", message))?;
         match received {
-            Received::Delivery(delivery) => on_heard(Heard::Payload(delivery.payload)),
-            Received::Notification(_, Notification::Gap { count, .. }) => on_heard(Heard::Gap { count }),
+            Received::Delivery(delivery) => {
+                if delivery.skipped > 0 {
+                    on_heard(Heard::Gap { count: delivery.skipped });
+                }
+                on_heard(Heard::Payload(delivery.payload));
+            }
+            Received::Notification(
+                _,
+                Notification::Gap { count, .. } | Notification::Skipped { count, .. },
+            ) => {
+                on_heard(Heard::Gap { count });
+            }
             Received::Notification(_, Notification::Welcome { .. }) => self.subscribe(frames),
             Received::Notification(Some(_), Notification::Subscribed { .. }) => self.0.received(),
             Received::Notification(_, Notification::Error { code, message, .. }) => {

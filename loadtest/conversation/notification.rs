@@ -19,7 +19,7 @@ pub(super) struct Notification<'a> {
     pub(super) kind: &'a str,
     /// The `id` of the command that it answers. This client's are numbers.
     pub(super) id: Option<u64>,
-    /// Messages left out: of a `gap`.
+    /// Messages left out: of a `gap`, and of `skipped`.
     count: Option<u64>,
     /// Messages left out before this one: of a conflated `message`.
     skipped: Option<u64>,
@@ -50,10 +50,10 @@ impl<'a> Notification<'a> {
                 }
                 on_heard(Heard::Payload(&self.payload()?));
             }
-            "gap" => {
-                let count = self
-                    .count
-                    .ok_or_else(|| ConversationError::nonsense("a gap with its count", b"a gap"))?;
+            "gap" | "skipped" => {
+                let count = self.count.ok_or_else(|| {
+                    ConversationError::nonsense("a count of what is missing", self.kind.as_bytes())
+                })?;
                 on_heard(Heard::Gap { count });
             }
             "error" => {

@@ -30,9 +30,13 @@ fn notification(notification: &Notification<'_>) -> Vec<u8> {
 }
 
 fn delivery(payload: &str) -> Vec<u8> {
+    delivery_behind(0, payload)
+}
+
+fn delivery_behind(skipped: u64, payload: &str) -> Vec<u8> {
     let (number, kind) = (TopicNumber::new(7), PayloadKind::Text);
     let mut octets = Vec::new();
-    let (skipped, is_snapshot, payload) = (0, false, payload.as_bytes());
+    let (is_snapshot, payload) = (false, payload.as_bytes());
     Delivery { number, name: None, offset: 1, skipped, is_snapshot, key: None, kind, payload }
         .write(&mut octets);
     octets
@@ -63,10 +67,15 @@ fn a_subscriber_waits_for_the_welcome_and_is_ready_with_the_last_receipt() {
 }
 
 #[test]
-fn messages_and_gaps_are_heard_in_order() {
+fn messages_gaps_and_what_was_skipped_are_heard_in_order() {
     let gap = notification(&Notification::Gap { topic: "a", from: 2, to: 41, count: 40 });
-    let outcome = talk_in_pieces(binary, &server(&[welcome(), delivery("one"), gap, delivery("two")]));
-    assert_eq!(outcome.heard, [payload("one"), Noted::Gap(40), payload("two")]);
+    let skipped = notification(&Notification::Skipped { topic: "a", offset: 60, count: 2 });
+    let messages = [welcome(), delivery("one"), gap, delivery_behind(12, "two"), skipped];
+    let outcome = talk_in_pieces(binary, &server(&messages));
+    assert_eq!(
+        outcome.heard,
+        [payload("one"), Noted::Gap(40), Noted::Gap(12), payload("two"), Noted::Gap(2)]
+    );
     assert_eq!(outcome.error, None);
 }
 

@@ -38,12 +38,19 @@ fn messages_gaps_and_what_was_skipped_are_heard_in_order() {
             r#"{"type":"message","topic":"a","offset":1,"time":1795300114346,"data":"plain"}"#,
             r#"{"type":"gap","topic":"a","from":2,"to":41,"count":40}"#,
             r#"{"type":"message","topic":"a","offset":58,"skipped":12,"data":"newest"}"#,
+            r#"{"type":"skipped","topic":"a","offset":60,"count":2}"#,
             r#"{"type":"news","of":["a","later","version"]}"#,
             r#"{"data":"in any order","new":1,"type":"message"}"#,
         ]),
     );
-    let expected =
-        [payload("plain"), Noted::Gap(40), Noted::Gap(12), payload("newest"), payload("in any order")];
+    let expected = [
+        payload("plain"),
+        Noted::Gap(40),
+        Noted::Gap(12),
+        payload("newest"),
+        Noted::Gap(2),
+        payload("in any order"),
+    ];
     assert_eq!(outcome.heard, expected);
     assert_eq!(outcome.error, None);
 }
