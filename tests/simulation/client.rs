@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::binary::Numbers;
 use crate::follower::{Poller, Stream};
-use crate::truth::{Payload, Truth};
+use crate::truth::{Payload, Publish, Truth};
+use crate::watcher::Watcher;
 
 /// What a client is for.
 pub(crate) enum Speaks {
@@ -23,6 +24,7 @@ pub(crate) enum Speaks {
         payloads: Vec<Payload>,
     },
     Stream(Stream),
+    Watcher(Watcher),
     Poller(Poller),
 }
 
@@ -236,15 +238,16 @@ impl Client {
     }
 
     pub(crate) fn publish(&mut self, topic: &str, echo: bool, truth: &mut Truth) {
-        let payload = truth.begin(self.number, topic, echo);
+        let may_have_key = !matches!(self.speaks, Speaks::Raw { .. });
+        let publish = Publish { client: self.number, topic: topic.to_owned(), echo, may_have_key };
+        let payload = truth.begin(publish);
         if let Speaks::Raw { .. } = self.speaks {
             self.outgoing.push_back(payload.to_string());
             return;
         }
         let id = self.new_id();
         self.publishes.insert(id, payload);
-        let key =
-            if payload.is_multiple_of(5) { String::new() } else { format!(r#""key":"k{}","#, payload % 3) };
+        let key = truth.key_of(payload).map_or_else(String::new, |key| format!(r#""key":"{key}","#));
         self.send(&format!(
             r#"{{"type":"publish","id":{id},"topic":"{topic}",{key}"echo":{echo},"data":{payload}}}"#
         ));
@@ -333,7 +336,9 @@ impl Client {
     pub(crate) fn read(&mut self, at_most: usize, truth: &mut Truth) {
         self.socket.read(at_most);
         match &mut self.speaks {
-            Speaks::Json | Speaks::Binary(_) | Speaks::Raw { .. } => self.read_frames(truth),
+            Speaks::Json | Speaks::Binary(_) | Speaks::Raw { .. } | Speaks::Watcher(_) => {
+                self.read_frames(truth);
+            }
             Speaks::Stream(stream) => {
                 while let Some(event) = self.socket.next_event() {
                     self.socket.open &= stream.hear(&event, truth);
@@ -363,6 +368,9 @@ impl Client {
                 Speaks::Raw { payloads, .. } => {
                     let text = String::from_utf8(frame).expect("text");
                     payloads.push(text.parse().unwrap_or_else(|_| panic!("no payload: {text}")));
+                }
+                Speaks::Watcher(watcher) => {
+                    watcher.hear(&serde_json::from_slice(&frame).expect("JSON"), truth);
                 }
                 Speaks::Json => self.hear(&serde_json::from_slice(&frame).expect("JSON"), truth),
                 Speaks::Binary(numbers) => {
@@ -549,6 +557,7 @@ impl Client {
         match &self.speaks {
             Speaks::Raw { .. } => self.assert_raw_complete(truth),
             Speaks::Stream(stream) => stream.assert_complete(truth),
+            Speaks::Watcher(watcher) => watcher.assert_complete(truth),
             Speaks::Poller(poller) => poller.assert_complete(truth),
             Speaks::Json | Speaks::Binary(_) => {
                 assert!(self.publishes.is_empty(), "receipts that never came: {:?}", self.publishes);

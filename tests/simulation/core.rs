@@ -151,7 +151,7 @@ impl Core {
     fn command(&mut self, client: &mut Client) {
         let Some(text) = client.outgoing.pop_front() else { return };
         match &client.speaks {
-            Speaks::Json => {
+            Speaks::Json | Speaks::Watcher(_) => {
                 let envelope =
                     command::parse(&text).unwrap_or_else(|rejection| panic!("{text}: {rejection:?}"));
                 self.shard.handle_command(client.connection, envelope);

@@ -10,6 +10,7 @@ mod follower;
 mod publishers;
 mod random;
 mod truth;
+mod watcher;
 mod world;
 
 use std::panic;

@@ -18,12 +18,14 @@ pub(crate) struct Publish {
     pub(crate) client: usize,
     pub(crate) topic: String,
     pub(crate) echo: bool,
+    /// A raw publisher has no way to give one.
+    pub(crate) may_have_key: bool,
 }
 
 impl Truth {
     /// A new payload for a publish that begins now.
-    pub(crate) fn begin(&mut self, client: usize, topic: &str, echo: bool) -> Payload {
-        self.published.push(Publish { client, topic: topic.to_owned(), echo });
+    pub(crate) fn begin(&mut self, publish: Publish) -> Payload {
+        self.published.push(publish);
         self.published.len() as Payload - 1
     }
 
@@ -48,6 +50,18 @@ impl Truth {
         assert_eq!(there, payload, "two messages at offset {offset} of {topic}");
         let before = self.by_payload.entry(payload).or_insert_with(|| place.clone()).clone();
         assert_eq!(before, place, "message {payload} has two places");
+    }
+
+    /// The key that a message of this payload has: of every fifth none.
+    pub(crate) fn key_of(&self, payload: Payload) -> Option<String> {
+        let has_key = self.publish(payload).may_have_key && !payload.is_multiple_of(5);
+        has_key.then(|| format!("k{}", payload % 3))
+    }
+
+    /// What anybody was told of the topic, up to `offset`.
+    pub(crate) fn messages_up_to(&self, topic: &str, offset: u64) -> impl Iterator<Item = (u64, Payload)> {
+        let range = (topic.to_owned(), 0)..=(topic.to_owned(), offset);
+        self.by_place.range(range).map(|((_, offset), payload)| (*offset, *payload))
     }
 
     pub(crate) fn at(&self, topic: &str, offset: u64) -> Option<Payload> {

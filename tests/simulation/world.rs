@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fanwire::mailbox::mailboxes;
 use fanwire_broker::history::HistoryLimits;
+use fanwire_broker::last_values::KeyLimits;
 use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_broker::settings::{MaxAge, TopicRule, TopicSettings};
 use fanwire_broker::{self as broker, Backlog, Encoding, Identity, Interface, Message, Now, Settings, Shard};
@@ -17,6 +18,7 @@ use crate::core::{Alarm, Core, Readiness};
 use crate::follower::{Followed, Poller, Stream};
 use crate::random::Random;
 use crate::truth::Truth;
+use crate::watcher::Watcher;
 
 pub(crate) const MAX_CORES: usize = 8;
 const MAX_CLIENTS: usize = 12;
@@ -32,11 +34,18 @@ pub(crate) const EPOCH: &str = "5eed5eed5eed5eed";
 /// `history` and `ageing` keep messages; `none` keeps nothing and is forgotten; `last` keeps one. `feed`, `fresh` and
 /// `brief` conflate; what is old is skipped on `fresh`, `brief` and `stale`.
 #[rustfmt::skip]
-pub(crate) const TOPICS: [&str; 13] = [
+pub(crate) const TOPICS: [&str; 15] = [
     "history.a", "history.b", "ageing.a", "none.a", "none.b", "none.c", "last.a", "strict.a", "feed.a", "feed.b",
-    "fresh.a", "brief.a", "stale.a",
+    "fresh.a", "brief.a", "stale.a", "keyed.a", "keyed.b",
+];
+/// Those that keep last values, of which snapshots are made: `keyed` of each key.
+#[rustfmt::skip]
+pub(crate) const KEEPS_VALUES: [&str; 9] = [
+    "history.a", "history.b", "last.a", "feed.a", "feed.b", "fresh.a", "stale.a", "keyed.a", "keyed.b",
 ];
 const PATTERNS: [&str; 6] = ["history.*", "none.>", "*.a", ">", "feed.>", "brief.*"];
+/// Snapshots of these are whole.
+const EVERY_KEY: KeyLimits = KeyLimits { max: usize::MAX, bytes: usize::MAX };
 /// Some turns.
 const MAX_AGE_MS: u64 = 15;
 
@@ -128,7 +137,12 @@ impl World {
         }
         let core = self.random.below(self.cores.len());
         let window = 100 + self.random.below(3) * 2_000;
-        let speaks = match self.random.below(8) {
+        let speaks = match self.random.below(9) {
+            8 => {
+                let targets: &[&str] = if self.random.one_in(2) { &PATTERNS } else { &KEEPS_VALUES };
+                let target = targets[self.random.below(targets.len())];
+                Speaks::Watcher(Watcher::new(target))
+            }
             0 | 1 => {
                 let topic = (*self.random.pick(&TOPICS)).to_owned();
                 Speaks::Raw { topic, begins_after: None, payloads: Vec::new() }
@@ -147,7 +161,7 @@ impl World {
             Speaks::Stream(Stream { followed, .. }) | Speaks::Poller(Poller { followed, .. }) => {
                 Some(followed.clone())
             }
-            Speaks::Json | Speaks::Binary(_) | Speaks::Raw { .. } => None,
+            Speaks::Json | Speaks::Binary(_) | Speaks::Raw { .. } | Speaks::Watcher(_) => None,
         };
         let before: Vec<Followed> = self.clients.iter().filter_map(followed).collect();
         if !before.is_empty() && self.random.one_in(2) {
@@ -171,7 +185,7 @@ impl World {
         shard.connect(id);
         let encoding = |interface| Encoding { interface, deflate_window_bits: None };
         match &speaks {
-            Speaks::Json => shard.upgrade(id, encoding(Interface::Json)),
+            Speaks::Json | Speaks::Watcher(_) => shard.upgrade(id, encoding(Interface::Json)),
             Speaks::Binary(_) => shard.upgrade(id, encoding(Interface::Binary)),
             Speaks::Raw { topic, .. } => {
                 shard.upgrade(id, encoding(Interface::Raw));
@@ -185,7 +199,12 @@ impl World {
             Speaks::Poller(_) => {}
         }
         let number = self.clients.len();
+        let command = if let Speaks::Watcher(watcher) = &speaks { Some(watcher.command()) } else { None };
         self.clients.push(Client::new(number, core, id, speaks, window));
+        if let Some(command) = command {
+            self.clients[number].outgoing.push_back(command);
+            self.cores[core].readiness.push_back(Readiness::Readable(number));
+        }
         // What the shard answers at once is seen to in the core's next turn, before anything else.
         self.cores[core].readiness.push_back(Readiness::Writable(number));
     }
@@ -213,7 +232,7 @@ impl World {
                 let topic = topic.clone();
                 client.publish(&topic, true, &mut self.truth);
             }
-            (Speaks::Stream(_), _) => return,
+            (Speaks::Stream(_) | Speaks::Watcher(_), _) => return,
             (Speaks::Poller(Poller { has_asked: true, .. }), 0..=7) => {
                 return self.cores[client.core].readiness.push_back(Readiness::TimeUp(number));
             }
@@ -421,6 +440,7 @@ fn settings(backlog_bytes: usize) -> Settings {
                 TopicSettings { allow: Vec::new(), ..of(None, false, OverflowPolicy::Disconnect) },
             ),
             rule("feed.>", of(None, true, conflate)),
+            rule("keyed.>", TopicSettings { keys: Some(EVERY_KEY), ..of(None, true, conflate) }),
             rule("fresh.>", TopicSettings { max_age: max_age(false), ..of(Some(kept), true, conflate) }),
             rule("brief.>", TopicSettings { max_age: max_age(true), ..of(None, false, conflate) }),
             rule("stale.>", TopicSettings { max_age: max_age(false), ..of(Some(kept), true, gap) }),
