@@ -14,6 +14,7 @@ use crate::campaign::CampaignError;
 use crate::cli::{Exit, Request};
 use crate::opening::RunError;
 use crate::presenting::{WriteError, warn};
+use crate::report::Incomparable;
 use crate::report::json::ReadError;
 use crate::session::SessionError;
 
@@ -28,6 +29,8 @@ pub enum CommandError {
     Run(RunError),
     /// A record cannot be read.
     Read(ReadError),
+    /// Two records have nothing in common.
+    Incomparable(Incomparable),
     /// A file cannot be written.
     Write(WriteError),
     /// The kernel refuses what a generator needs.
@@ -61,6 +64,7 @@ impl fmt::Display for CommandError {
             Self::Session(error) => error.fmt(f),
             Self::Run(error) => error.fmt(f),
             Self::Read(error) => error.fmt(f),
+            Self::Incomparable(error) => error.fmt(f),
             Self::Write(error) => error.fmt(f),
             Self::Kernel(error) => write!(f, "the kernel refuses what a load generator needs: {error}"),
         }
@@ -79,4 +83,4 @@ macro_rules! from {
     };
 }
 
-from!(CampaignError => Campaign, SessionError => Session, RunError => Run, ReadError => Read, WriteError => Write, io::Error => Kernel);
+from!(CampaignError => Campaign, SessionError => Session, RunError => Run, ReadError => Read, Incomparable => Incomparable, WriteError => Write, io::Error => Kernel);

@@ -38,7 +38,8 @@ pub(super) fn conn(request: &Conn) -> Result<Exit, CommandError> {
     let asked = Asked {
         arguments: request.arguments(),
         server: &request.server,
-        workload: &workload,
+        // What is kept of it is how long the connections were there.
+        workload: &Workload { duration_ns: request.idle.ns(), ..workload },
         measuring,
         started,
     };
