@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use crate::campaign::CampaignError;
 use crate::cli::{Exit, Request};
+use crate::interruption;
 use crate::opening::RunError;
 use crate::presenting::{WriteError, warn};
 use crate::report::Incomparable;
@@ -39,15 +40,21 @@ pub enum CommandError {
 
 /// Does what is asked for. What goes wrong is said on standard error.
 pub fn run(request: Request) -> ExitCode {
-    let outcome = match request {
-        Request::Broker(command) => return command.run(),
-        Request::Compare(request) => measure::compare(&request),
-        Request::Pubsub(request) => measure::pubsub(&request),
-        Request::Sweep(request) => sweep::sweep(&request),
-        Request::Conn(request) => conn::conn(&request),
-        Request::Report(request) => report::report(&request),
-        Request::Doctor(request) => doctor::doctor(&request),
-    };
+    match request {
+        Request::Broker(command) => command.run(),
+        Request::Compare(request) => carry_out(|| measure::compare(&request)),
+        Request::Pubsub(request) => carry_out(|| measure::pubsub(&request)),
+        Request::Sweep(request) => carry_out(|| sweep::sweep(&request)),
+        Request::Conn(request) => carry_out(|| conn::conn(&request)),
+        Request::Report(request) => carry_out(|| report::report(&request)),
+        Request::Doctor(request) => carry_out(|| doctor::doctor(&request)),
+    }
+}
+
+/// Does it, and tidies up, however it ends.
+fn carry_out(work: impl FnOnce() -> Result<Exit, CommandError>) -> ExitCode {
+    let outcome = interruption::watch().map_err(CommandError::from).and_then(|()| work());
+    interruption::remove_empty_files();
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {

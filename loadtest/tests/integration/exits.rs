@@ -1,7 +1,15 @@
 //! How the process ends, and what it leaves behind.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_loadtest");
 
@@ -54,4 +62,65 @@ fn the_famous_table_of_the_record_is_shown_again() {
         said.contains("1,000          6.6      0.015     7.29     0.0153      8.63      0.961"),
         "{said}"
     );
+}
+
+/// A server that says this to everybody, as an answer to anything.
+fn server_that_says(said: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it listens");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let _ = stream.read(&mut [0; 4_096]);
+            let _ = stream.write_all(said.as_bytes());
+        }
+    });
+    format!("ws://{address}/topics/{{topic}}")
+}
+
+#[test]
+fn a_wrong_server_is_an_error_for_every_command() {
+    let url = server_that_says("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    for command in ["conn", "pubsub", "sweep"] {
+        let output = loadtest(&[command, "-c", "3", "--url", &url]);
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""), "{command}");
+        assert!(stderr(&output).contains("refused with status 404"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn who_is_stopped_says_so_and_leaves_no_empty_file() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stopped");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("the directory can be written");
+    let [new, old] = ["new.json", "old.html"].map(|name| folder.join(name));
+    fs::write(&old, "of before").expect("it can be written");
+    let child = Command::new(PROGRAM)
+        .args(["pubsub", "-c", "2", "-d", "1m", "--json"])
+        .arg(&new)
+        .arg("--html")
+        .arg(&old)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let begun = Instant::now();
+    while !new.exists() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "it does not begin");
+        thread::sleep(Duration::from_millis(5));
+    }
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("it runs");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130));
+    assert!(stderr(&output).contains("stopped by SIGINT: nothing was written"), "{}", stderr(&output));
+    assert!(!new.exists());
+    assert_eq!(fs::read_to_string(&old).expect("it is there"), "of before");
+}
+
+#[test]
+fn a_file_of_a_run_that_came_to_nothing_is_not_left_behind() {
+    let new = Path::new(env!("CARGO_TARGET_TMPDIR")).join("of-nothing.json");
+    let path = new.to_str().expect("a path in UTF-8");
+    let url = server_that_says("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(loadtest(&["pubsub", "-c", "1", "--url", &url, "--json", path]).status.code(), Some(1));
+    assert!(!new.exists());
 }
