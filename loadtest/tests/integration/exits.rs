@@ -119,6 +119,7 @@ fn who_is_stopped_says_so_and_leaves_no_empty_file() {
 #[test]
 fn a_file_of_a_run_that_came_to_nothing_is_not_left_behind() {
     let new = Path::new(env!("CARGO_TARGET_TMPDIR")).join("of-nothing.json");
+    let _ = fs::remove_file(&new);
     let path = new.to_str().expect("a path in UTF-8");
     let url = server_that_says("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(loadtest(&["pubsub", "-c", "1", "--url", &url, "--json", path]).status.code(), Some(1));
