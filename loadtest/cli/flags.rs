@@ -28,12 +28,12 @@ Examples:
 
 Numbers are written 500, 1k, 2.5M; times 500us, 100ms, 1.5s, 2m; sizes 20, 128B, 1kB, 1KiB.
 
-A threshold is SERIES.METRIC<VALUE, with <, <=, > or >=. The metrics are the latencies p50, p90, p99, p99.9,
-max and mean, end to end; lost, doubled and disordered deliveries; for each delivery, bytes (of IP, both
-ways) and cpu (the broker's); rss (the broker's); rate (messages sent a second).
+A threshold is SERIES.METRIC<VALUE, with <, <=, > or >=. The metrics are the latencies p50, p90, p99, p99.9, max and mean, end to \
+end; lost, doubled and disordered deliveries; for each delivery, bytes (of IP, both ways) and cpu (the broker's); rss (the \
+broker's); rate (messages sent a second).
 
-Exit codes: 0 done; 1 it could not be done; 2 usage; 3 it was done and cannot be trusted, whatever the
-thresholds; 99 a threshold does not hold; 130 and 143 stopped by SIGINT and SIGTERM.";
+Exit codes: 0 done; 1 it could not be done; 2 usage; 3 it was done and cannot be trusted, whatever the thresholds; 99 a threshold \
+does not hold; 130 and 143 stopped by SIGINT and SIGTERM.";
 
 /// Measures WebSocket push against HTTP polling, in latency and in octets on the wire, and says how far its own figures can
 /// be trusted. Without a subcommand it compares.
