@@ -68,7 +68,7 @@ fn are_positive(values: &[f64]) -> bool {
 }
 
 /// The middle one, or the mean of the two in the middle. There must be one.
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len().is_multiple_of(2) {

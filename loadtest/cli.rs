@@ -27,7 +27,7 @@ use crate::threshold::Threshold;
 use crate::transport::{HeaderProfile, Protocol, Transport};
 use crate::units::{Mss, Period, Rate, SourceAddresses};
 use crate::workload::Workload;
-use flags::CommandLine;
+use flags::{CommandLine, Subcommands};
 
 /// What is to be done. Every value is in its range, and no two contradict each other.
 #[derive(Clone, Debug, PartialEq)]
@@ -225,8 +225,17 @@ impl Request {
         A: Into<OsString> + Clone,
     {
         let command_line = CommandLine::try_parse_from(args).map_err(UsageError)?;
-        resolve::resolve(command_line)
-            .map_err(|problem| UsageError(CommandLine::command().error(ErrorKind::ValueValidation, problem)))
+        let subcommand = command_line.command.as_ref().map(Subcommands::name);
+        resolve::resolve(command_line).map_err(|problem| {
+            let mut command = CommandLine::command();
+            // So that a subcommand knows whose it is.
+            command.build();
+            let command = match subcommand {
+                Some(name) => command.find_subcommand_mut(name).expect("it was asked for"),
+                None => &mut command,
+            };
+            UsageError(command.error(ErrorKind::ValueValidation, problem))
+        })
     }
 }
 

@@ -12,8 +12,10 @@ use std::process::ExitCode;
 
 use crate::campaign::CampaignError;
 use crate::cli::{Exit, Request};
+use crate::interruption;
 use crate::opening::RunError;
 use crate::presenting::{WriteError, warn};
+use crate::report::Incomparable;
 use crate::report::json::ReadError;
 use crate::session::SessionError;
 
@@ -28,6 +30,8 @@ pub enum CommandError {
     Run(RunError),
     /// A record cannot be read.
     Read(ReadError),
+    /// Two records have nothing in common.
+    Incomparable(Incomparable),
     /// A file cannot be written.
     Write(WriteError),
     /// The kernel refuses what a generator needs.
@@ -36,15 +40,21 @@ pub enum CommandError {
 
 /// Does what is asked for. What goes wrong is said on standard error.
 pub fn run(request: Request) -> ExitCode {
-    let outcome = match request {
-        Request::Broker(command) => return command.run(),
-        Request::Compare(request) => measure::compare(&request),
-        Request::Pubsub(request) => measure::pubsub(&request),
-        Request::Sweep(request) => sweep::sweep(&request),
-        Request::Conn(request) => conn::conn(&request),
-        Request::Report(request) => report::report(&request),
-        Request::Doctor(request) => doctor::doctor(&request),
-    };
+    match request {
+        Request::Broker(command) => command.run(),
+        Request::Compare(request) => carry_out(|| measure::compare(&request)),
+        Request::Pubsub(request) => carry_out(|| measure::pubsub(&request)),
+        Request::Sweep(request) => carry_out(|| sweep::sweep(&request)),
+        Request::Conn(request) => carry_out(|| conn::conn(&request)),
+        Request::Report(request) => carry_out(|| report::report(&request)),
+        Request::Doctor(request) => carry_out(|| doctor::doctor(&request)),
+    }
+}
+
+/// Does it, and tidies up, however it ends.
+fn carry_out(work: impl FnOnce() -> Result<Exit, CommandError>) -> ExitCode {
+    let outcome = interruption::watch().map_err(CommandError::from).and_then(|()| work());
+    interruption::remove_empty_files();
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -61,6 +71,7 @@ impl fmt::Display for CommandError {
             Self::Session(error) => error.fmt(f),
             Self::Run(error) => error.fmt(f),
             Self::Read(error) => error.fmt(f),
+            Self::Incomparable(error) => error.fmt(f),
             Self::Write(error) => error.fmt(f),
             Self::Kernel(error) => write!(f, "the kernel refuses what a load generator needs: {error}"),
         }
@@ -79,4 +90,4 @@ macro_rules! from {
     };
 }
 
-from!(CampaignError => Campaign, SessionError => Session, RunError => Run, ReadError => Read, WriteError => Write, io::Error => Kernel);
+from!(CampaignError => Campaign, SessionError => Session, RunError => Run, ReadError => Read, Incomparable => Incomparable, WriteError => Write, io::Error => Kernel);

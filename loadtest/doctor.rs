@@ -12,6 +12,7 @@ use std::io;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::cli::Doctor;
+use crate::report::figures;
 
 /// How a check has come out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,11 +115,12 @@ impl fmt::Display for Health {
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { single_ns, in_burst_ns, burst } = self;
-        let [single_most, burst_most] = [single_ns, in_burst_ns].map(|ns| 1e9 / ns);
+        let [single_most, burst_most] = [single_ns, in_burst_ns].map(|ns| figures::count((1e9 / ns) as u64));
+        let [single, in_burst] = [single_ns, in_burst_ns].map(|ns| figures::duration(*ns));
         write!(
             f,
-            "The generator itself takes {single_ns:.0} ns of a core for a delivery that comes by itself ({single_most:.0} a \
-             second at most), and {in_burst_ns:.0} ns for one of a burst of {burst} ({burst_most:.0})."
+            "The generator itself takes {single} of a core for a delivery that comes by itself ({single_most} a second at \
+             most), and {in_burst} for one of a burst of {burst} ({burst_most})."
         )
     }
 }
@@ -175,9 +177,9 @@ mod tests {
         diagnosis.cost = Some(Cost { single_ns: 5_000.0, in_burst_ns: 800.0, burst: 16 });
         let with = diagnosis.to_string();
         assert!(
-            with.contains("5000 ns of a core for a delivery that comes by itself (200000 a second"),
+            with.contains("5.00 µs of a core for a delivery that comes by itself (200,000 a second"),
             "{with}"
         );
-        assert!(with.ends_with("800 ns for one of a burst of 16 (1250000)."), "{with}");
+        assert!(with.ends_with("800 ns for one of a burst of 16 (1,250,000)."), "{with}");
     }
 }

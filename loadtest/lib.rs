@@ -14,6 +14,7 @@ pub mod commands;
 pub mod conversation;
 pub mod doctor;
 pub mod environment;
+pub mod interruption;
 pub mod latencies;
 pub mod ledger;
 pub mod link;

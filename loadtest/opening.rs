@@ -6,13 +6,15 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use rlimit::Resource;
+
 use crate::link::Broken;
-use crate::record::Reason;
+use crate::record::{Reason, ReasonKind};
 use crate::socket::ConnectError;
 use crate::usage::UsageError;
 
 pub use self::routine::{Opened, Opening};
-pub(crate) use self::routine::{Role, Settled, open, open_all};
+pub(crate) use self::routine::{Role, Settled, none_stands, open, open_all};
 
 /// Connections that are being opened at once: what the queue of a listening socket holds with its usual settings, and no
 /// more.
@@ -35,6 +37,13 @@ pub enum RunError {
         /// Those that were to be.
         wanted: usize,
     },
+    /// This process may not open as many files as there are to be connections.
+    TooFewFiles {
+        /// The connections.
+        connections: usize,
+        /// The files that it may open.
+        files: u64,
+    },
     /// It cannot be said what a process uses.
     Usage(UsageError),
     /// The kernel refuses what an event loop needs.
@@ -47,14 +56,19 @@ impl RunError {
     /// What it is a reason for, if this machine has too little of something: then the record of the run says so. Everything
     /// else stays an error.
     pub fn into_reason(self, series: Option<&str>) -> Result<Reason, Self> {
-        match &self {
-            Self::Connect(error @ ConnectError::Exhausted { .. }) => {
-                let series = series.map(ToOwned::to_owned);
-                Ok(Reason { kind: error.reason(), series, explanation: error.to_string() })
-            }
-            _ => Err(self),
-        }
+        let kind = match &self {
+            Self::Connect(error @ ConnectError::Exhausted { .. }) => error.reason(),
+            Self::TooFewFiles { .. } => ReasonKind::FilesExhausted,
+            _ => return Err(self),
+        };
+        Ok(Reason { kind, series: series.map(ToOwned::to_owned), explanation: self.to_string() })
     }
+}
+
+/// Whether this process may open a file for each of so many connections: that is known before the first of them.
+pub(crate) fn has_files_for(connections: usize) -> Result<(), RunError> {
+    let (files, _) = Resource::NOFILE.get()?;
+    if connections as u64 <= files { Ok(()) } else { Err(RunError::TooFewFiles { connections, files }) }
 }
 
 impl fmt::Display for RunError {
@@ -64,8 +78,14 @@ impl fmt::Display for RunError {
             Self::Broken(broken) => write!(f, "a connection could not be opened: {broken}"),
             Self::Stalled { ready, wanted } => write!(
                 f,
-                "the server has not answered for {} seconds, with {ready} of {wanted} connections ready",
+                "of the {wanted} connections of one thread, {ready} were ready, and nothing came of the others for {} seconds; \
+                 does the server speak this --protocol under this --url?",
                 PATIENCE.as_secs()
+            ),
+            Self::TooFewFiles { connections, files } => write!(
+                f,
+                "{connections} connections are more than the {files} files that this process may open; raise the limit \
+                 (ulimit -n), or open fewer; `loadtest doctor -c {connections}` says how"
             ),
             Self::Usage(error) => error.fmt(f),
             Self::Kernel(error) => write!(f, "the kernel refuses what an event loop needs: {error}"),

@@ -2,11 +2,12 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Exit, Output};
+use crate::interruption;
 use crate::record::Record;
 use crate::report::{self, Terminal, hgrm, json};
 use crate::threshold::Threshold;
@@ -33,7 +34,7 @@ pub fn prepare(output: &Output) -> Result<(), WriteError> {
         move |error| WriteError { path, error }
     };
     for path in [&output.json, &output.html].into_iter().flatten() {
-        OpenOptions::new().create(true).append(true).open(path).map_err(at(path))?;
+        interruption::create(path).map_err(at(path))?;
     }
     output.hgrm.iter().try_for_each(|folder| fs::create_dir_all(folder).map_err(at(folder)))
 }
@@ -93,6 +94,7 @@ pub fn warn(text: &str) {
 /// What standard output is.
 pub fn terminal() -> Terminal {
     let shows_colours = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    // The width of the terminal, if it is one.
-    Terminal { width: comfy_table::Table::new().width(), colours: shows_colours }
+    // The width of the terminal, if it is one and knows it.
+    let width = comfy_table::Table::new().width().filter(|&width| width > 0);
+    Terminal { width, colours: shows_colours }
 }

@@ -40,6 +40,13 @@ impl Progress {
         outcome
     }
 
+    /// So many runs come on top.
+    pub fn extend(&self, runs: usize) {
+        if let Some(bar) = &self.0 {
+            bar.inc_length(runs as u64);
+        }
+    }
+
     /// Takes the bar away.
     pub fn clear(&self) {
         if let Some(bar) = &self.0 {

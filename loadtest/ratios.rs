@@ -1,6 +1,6 @@
 //! How series compare, metric by metric.
 
-use crate::bootstrap::{Estimate, paired_ratio, unpaired_ratio};
+use crate::bootstrap::{Estimate, median, paired_ratio, unpaired_ratio};
 use crate::percentile::Latency;
 use crate::record::{Ratio, Repeat, Series};
 
@@ -31,6 +31,11 @@ pub fn to_another(first: &Series, second: &Series, metric: (&str, Figure), seed:
     let (name, figure) = metric;
     let (baseline, values) = figures(first, figure).zip(figures(second, figure))?;
     Some(ratio(&first.name, name, unpaired_ratio(&values, &baseline, seed)?))
+}
+
+/// What a ratio to another record is of: the median of the repeats, which may be infinite.
+pub fn typical(series: &Series, figure: Figure) -> Option<f64> {
+    figures(series, figure).filter(|values| !values.is_empty()).map(median)
 }
 
 /// Of all repeats; none if one of them has it not: what the others have is not what was measured.

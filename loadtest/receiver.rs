@@ -279,7 +279,14 @@ impl<'p> Receiver<'p> {
         let now_ns = now_ns();
         if now_ns - self.shown_ns >= LIVE_TICK.as_nanos() as u64 {
             self.shown_ns = now_ns;
-            live.add_delivered(std::mem::take(&mut self.unseen), self.tally.recent_p99_ns());
+            // Of what was due last, polls have brought the youngest only: a p99 of that is none.
+            let p99_ns = match self.plan.server.peer.transport {
+                Transport::Poll { .. } => 0,
+                Transport::WebSocket { .. } | Transport::EventStream | Transport::LongPoll => {
+                    self.tally.recent_p99_ns()
+                }
+            };
+            live.add_delivered(std::mem::take(&mut self.unseen), p99_ns);
         }
     }
 

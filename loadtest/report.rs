@@ -40,7 +40,7 @@ mod table;
 mod text;
 mod time_plot;
 
-pub use comparison::Comparison;
+pub use comparison::{Comparison, Incomparable};
 pub use html::html;
 pub use table::{table, verdict};
 pub use text::Terminal;

@@ -19,7 +19,7 @@ use hdrhistogram::Histogram;
 use crate::clock::{Sleeper, now_ns};
 use crate::link::Broken;
 use crate::live::Live;
-use crate::opening::{Role, RunError};
+use crate::opening::{self, Role, RunError};
 use crate::plan::Plan;
 use crate::publisher::Publishers;
 use crate::receiver::Receiver;
@@ -56,6 +56,7 @@ pub fn run(
     broker: Option<&mut Family>,
     live: &Live,
 ) -> Result<Outcome, RunError> {
+    opening::has_files_for(plan.workload.subscribers)?;
     thread::scope(|scope| {
         let mut crew = Crew::hire(scope, plan, threads, live);
         crew.wait_until_ready()?;

@@ -78,6 +78,11 @@ const METRICS: [(&str, Metric); 13] = [
     ("rate", Metric::Rate),
 ];
 
+/// The names of all metrics.
+pub fn metrics() -> impl Iterator<Item = &'static str> {
+    METRICS.into_iter().map(|(name, _)| name)
+}
+
 /// All relations, the longer of two with the same beginning first.
 const RELATIONS: [(&str, Relation); 4] = [
     ("<=", Relation::LessOrEqual),
@@ -246,7 +251,7 @@ impl Display for ThresholdError {
                 write!(f, "`{text}` has no <, <=, > or >=: write SERIES.METRIC<VALUE, such as ws.p99<5ms")
             }
             Self::NoMetric(subject) => {
-                let metrics = METRICS.map(|(name, _)| name).join(", ");
+                let metrics = metrics().collect::<Vec<_>>().join(", ");
                 write!(
                     f,
                     "`{subject}` is not SERIES.METRIC, such as poll:100ms.p99; the metrics are {metrics}"

@@ -5,6 +5,7 @@ use hdrhistogram::Histogram;
 use crate::latencies::histogram;
 use crate::percentile::Latency;
 use crate::record::{Measured, Reason, ReasonKind, Series};
+use crate::report::figures;
 
 /// How much of its cores the generator may use. Above that, what waits for a core is the generator.
 const MAX_BUSY: f64 = 0.8;
@@ -112,10 +113,9 @@ fn schedule_lag(measured: &Measured, evidence: &Evidence) -> Finding {
     let latency_ns = measured.latencies.end_to_end.value_at_quantile(0.99);
     let allowed_ns = allowed_lag_ns(latency_ns);
     let explanation = format!(
-        "the generator itself was {} µs late at the p99 (at most {} µs here): another program uses its cores, or it \
-         does too much",
-        lag_ns / 1_000,
-        allowed_ns / 1_000
+        "the generator itself was {} late at the p99 (at most {} here): another program uses its cores, or it does too much",
+        figures::duration(lag_ns as f64),
+        figures::duration(allowed_ns as f64)
     );
     (lag_ns > allowed_ns).then_some((ReasonKind::ScheduleLag, explanation))
 }
@@ -123,7 +123,7 @@ fn schedule_lag(measured: &Measured, evidence: &Evidence) -> Finding {
 fn unsteady(measured: &Measured) -> Finding {
     let (first, last) = (measured.first_third_p50_ns, measured.last_third_p50_ns);
     let text = |median: Option<Latency>| match median {
-        Some(Latency::Finite(ns)) => format!("{} µs", ns / 1_000),
+        Some(Latency::Finite(ns)) => figures::duration(ns as f64),
         Some(Latency::Infinite) => "infinite, as most was lost,".to_owned(),
         None => "of nothing, as nothing was due,".to_owned(),
     };

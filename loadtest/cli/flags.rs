@@ -28,8 +28,12 @@ Examples:
 
 Numbers are written 500, 1k, 2.5M; times 500us, 100ms, 1.5s, 2m; sizes 20, 128B, 1kB, 1KiB.
 
-Exit codes: 0 done; 1 it could not be done; 2 usage; 3 it was done and cannot be trusted;
-99 a threshold does not hold.";
+A threshold is SERIES.METRIC<VALUE, with <, <=, > or >=. The metrics are the latencies p50, p90, p99, p99.9, max and mean, end to \
+end; lost, doubled and disordered deliveries; for each delivery, bytes (of IP, both ways) and cpu (the broker's); rss (the \
+broker's); rate (messages sent a second).
+
+Exit codes: 0 done; 1 it could not be done; 2 usage; 3 it was done and cannot be trusted, whatever the thresholds; 99 a threshold \
+does not hold; 130 and 143 stopped by SIGINT and SIGTERM.";
 
 /// Measures WebSocket push against HTTP polling, in latency and in octets on the wire, and says how far its own figures can
 /// be trusted. Without a subcommand it compares.
@@ -59,6 +63,21 @@ pub(super) enum Subcommands {
     /// Be the broker of another such process
     #[command(hide = true)]
     Broker(BrokerFlags),
+}
+
+impl Subcommands {
+    /// As it is written.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Compare(_) => "compare",
+            Self::Pubsub(_) => "pubsub",
+            Self::Conn(_) => "conn",
+            Self::Sweep(_) => "sweep",
+            Self::Report(_) => "report",
+            Self::Doctor(_) => "doctor",
+            Self::Broker(_) => "broker",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -253,7 +272,7 @@ pub(super) struct ServerFlags {
     #[arg(long, value_name = "RANGE")]
     pub(super) source_ip: Option<SourceAddresses>,
     /// Watch CPU and memory of this process, which is the server, and of those that it has started
-    #[arg(long, value_name = "PID", requires = "url")]
+    #[arg(long, value_name = "PID", requires = "url", value_parser = pid)]
     pub(super) target_pid: Option<u32>,
 }
 
@@ -264,14 +283,14 @@ pub(super) struct MeasuringFlags {
     #[arg(long, value_name = "N")]
     pub(super) repeat: Option<Count>,
     /// What chance is drawn from: the same seed gives the same schedule [default: drawn, and recorded]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed)]
     pub(super) seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct OutputFlags {
-    /// End with 99 if this does not hold, as in 'ws.p99<5ms'; may be repeated
+    /// End with 99 if this does not hold, as in 'ws.p99<5ms'; may be repeated; `loadtest --help` lists the metrics
     #[arg(long, value_name = "RULE")]
     pub(super) threshold: Vec<Threshold>,
     /// Write the record, with histograms and environment
@@ -280,7 +299,7 @@ pub(super) struct OutputFlags {
     /// Write the histograms to this folder, for the HdrHistogram plotters
     #[arg(long, value_name = "DIR")]
     pub(super) hgrm: Option<PathBuf>,
-    /// Write a page that needs no network
+    /// Write a page that needs no network [default: loadtest.html when it compares]
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
     /// Say the verdict only, and what failed
@@ -294,4 +313,12 @@ fn arrival(text: &str) -> Result<Arrival, BadValue> {
         "poisson" => Ok(Arrival::Poisson),
         _ => Err(BadValue::new(text, "an arrival of messages, which is constant or poisson")),
     }
+}
+
+fn seed(text: &str) -> Result<u64, BadValue> {
+    text.parse().map_err(|_| BadValue::new(text, "a seed, which is a whole number such as 42"))
+}
+
+fn pid(text: &str) -> Result<u32, BadValue> {
+    text.parse().map_err(|_| BadValue::new(text, "the number of a process, such as 4711"))
 }

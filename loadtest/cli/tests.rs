@@ -216,6 +216,8 @@ fn what_cannot_be_understood_is_a_usage_error_too() {
         ("--transport carrier-pigeon", "carrier-pigeon"),
         ("--url localhost", "\"localhost\" is not a URL"),
         ("--target-pid 5", "--url <URL>"),
+        ("--url ws://a/ --target-pid x", "\"x\" is not the number of a process"),
+        ("--seed x", "\"x\" is not a seed"),
         ("--preset kaazing --transport ws", "cannot be used with"),
         ("--preset kaazing -r 5", "cannot be used with"),
         ("pubsub --rooms 5 --topics 5", "cannot be used with"),
@@ -321,6 +323,27 @@ fn the_help_states_the_defaults() {
     let Ok(Request::Sweep(sweep)) = request("sweep") else { panic!("it is one") };
     let rates = sweep.rates.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     assert!(help("sweep").contains(&format!("[default: {rates}]")));
+}
+
+#[test]
+fn the_help_lists_all_metrics_of_thresholds() {
+    let help = request("--help").unwrap_err().to_string();
+    let (_, metrics) = help.split_once("The metrics are").expect("there are some");
+    let words: Vec<_> = metrics.split(|letter: char| !(letter.is_alphanumeric() || letter == '.')).collect();
+    let missing: Vec<_> = crate::threshold::metrics().filter(|metric| !words.contains(metric)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn what_is_wrong_with_a_subcommand_is_told_with_its_own_usage() {
+    for (arguments, usage) in [
+        ("pubsub --rooms 0", "Usage: loadtest pubsub [OPTIONS]"),
+        ("conn -c 0", "Usage: loadtest conn [OPTIONS]"),
+        ("-c 0", "Usage: loadtest [OPTIONS]"),
+    ] {
+        let error = request(arguments).unwrap_err().to_string();
+        assert!(error.contains(usage), "{error}");
+    }
 }
 
 #[test]

@@ -8,12 +8,13 @@ use super::CommandError;
 use crate::campaign::Results;
 use crate::cli::{self, Conn, Exit};
 use crate::clock::now_ns;
-use crate::opening::{Opened, Opening, RunError};
+use crate::opening::{self, Opened, Opening, RunError};
 use crate::plan::Plan;
 use crate::presenting::present;
 use crate::receiver::Receiver;
 use crate::record::{Connecting, Reason, ReasonKind};
 use crate::recording::Asked;
+use crate::report::figures;
 use crate::session::{Running, Session};
 use crate::usage::{Family, Used};
 use crate::verdict::allowed_lag_ns;
@@ -38,7 +39,8 @@ pub(super) fn conn(request: &Conn) -> Result<Exit, CommandError> {
     let asked = Asked {
         arguments: request.arguments(),
         server: &request.server,
-        workload: &workload,
+        // What is kept of it is how long the connections were there.
+        workload: &Workload { duration_ns: request.idle.ns(), ..workload },
         measuring,
         started,
     };
@@ -67,12 +69,17 @@ fn connect(
     plan: &Plan,
     running: &mut Running,
 ) -> Result<(Connecting, Vec<Reason>), RunError> {
+    opening::has_files_for(request.connections)?;
     let before = look(running)?;
     let mut receiver = Receiver::new(plan, 0)?;
     // As many at once as the rate makes it, and all in a storm.
     let storm = Opening { at_once: usize::MAX, ..Opening::default() };
     let paced = Opening { per_second: Some(request.rate.per_second()), ..storm };
     let opened = receiver.connect(request.connections, paced)?;
+    if opened.failed == request.connections as u64 {
+        // Not one: there is no such server, and nothing that was measured of it.
+        return Err(opening::none_stands(&mut receiver, request.connections));
+    }
     let connected = look(running)?;
     receiver.idle_until(now_ns() + SETTLING_NS.max(request.idle.ns()))?;
     let idle = look(running)?;
@@ -133,10 +140,10 @@ fn missing(failed: u64, receiver: &Receiver<'_>) -> Vec<Reason> {
 fn late(connecting: &Connecting) -> Option<Reason> {
     let allowed_ns = allowed_lag_ns(connecting.p99_ns);
     let explanation = format!(
-        "the generator began connections {} µs late at the p99 (at most {} µs here): another program uses its cores, or \
-         it has too much to do; lower --rate",
-        connecting.lag_p99_ns / 1_000,
-        allowed_ns / 1_000
+        "the generator began connections {} late at the p99 (at most {} here): another program uses its cores, or it has too \
+         much to do; lower --rate",
+        figures::duration(connecting.lag_p99_ns as f64),
+        figures::duration(allowed_ns as f64)
     );
     let reason = Reason { kind: ReasonKind::ScheduleLag, series: None, explanation };
     (connecting.lag_p99_ns > allowed_ns).then_some(reason)

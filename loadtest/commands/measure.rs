@@ -7,12 +7,11 @@ use fanwire::listener::raise_file_limit;
 
 use super::CommandError;
 use crate::campaign::{Campaign, Entry};
-use crate::cli::{self, Compare, Exit, Output, Preset, Pubsub};
-use crate::presenting::{prepare, present, say, terminal};
+use crate::cli::{self, Compare, Exit, Output, Pubsub};
+use crate::presenting::{prepare, present};
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::recording::Asked;
-use crate::report::kaazing;
 use crate::session::Session;
 use crate::transport::Transport;
 use crate::workload::Workload;
@@ -32,17 +31,7 @@ pub(super) fn compare(request: &Compare) -> Result<Exit, CommandError> {
     let mut output = request.output.clone();
     output.html.get_or_insert_with(|| PathBuf::from(PAGE));
     let record = measure(asked, entries, &output)?;
-    let exit = present(&record, &output)?;
-    if request.preset == Some(Preset::Kaazing) && !output.quiet {
-        say_kaazing(&record);
-    }
-    Ok(exit)
-}
-
-fn say_kaazing(record: &Record) {
-    if let Some(table) = kaazing::Table::of(record) {
-        say(&format!("\n{}", table.text(terminal())));
-    }
+    Ok(present(&record, &output)?)
 }
 
 /// One workload over one transport.

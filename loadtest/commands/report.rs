@@ -17,10 +17,12 @@ pub(super) fn report(request: &Report) -> Result<Exit, CommandError> {
         };
         return Ok(present(&record, &output)?);
     };
-    let comparison = Comparison::of(&record, &json::read_file(other)?);
+    let other = json::read_file(other)?;
+    let comparison = Comparison::of(&record, &other)?;
     say(&comparison.text(terminal()));
     if let Some(path) = &request.html {
         write(path, &comparison.html())?;
     }
-    Ok(Exit::Success)
+    let are_valid = record.verdict.is_valid() && other.verdict.is_valid();
+    Ok(if are_valid { Exit::Success } else { Exit::Invalid })
 }

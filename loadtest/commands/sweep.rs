@@ -10,6 +10,7 @@ use crate::percentile::{Distribution, Percentile};
 use crate::presenting::{prepare, present};
 use crate::progress::Progress;
 use crate::record::{Knee, Reason, ReasonKind, Series};
+use crate::report::figures;
 use crate::session::Session;
 use crate::transport::Transport;
 use crate::units::Rate;
@@ -52,7 +53,11 @@ fn climb(
     for &rate in &request.rates {
         let entries = vec![step(&request.workload, transport, rate)];
         let campaign = Campaign { entries, repeats: request.measuring.repeats, seed: request.measuring.seed };
-        let results = campaign.run(session, progress)?;
+        let mut results = campaign.run(session, progress)?;
+        if is_accident(&results.reasons) {
+            progress.extend(campaign.repeats);
+            results = campaign.run(session, progress)?;
+        }
         all.series.extend(results.series);
         let slows_down = all
             .series
@@ -84,6 +89,11 @@ fn climb(
     Ok((all, Knee { transport: transport.to_string(), carried, not_carried: None, explanation }))
 }
 
+/// Whether the generator was late, and nothing else is wrong: something else may have had its core, and will not again.
+fn is_accident(reasons: &[Reason]) -> bool {
+    !reasons.is_empty() && reasons.iter().all(|reason| reason.kind == ReasonKind::ScheduleLag)
+}
+
 fn step(workload: &Workload, transport: Transport, rate: Rate) -> Entry {
     let workload = Workload { rate: rate.per_second(), ..workload.clone() };
     Entry { name: Sweep::step(transport, rate), transport, workload }
@@ -101,6 +111,23 @@ fn not_carried(series: &[Series], overload: &[Reason]) -> Option<String> {
     let [low_ns, high_ns] =
         [lowest, latest].map(|measured| Distribution::of(measured).percentile(Percentile::P99));
     let (low_ns, high_ns) = (low_ns?.nanoseconds(), high_ns?.nanoseconds());
-    let climb = || format!("the p99 climbs from {:.0} µs to {:.0} µs", low_ns / 1e3, high_ns / 1e3);
+    let climb =
+        || format!("the p99 climbs from {} to {}", figures::duration(low_ns), figures::duration(high_ns));
     (high_ns > CLIMB * low_ns).then(climb)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_late_generator_has_another_try() {
+        let reasons = |kinds: &[ReasonKind]| -> Vec<Reason> {
+            let reason = |&kind: &ReasonKind| Reason { kind, series: None, explanation: String::new() };
+            kinds.iter().map(reason).collect()
+        };
+        assert!(is_accident(&reasons(&[ReasonKind::ScheduleLag])));
+        assert!(!is_accident(&reasons(&[])));
+        assert!(!is_accident(&reasons(&[ReasonKind::ScheduleLag, ReasonKind::RateMissed])));
+    }
 }

@@ -29,6 +29,11 @@ pub enum ConversationError {
         /// What it said.
         said: String,
     },
+    /// The server was offered a subprotocol, and has not taken it.
+    NotSpoken {
+        /// Its name.
+        subprotocol: &'static str,
+    },
     /// The server was asked to compress, and does not.
     NotCompressed,
     /// The server ends the connection after each answer: polls over it are not what is measured.
@@ -123,6 +128,12 @@ impl fmt::Display for ConversationError {
             }
             Self::Refused { status, said } => write!(f, "the server refused with status {status}: {said}"),
             Self::Denied { said } => write!(f, "the server refused: {said}"),
+            Self::NotSpoken { subprotocol } => {
+                write!(
+                    f,
+                    "the server does not speak {subprotocol} there; is this the right URL and --protocol?"
+                )
+            }
             Self::NotCompressed => f.write_str("the server does not agree to permessage-deflate"),
             Self::NotKeptAlive => {
                 f.write_str("the server ends the connection after an answer; polls need it kept alive")

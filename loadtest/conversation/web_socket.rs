@@ -152,11 +152,14 @@ impl Opening {
         self.response.extend_from_slice(input);
         let answer = self.with_handshake(|handshake| {
             let accepted = handshake.check_response(&self.response)?;
-            Ok(accepted.map(|accepted| (accepted.length, accepted.deflate)))
+            Ok(accepted.map(|accepted| (accepted.length, accepted.deflate, accepted.protocol.is_some())))
         });
         match answer {
             Ok(None) => Ok(None),
-            Ok(Some((length, deflate))) => Ok(Some((length - before, self.open(deflate)?))),
+            Ok(Some((length, deflate, is_spoken))) => match self.subprotocol.filter(|_| !is_spoken) {
+                Some(subprotocol) => Err(ConversationError::NotSpoken { subprotocol }),
+                None => Ok(Some((length - before, self.open(deflate)?))),
+            },
             Err(ResponseError::Refused { .. }) => {
                 let mut refusal = Refusal::default();
                 refusal.read(&self.response)?;

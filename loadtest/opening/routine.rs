@@ -83,6 +83,11 @@ pub(crate) fn open_all(
     }
 }
 
+/// Why none of the connections stands that were wanted.
+pub(crate) fn none_stands(role: &mut impl Role, wanted: usize) -> RunError {
+    role.take_first_broken().map_or(RunError::Stalled { ready: 0, wanted }, RunError::from)
+}
+
 /// Opens connections until each is ready or has failed, or none has for too long. Those that fail are counted; only what
 /// this machine itself has no more of ends it.
 pub(crate) fn open(

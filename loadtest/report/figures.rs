@@ -11,7 +11,7 @@ const SIZES: [(f64, &str); 4] = [(1.0, "B"), (1024.0, "KiB"), (1_048_576.0, "MiB
 
 /// A span of time: `293 ns`, `1.23 µs`, `45.0 ms`, `600 s`; infinite ones as `∞`.
 pub fn duration(nanoseconds: f64) -> String {
-    with_unit(nanoseconds, &TIMES)
+    with_unit(nanoseconds, &TIMES, 999.5)
 }
 
 /// A span of time that is not known to more than two digits: `290 ns`, `1.2 µs`, `45 ms`.
@@ -20,9 +20,10 @@ pub fn rough_duration(nanoseconds: f64) -> String {
     round(&duration(two_digits))
 }
 
-/// Octets: `134 B`, `1.50 KiB`, `23.1 MiB`.
+/// Octets: `134 B`, `1,028 B`, `15.0 KiB`, `23.1 MiB`. Those of a message have no prefix up to four digits: the few octets of a frame
+/// around a KiB would not show.
 pub fn octets(octets: f64) -> String {
-    with_unit(octets, &SIZES)
+    with_unit(octets, &SIZES, if octets < 9_999.5 { 9_999.5 } else { 999.5 })
 }
 
 /// How many times as much: `12.3×`.
@@ -70,12 +71,12 @@ pub fn moment(unix_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
 }
 
-/// The value in the smallest unit in which it stays below 1,000, once it is rounded.
-fn with_unit(value: f64, units: &[(f64, &str)]) -> String {
+/// The value in the smallest unit in which it stays below a limit.
+fn with_unit(value: f64, units: &[(f64, &str)], limit: f64) -> String {
     if value.is_infinite() {
         return three_digits(value);
     }
-    let fits = |&(size, _): &(f64, &str)| (value / size).abs() < 999.5;
+    let fits = |&(size, _): &(f64, &str)| (value / size).abs() < limit;
     let chosen = units.iter().position(fits).unwrap_or(units.len() - 1);
     let (size, unit) = units[chosen];
     let number = if chosen == 0 { significant(value) } else { three_digits(value / size) };
@@ -167,8 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn octets_change_their_unit_before_they_need_four_digits() {
-        let cases = [(2.0, "2 B"), (12.34, "12.3 B"), (1_000.0, "0.977 KiB"), (1_536.0, "1.50 KiB")];
+    fn octets_of_a_message_are_counted_and_larger_amounts_have_three_digits() {
+        let cases = [
+            (2.0, "2 B"),
+            (12.34, "12.3 B"),
+            (1_028.4, "1,028 B"),
+            (9_999.4, "9,999 B"),
+            (10_240.0, "10.0 KiB"),
+        ];
         for (value, text) in cases {
             assert_eq!(octets(value), text, "{value}");
         }

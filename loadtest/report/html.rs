@@ -3,10 +3,11 @@
 use crate::record::{Reason, Record};
 
 use super::colours::Colours;
-use super::comparison::Comparison;
+use super::comparison::{CONNECTING_NOTE, Comparison};
 use super::markup::{definitions, elements, escape, joined, table};
 use super::method::METHOD;
 use super::sections::{famous, grids, knee, layers, percentiles, ratios, section, tables, time, trust};
+use super::sheet::Sheet;
 use super::{figures, ratio_plot, settings, summary};
 
 /// How the page looks.
@@ -26,7 +27,7 @@ pub fn html(record: &Record) -> String {
         time(record, &colours),
         layers(record),
         trust(record, &colours),
-        section("Configuration", "", "", &definitions(&configuration(record))),
+        section("Configuration", "", "", &configuration(record)),
         section("Environment", "", "", &definitions(&settings::environment(&record.environment))),
         section("Method", "", "method", &elements("p", "", METHOD.into_iter())),
     ];
@@ -35,15 +36,21 @@ pub fn html(record: &Record) -> String {
 
 /// The page of two records.
 pub(super) fn of_two(comparison: &Comparison) -> String {
-    let ratios = summary::ratios("series", &comparison.ratios);
-    let note = "Medians over the repeats, with the 95 % intervals of a bootstrap. Where the interval spans 1, or where \
-                there is none as there are fewer than six repeats, nothing can be said.";
-    let figures = table("The second run divided by the first", &ratios, |_| None);
-    let figures = if ratios.is_empty() { String::new() } else { figures };
+    let note = "Medians over the repeats, and the second divided by the first with the 95 % interval of a bootstrap. Where the \
+                interval spans 1, or where there is none as there are fewer than six repeats of one, nothing can be said.";
+    let drawn = |sheet: Sheet| {
+        if sheet.is_empty() {
+            String::new()
+        } else {
+            table("The first run, and the second", &sheet, |_| None)
+        }
+    };
+    let (figures, connecting) = (drawn(comparison.sheet()), drawn(comparison.connecting_sheet()));
     let plots = ratio_plot::panels(&comparison.ratios, |_| "c0".to_owned());
     let body = [
         header_of_two(comparison),
-        section("Ratios", note, "", &figures),
+        section("Both runs", note, "", &figures),
+        section("Connecting", CONNECTING_NOTE, "", &connecting),
         section("Ratios and their intervals", "Hollow dots are inconclusive.", "plots", &plots),
     ];
     page("Two runs compared", &body.concat())
@@ -113,13 +120,15 @@ fn header(record: &Record) -> String {
 }
 
 /// What was asked for, with what gives the same run.
-fn configuration(record: &Record) -> Vec<(String, String)> {
+fn configuration(record: &Record) -> String {
     let asked = &record.configuration;
-    let mut pairs = vec![("command line".to_owned(), format!("loadtest {}", asked.arguments.join(" ")))];
-    pairs.extend(settings::configuration(asked));
-    pairs.push(("repeats".to_owned(), asked.repeats.to_string()));
-    pairs.push(("seed".to_owned(), asked.seed.to_string()));
-    pairs
+    let command_line = escape(&format!("loadtest {}", asked.arguments.join(" ")));
+    let mut pairs = settings::configuration(record);
+    if record.connecting.is_none() {
+        pairs.push(("repeats".to_owned(), asked.repeats.to_string()));
+        pairs.push(("seed".to_owned(), asked.seed.to_string()));
+    }
+    format!("<p class=\"command\"><code>{command_line}</code></p>\n{}", definitions(&pairs))
 }
 
 /// With a capital letter in front.

@@ -45,6 +45,13 @@ pub enum ReadError {
     Malformed(serde_json::Error),
     /// Two series have the same name, so that nothing can be said of either.
     SameName(String),
+    /// One of these, of a file.
+    In {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with what it holds.
+        error: Box<ReadError>,
+    },
 }
 
 /// The part of a record that is read before all else.
@@ -134,8 +141,11 @@ pub fn read(text: &str) -> Result<Record, ReadError> {
 
 /// Reads a record from a file.
 pub fn read_file(path: &Path) -> Result<Record, ReadError> {
-    let text = fs::read_to_string(path);
-    read(&text.map_err(|error| ReadError::Unreadable { path: path.to_owned(), error })?)
+    let path = path.to_owned();
+    match fs::read_to_string(&path) {
+        Ok(text) => read(&text).map_err(|error| ReadError::In { path, error: Box::new(error) }),
+        Err(error) => Err(ReadError::Unreadable { path, error }),
+    }
 }
 
 /// The first name that two series have.
@@ -149,6 +159,7 @@ impl Display for ReadError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { path, error } => write!(f, "cannot read {}: {error}", path.display()),
+            Self::In { path, error } => write!(f, "{}: {error}", path.display()),
             Self::NotJson(error) => {
                 write!(
                     f,
@@ -181,6 +192,7 @@ impl std::error::Error for ReadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Unreadable { error, .. } => Some(error),
+            Self::In { error, .. } => Some(error),
             Self::NotJson(error) | Self::Malformed(error) => Some(error),
             Self::NotARecord | Self::OtherVersion { .. } | Self::SameName(_) => None,
         }

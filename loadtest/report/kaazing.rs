@@ -80,6 +80,11 @@ pub fn famous(clients: u32) -> Traffic {
 }
 
 impl Table {
+    /// The table of a record in which polls have the famous headers; none of any other.
+    pub fn wanted(record: &Record) -> Option<Self> {
+        Self::of(record).filter(|_| record.configuration.headers == "kaazing")
+    }
+
     /// The table of a record; none if it has not both of the series, with deliveries.
     pub fn of(record: &Record) -> Option<Self> {
         let series = |name: &str| record.series.iter().find(|series| series.name == name);

@@ -27,10 +27,7 @@ pub(super) fn tables(record: &Record, colours: &Colours) -> String {
 
 /// The famous table, when it was asked for.
 pub(super) fn famous(record: &Record) -> String {
-    let Some(famous) = kaazing::Table::of(record).filter(|_| record.configuration.headers == "kaazing")
-    else {
-        return String::new();
-    };
+    let Some(famous) = kaazing::Table::wanted(record) else { return String::new() };
     let caption = "Mbit/s, of 2^20 bits, for one message a second";
     let notes = elements("p", "note", famous.notes().iter().map(String::as_str));
     let body = table(caption, &famous.sheet(), |_| None) + &notes;
@@ -41,8 +38,12 @@ pub(super) fn famous(record: &Record) -> String {
 pub(super) fn knee(record: &Record, colours: &Colours) -> String {
     let both = |breadth| knee_plot::plot(record, colours, breadth);
     let found = elements("p", "note", summary::knees(record).iter().map(String::as_str));
+    let plots = both_breadths(both);
+    if plots.is_empty() {
+        return section("As much as the broker takes", "", "", &found);
+    }
     let note = "Where a line bends upwards is as much as the broker takes.";
-    section("Latency by rate", note, "", &(both_breadths(both) + &found))
+    section("Latency by rate", note, "", &(plots + &found))
 }
 
 /// Poll interval × message rate.

@@ -1,15 +1,40 @@
 //! What was asked for and the machine, as names and values.
 
-use crate::record::{Configuration, Environment};
+use crate::record::{Configuration, Environment, Record};
 
 use super::figures;
 
 /// What was asked for, each setting with its name.
-pub(super) fn configuration(asked: &Configuration) -> Vec<(String, String)> {
-    let span = |nanoseconds: u64| figures::round(&figures::duration(nanoseconds as f64));
-    let unless = |value: Option<String>, otherwise: &str| value.unwrap_or_else(|| otherwise.to_owned());
+pub(super) fn configuration(record: &Record) -> Vec<(String, String)> {
+    let asked = &record.configuration;
+    if record.command == "conn" { connecting(asked) } else { publishing(asked) }
+}
+
+/// Of connections, over which nothing is published.
+fn connecting(asked: &Configuration) -> Vec<(String, String)> {
     named([
-        ("broker", unless(asked.url.clone(), "started by this program")),
+        ("broker", broker(asked)),
+        ("protocol", asked.protocol.clone()),
+        ("connections", figures::count(asked.connections as u64)),
+        ("opened", figures::rate(asked.rate)),
+        ("kept idle", figures::round(&figures::duration(asked.duration_ns as f64))),
+        ("HTTP headers", asked.headers.clone()),
+        ("largest TCP segment", largest_segment(asked)),
+    ])
+}
+
+fn broker(asked: &Configuration) -> String {
+    asked.url.clone().unwrap_or_else(|| "started by this program".to_owned())
+}
+
+fn largest_segment(asked: &Configuration) -> String {
+    asked.mss.map_or_else(|| "as the kernel has it".to_owned(), |mss| format!("{mss} B"))
+}
+
+fn publishing(asked: &Configuration) -> Vec<(String, String)> {
+    let span = |nanoseconds: u64| figures::round(&figures::duration(nanoseconds as f64));
+    named([
+        ("broker", broker(asked)),
         ("protocol", asked.protocol.clone()),
         ("subscribers", subscribers(asked)),
         ("messages", format!("{} of {} B", figures::rate(asked.rate), figures::count(asked.size as u64))),
@@ -19,7 +44,7 @@ pub(super) fn configuration(asked: &Configuration) -> Vec<(String, String)> {
         ("measured", span(asked.duration_ns)),
         ("warming up", span(asked.warmup_ns)),
         ("HTTP headers", asked.headers.clone()),
-        ("largest TCP segment", unless(asked.mss.map(|mss| format!("{mss} B")), "as the kernel has it")),
+        ("largest TCP segment", largest_segment(asked)),
     ])
 }
 

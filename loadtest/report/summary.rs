@@ -1,8 +1,10 @@
 //! The tables of a record.
 
 use crate::percentile::{Distribution, Latency, Percentile};
+use crate::ratios::METRICS;
 use crate::record::{Configuration, Connecting, Knee, Measured, Ratio, Record, Series, SlowSubscribers};
 
+use super::comparison::Pair;
 use super::figures;
 use super::quantities::{PerDelivery, broker_cpu, generator_load};
 use super::sheet::{Cell, Group, Sheet, Tone};
@@ -14,10 +16,25 @@ pub(super) fn asked(record: &Record) -> String {
         let (wanted, rate) = (configuration.connections as u64, configuration.rate);
         return format!("{} connections · {} due", figures::count(wanted), figures::rate(rate));
     }
-    workload(configuration)
+    workload(configuration, &rates(record))
 }
 
-fn workload(configuration: &Configuration) -> String {
+/// Messages a second: of a sweep, from the lowest that was run to the highest.
+fn rates(record: &Record) -> String {
+    let mut rates: Vec<f64> = record.series.iter().map(|series| series.rate).collect();
+    rates.sort_by(f64::total_cmp);
+    match rates.as_slice() {
+        [lowest, .., highest] if lowest < highest => {
+            format!("{} to {} messages/s", figures::significant(*lowest), figures::significant(*highest))
+        }
+        _ => match figures::significant(record.configuration.rate).as_str() {
+            "1" => "1 message/s".to_owned(),
+            rate => format!("{rate} messages/s"),
+        },
+    }
+}
+
+fn workload(configuration: &Configuration, rates: &str) -> String {
     let plural = |count: usize, what: &str| {
         format!("{} {what}{}", figures::count(count as u64), if count == 1 { "" } else { "s" })
     };
@@ -27,11 +44,7 @@ fn workload(configuration: &Configuration) -> String {
     });
     let mut parts = vec![
         plural(configuration.connections, "subscriber") + &slow,
-        format!(
-            "{} messages/s of {} B",
-            figures::significant(configuration.rate),
-            figures::count(configuration.size as u64)
-        ),
+        format!("{rates} of {} B", figures::count(configuration.size as u64)),
         plural(configuration.topics, "topic"),
         format!("{} measured", figures::round(&figures::duration(configuration.duration_ns as f64))),
         plural(configuration.repeats, "repeat"),
@@ -204,39 +217,113 @@ pub(super) fn baseline(record: &Record) -> &str {
     record.series.first().map_or("the first", |series| &series.name)
 }
 
-/// What was measured of connecting.
-pub(super) fn connecting(connecting: &Connecting) -> Sheet {
-    let failed = connecting.wanted.saturating_sub(connecting.opened);
-    let time = |nanoseconds: u64| Some(Cell::plain(figures::duration(nanoseconds as f64)));
-    let lines = [
-        ("wanted", Some(Cell::plain(figures::count(connecting.wanted)))),
-        ("opened", Some(Cell::plain(figures::count(connecting.opened)).toned(Tone::Bad, failed > 0))),
-        (
-            "refused",
-            Some(Cell::plain(figures::count(connecting.failed)).toned(Tone::Bad, connecting.failed > 0)),
-        ),
-        ("broke again", unless_zero(connecting.lost)),
-        ("connected", Some(Cell::plain(figures::rate(connecting.per_second)))),
-        ("until subscribed, p50", time(connecting.p50_ns)),
-        ("until subscribed, p99", time(connecting.p99_ns)),
-        ("until subscribed, max", time(connecting.max_ns)),
-        ("begun late, p99", time(connecting.lag_p99_ns)),
-        ("broker memory, each idle", connecting.idle_bytes_each.map(figures::octets).map(Cell::plain)),
-        ("broker CPU, each", connecting.cpu_ns_each.map(figures::duration).map(Cell::plain)),
-        ("all again after a cut", connecting.storm_ns.and_then(time)),
-    ];
-    let measured: Vec<_> = lines.into_iter().filter(|(_, cell)| cell.is_some()).collect();
-    let names = measured.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
-    Sheet::new("connections", names)
-        .with(Group::new("").with("measured", measured.into_iter().map(|(_, cell)| cell)))
+/// Figures of two records, each metric's beside each other, with their ratio.
+pub(super) fn pairs(figures: &[Pair], ratios: &[Ratio]) -> Sheet {
+    let names = distinct(figures.iter().map(|pair| pair.series.as_str()));
+    let group = |metric: &str| {
+        let of = |name: &str| figures.iter().find(|pair| pair.series == name && pair.metric == metric);
+        let side = |side: usize| {
+            let value = move |name: &&str| of(name)?.values[side];
+            names.iter().map(value).map(|value| value.map(|value| figure(metric, value))).collect::<Vec<_>>()
+        };
+        let quotient = |name: &&str| {
+            ratios.iter().find(|ratio| ratio.series == **name && ratio.metric == metric).map(ratio)
+        };
+        Group::new(metric)
+            .with("first", side(0))
+            .with("second", side(1))
+            .with("ratio", names.iter().map(quotient).collect::<Vec<_>>())
+    };
+    let sheet = Sheet::new("series", names.iter().map(ToString::to_string));
+    METRICS.iter().fold(sheet, |sheet, (metric, _)| sheet.with(group(metric)))
 }
 
-/// A ratio and its interval; one that says nothing is called so.
+/// A value of a metric that is compared.
+fn figure(metric: &str, value: f64) -> Cell {
+    let text = if metric == "bytes" { figures::octets(value) } else { figures::duration(value) };
+    Cell::plain(text).toned(Tone::Bad, value.is_infinite())
+}
+
+/// A figure of connecting.
+struct Fact {
+    name: &'static str,
+    /// None if it was not measured, or is not worth a line.
+    value: Option<f64>,
+    print: fn(f64) -> String,
+    tone: Tone,
+}
+
+/// What was measured of connecting.
+fn facts(connecting: &Connecting) -> [Fact; 12] {
+    let Connecting { wanted, opened, failed, lost, per_second, .. } = *connecting;
+    let fact = |name, value, print| Fact { name, value, print, tone: Tone::Plain };
+    let whole: fn(f64) -> String = |value| figures::count(value as u64);
+    let count = |name, count: u64| fact(name, Some(count as f64), whole);
+    let bad = |is_bad| if is_bad { Tone::Bad } else { Tone::Plain };
+    // Without a connection there is no time that it took.
+    let time = |name, ns: u64| fact(name, (opened > 0).then_some(ns as f64), figures::duration);
+    [
+        count("wanted", wanted),
+        Fact { tone: bad(wanted > opened), ..count("opened", opened) },
+        Fact { tone: bad(failed > 0), ..count("refused", failed) },
+        Fact { tone: Tone::Bad, ..fact("broke again", (lost > 0).then_some(lost as f64), whole) },
+        fact("connected", Some(per_second), figures::rate),
+        time("until subscribed, p50", connecting.p50_ns),
+        time("until subscribed, p99", connecting.p99_ns),
+        time("until subscribed, max", connecting.max_ns),
+        fact("begun late, p99", Some(connecting.lag_p99_ns as f64), figures::duration),
+        fact("broker memory, each idle", connecting.idle_bytes_each, figures::octets),
+        fact("broker CPU, each", connecting.cpu_ns_each, figures::duration),
+        fact("all again after a cut", connecting.storm_ns.map(|ns| ns as f64), figures::duration),
+    ]
+}
+
+impl Fact {
+    fn cell(&self) -> Option<Cell> {
+        self.value.map(|value| Cell { text: (self.print)(value), tone: self.tone })
+    }
+}
+
+/// What was measured of connecting.
+pub(super) fn connecting(connecting: &Connecting) -> Sheet {
+    let measured: Vec<Fact> = facts(connecting).into_iter().filter(|fact| fact.value.is_some()).collect();
+    Sheet::new("connections", measured.iter().map(|fact| fact.name.to_owned()))
+        .with(Group::new("").with("measured", measured.iter().map(Fact::cell)))
+}
+
+/// What two records have measured of connecting, and the second divided by the first.
+pub(super) fn connecting_pair([first, second]: &[Connecting; 2]) -> Sheet {
+    let pairs: Vec<(Fact, Fact)> = facts(first)
+        .into_iter()
+        .zip(facts(second))
+        .filter(|(one, other)| one.value.or(other.value).is_some())
+        .collect();
+    let ratio = |(one, other): &(Fact, Fact)| {
+        let ratio = other.value? / one.value.filter(|&value| value > 0.0)?;
+        Some(Cell::plain(figures::times(ratio)).toned(Tone::Faint, true))
+    };
+    Sheet::new("connections", pairs.iter().map(|(one, _)| one.name.to_owned())).with(
+        Group::new("")
+            .with("first", pairs.iter().map(|(one, _)| one.cell()))
+            .with("second", pairs.iter().map(|(_, other)| other.cell()))
+            .with("ratio", pairs.iter().map(ratio)),
+    )
+}
+
+/// A ratio and its interval; one that says nothing is called so, and so is one that says that there is no difference.
 pub(super) fn ratio(ratio: &Ratio) -> Cell {
-    let interval = ratio.interval.map(|(low, high)| format!(" ({})", figures::range(low, high)));
-    let value =
-        if ratio.is_inconclusive() { "inconclusive".to_owned() } else { figures::times(ratio.median) };
-    Cell::plain(value + interval.as_deref().unwrap_or_default()).toned(Tone::Faint, ratio.is_inconclusive())
+    /// An interval around 1 that ends this near to it leaves no room for a difference.
+    const NEAR: f64 = 0.005;
+    let Some((low, high)) = ratio.interval else {
+        return Cell::plain(figures::times(ratio.median) + " (no interval)").toned(Tone::Faint, true);
+    };
+    let value = match ratio.is_inconclusive() {
+        true if 1.0 - low <= NEAR && high - 1.0 <= NEAR => "the same".to_owned(),
+        true => "inconclusive".to_owned(),
+        false => figures::times(ratio.median),
+    };
+    Cell::plain(format!("{value} ({})", figures::range(low, high)))
+        .toned(Tone::Faint, ratio.is_inconclusive())
 }
 
 /// The rows of these series.

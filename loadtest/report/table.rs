@@ -3,11 +3,11 @@
 use crate::record::Record;
 
 use super::sheet::Sheet;
-use super::summary;
 use super::text::{Emphasis, Terminal};
+use super::{kaazing, summary};
 
 /// The report as text: the verdict first, and each reason against it; then the figures; then the ratios; then
-/// what tells how far to trust them.
+/// what tells how far to trust them; then the famous table, where that was measured.
 pub fn table(record: &Record, terminal: Terminal) -> String {
     let mut out = verdict(record, terminal);
     out.push_str(&terminal.wrap(&format!("{}: {}", record.command, summary::asked(record)), 2));
@@ -28,6 +28,10 @@ pub fn table(record: &Record, terminal: Terminal) -> String {
     let note = "Medians of the paired ratios of the repeats, with their 95 % intervals (six repeats or more have one):";
     section(&mut out, terminal, note, &summary::ratios(&baseline, &record.ratios));
     section(&mut out, terminal, "How far to trust it:", &summary::trust(record));
+    if let Some(famous) = kaazing::Table::wanted(record) {
+        out.push('\n');
+        out.push_str(&famous.text(terminal));
+    }
     out
 }
 

@@ -51,7 +51,8 @@ fn panel(series: &Series, colours: &Colours, range: (f64, f64), end_ns: f64) -> 
 }
 
 /// The median, the 99th percentile, and what lies between them. Where one of them falls into the losses, its line ends; where
-/// the 99th percentile does, `∞` stands above.
+/// the 99th percentile does, `∞` stands above. What stands alone between parts in which nothing was due is a dot, as a line would not
+/// show.
 fn draw(drawing: &mut Drawing, run: &[Slice], place: impl Fn(&Slice, Latency) -> (f64, f64), class: &str) {
     let points = |part: &[Slice], of: Quantile| -> Vec<(f64, f64)> {
         part.iter().filter_map(|slice| of(slice).map(|latency| place(slice, latency))).collect()
@@ -61,7 +62,10 @@ fn draw(drawing: &mut Drawing, run: &[Slice], place: impl Fn(&Slice, Latency) ->
     drawing.polygon(&around, &format!("band {class}"));
     for (of, weight) in [(P50, "line"), (P99, "line thin")] {
         for part in finite_parts(run, of) {
-            drawing.polyline(&points(part, of), &format!("{weight} {class}"));
+            match points(part, of).as_slice() {
+                [alone] => drawing.dot(*alone, ALONE, &format!("dot {class}"), &hint(&part[0])),
+                line => drawing.polyline(line, &format!("{weight} {class}")),
+            }
         }
     }
     for part in infinite_parts(run) {
@@ -76,6 +80,17 @@ fn draw(drawing: &mut Drawing, run: &[Slice], place: impl Fn(&Slice, Latency) ->
             );
         }
     }
+}
+
+/// The radius of a dot.
+const ALONE: f64 = 3.0;
+
+/// What a dot shows, in figures.
+fn hint(slice: &Slice) -> String {
+    let figure = |latency: Option<Latency>| {
+        latency.map_or_else(String::new, |latency| figures::duration(latency.nanoseconds()))
+    };
+    format!("p50 {}, p99 {}", figure(slice.p50_ns), figure(slice.p99_ns))
 }
 
 /// What is drawn of a slice.

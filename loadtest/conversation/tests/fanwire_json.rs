@@ -110,3 +110,10 @@ fn a_publisher_is_ready_when_welcomed_and_publishes_without_an_id() {
     let command = r#"{"type":"publish","topic":"b","data":"hello"}"#;
     assert_eq!(published(&mut publisher, 1, "hello"), [Said::Text(command.to_owned())]);
 }
+
+#[test]
+fn a_server_that_does_not_take_the_subprotocol_does_not_speak_it() {
+    let json = || subscriber("ws", Protocol::FanwireJson, &["a"]);
+    let outcome = talk_in_pieces(json, &accepted("ws", Protocol::FanwireJson, ""));
+    assert_eq!(outcome.error, Some(ConversationError::NotSpoken { subprotocol: "fanwire.v1.json" }));
+}

@@ -47,14 +47,19 @@ fn text_binary_and_fragments_are_heard_and_pings_answered() {
 #[test]
 fn a_message_that_comes_whole_is_given_as_it_came() {
     let json = br#"{"type":"message","topic":"a","offset":7,"data":"hello"}"#;
-    let cases: [(Protocol, &[u8], &[u8]); 4] = [
-        (Protocol::Raw, b"hello", b"before"),
-        (Protocol::FanwireJson, json, b"{\"type\":\"welcome\"}"),
-        (Protocol::Nats, b"MSG a 0 5\r\nhello\r\n", b"INFO {}\r\n"),
-        (Protocol::Mqtt, b"\x30\x08\0\x01ahello", b"\x20\x02\0\0"),
+    let cases: [(Protocol, &str, &[u8], &[u8]); 4] = [
+        (Protocol::Raw, "", b"hello", b"before"),
+        (
+            Protocol::FanwireJson,
+            "Sec-WebSocket-Protocol: fanwire.v1.json\r\n",
+            json,
+            b"{\"type\":\"welcome\"}",
+        ),
+        (Protocol::Nats, "", b"MSG a 0 5\r\nhello\r\n", b"INFO {}\r\n"),
+        (Protocol::Mqtt, "Sec-WebSocket-Protocol: mqtt\r\n", b"\x30\x08\0\x01ahello", b"\x20\x02\0\0"),
     ];
-    for (protocol, message, greeting) in cases {
-        let mut server = accepted("ws", protocol, "");
+    for (protocol, subprotocol, message, greeting) in cases {
+        let mut server = accepted("ws", protocol, subprotocol);
         frame(&mut server, OpCode::Binary, greeting);
         let mut subscriber = subscriber("ws", protocol, &["a"]);
         subscriber.read(&mut server, &mut Vec::new(), &mut |_| ()).unwrap();

@@ -64,6 +64,10 @@ fn a_record_of_another_version_is_told_from_one_that_is_broken() {
     }
     let twice = text.replace("\"name\": \"poll:1s\"", "\"name\": \"ws\"");
     assert!(matches!(json::read(&twice), Err(ReadError::SameName(name)) if name == "ws"));
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("damaged.json");
+    fs::write(&file, truncated).expect("the directory can be written");
+    let error = json::read_file(&file).expect_err("it is damaged").to_string();
+    assert!(error.contains("damaged.json: this is not JSON"), "{error}");
     assert!(matches!(json::read_file(Path::new("/nowhere/A.json")), Err(ReadError::Unreadable { .. })));
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use loadtest::record::Record;
+use loadtest::record::{Knee, Record};
 use loadtest::report::{Comparison, html};
 
 use super::samples;
@@ -17,13 +17,17 @@ fn pages() -> Vec<(&'static str, String)> {
         ("comparison", html(&famous)),
         ("lossy", html(&samples::lossy())),
         ("sweep", html(&samples::sweep())),
-        ("two", Comparison::of(&samples::lossy(), &samples::comparison()).html()),
+        ("two", compared(&samples::lossy(), &samples::comparison()).html()),
     ];
     for (name, page) in &pages {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.html"));
         fs::write(path, page).expect("the directory can be written");
     }
     pages
+}
+
+fn compared(first: &Record, second: &Record) -> Comparison {
+    Comparison::of(first, second).expect("they have series in common")
 }
 
 /// The names of the elements that are opened and closed, in order; those that close have a slash.
@@ -71,7 +75,7 @@ fn names_are_never_taken_for_markup() {
     }
     let mut other = record.clone();
     other.environment.kernel = hostile.into();
-    for page in [html(&record), html(&samples::sweep()), Comparison::of(&record, &other).html()] {
+    for page in [html(&record), html(&samples::sweep()), compared(&record, &other).html()] {
         assert!(!page.contains("<img") && !page.contains("onerror=\""));
     }
     assert!(html(&record).contains("&lt;img src=x onerror=&quot;alert(&#39;&amp;&#39;)&quot;&gt;"));
@@ -131,6 +135,18 @@ fn over_time_what_was_lost_is_a_gap_with_the_sign_of_infinity_above() {
 }
 
 #[test]
+fn what_stands_alone_over_time_is_a_dot() {
+    let mut record = samples::comparison();
+    let dots = |record: &Record| html(record).matches("class=\"dot c4\"><title>p50 ").count();
+    assert_eq!(dots(&record), 0);
+    // One message a second, in a window of ten.
+    for (number, slice) in record.series[4].merged.slices.iter_mut().enumerate() {
+        slice.expected = if number % 6 == 0 { slice.expected } else { 0 };
+    }
+    assert_eq!(dots(&record), 2 * 10);
+}
+
+#[test]
 fn only_a_sweep_has_a_knee_and_a_grid() {
     let sections = ["<h2>Latency by rate</h2>", "<h2>Poll interval × message rate</h2>"];
     let has = |record: &Record| sections.map(|section| html(record).contains(section));
@@ -143,6 +159,20 @@ fn rates_without_poll_intervals_have_a_knee_and_no_grid() {
     record.series.retain(|series| matches!(series.transport.as_str(), "ws" | "poll:1s"));
     let page = html(&record);
     assert!(page.contains("<h2>Latency by rate</h2>") && !page.contains("class=\"heat\""));
+}
+
+#[test]
+fn one_rate_alone_has_no_line_over_rates() {
+    let mut record = samples::sweep();
+    record.series.retain(|series| series.name == "ws@1");
+    record.knees.push(Knee {
+        transport: "ws".into(),
+        carried: None,
+        not_carried: None,
+        explanation: "the run itself was not valid".into(),
+    });
+    let page = html(&record);
+    assert!(page.contains("The knee of ws is not found") && !page.contains("Latency by rate"));
 }
 
 #[test]

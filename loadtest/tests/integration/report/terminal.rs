@@ -171,7 +171,7 @@ until subscribed, p50      1.23 ms
 until subscribed, p99      4.56 ms
 until subscribed, max      7.89 ms
 begun late, p99            56.0 µs
-broker memory, each idle  1.50 KiB
+broker memory, each idle   1,536 B
 all again after a cut       2.00 s
 ";
     assert_eq!(table(&record, PLAIN), expected[1..]);
@@ -183,7 +183,7 @@ fn what_differs_between_two_records_is_said_before_the_ratios() {
     (second.configuration.rate, second.environment.kernel) = (20.0, "6.13.0".into());
     second.environment.sysctls.insert("net.ipv4.tcp_rmem".into(), "4096".into());
     second.series.remove(1);
-    let text = Comparison::of(&first, &second).text(PLAIN);
+    let text = compared(&first, &second).text(PLAIN);
     let warnings: Vec<&str> = text.lines().filter(|line| line.starts_with("warning: ")).collect();
     assert_eq!(
         warnings,
@@ -196,13 +196,20 @@ fn what_differs_between_two_records_is_said_before_the_ratios() {
     );
 }
 
+fn compared(first: &Record, second: &Record) -> Comparison {
+    Comparison::of(first, second).expect("they have series in common")
+}
+
 #[test]
-fn a_record_compared_with_itself_is_inconclusive_throughout() {
+fn a_record_compared_with_itself_is_inconclusive_or_the_same_throughout() {
     let record = samples::comparison();
-    let comparison = Comparison::of(&record, &record);
+    let comparison = compared(&record, &record);
     assert_eq!((comparison.ratios.len(), comparison.warnings.len()), (24, 0));
     assert!(comparison.ratios.iter().all(loadtest::record::Ratio::is_inconclusive));
-    assert_eq!(comparison.text(PLAIN).matches("inconclusive").count(), 24);
+    let text = comparison.text(PLAIN);
+    // Octets are the same in every repeat.
+    let matches = ["inconclusive (", "the same (1.00–1.00)"].map(|word| text.matches(word).count());
+    assert_eq!(matches, [18, 6], "{text}");
 }
 
 #[test]
@@ -212,10 +219,84 @@ fn twice_the_latency_is_a_ratio_of_two() {
         let Some(Latency::Finite(p99_ns)) = &mut repeat.p99_ns else { panic!("it is finite") };
         *p99_ns *= 2;
     }
-    let comparison = Comparison::of(&first, &second);
+    let comparison = compared(&first, &second);
     for ratio in comparison.ratios.iter().filter(|ratio| ratio.metric == "p99") {
         assert!((ratio.median - 2.0).abs() < 1e-6 && !ratio.is_inconclusive(), "{ratio:?}");
     }
+}
+
+#[test]
+fn two_records_stand_beside_each_other_with_their_ratio_also_where_it_has_no_interval() {
+    let [first, second] = [100_000, 136_000].map(|p99_ns| {
+        let mut record = samples::countable();
+        record.series.truncate(1);
+        let series = &mut record.series[0];
+        series.repeats.truncate(2);
+        for repeat in &mut series.repeats {
+            (repeat.p50_ns, repeat.p99_ns) = (None, Some(Latency::Finite(p99_ns)));
+            (repeat.ip_bytes_per_delivery, repeat.cpu_ns_per_delivery) = (Some(1_028.0), None);
+        }
+        record
+    });
+    let text = compared(&first, &second).text(PLAIN);
+    let expected = "
+        p99 ································  bytes ······························
+series   first  second                 ratio    first   second                ratio
+───────────────────────────────────────────────────────────────────────────────────
+ws      100 µs  136 µs  1.36× (no interval)  1,028 B  1,028 B  1.00× (no interval)
+";
+    assert!(squeezed(&text).ends_with(&squeezed(expected)), "{text}");
+    assert!(text.contains("six repeats of each"), "{text}");
+}
+
+/// Every run of blanks, lines and dots as one blank.
+fn squeezed(text: &str) -> String {
+    text.split(|letter: char| letter.is_whitespace() || "─·".contains(letter))
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn connecting(p99_ns: u64, storm_ns: Option<u64>) -> Record {
+    let mut record = samples::record("conn", Vec::new());
+    record.connecting =
+        Some(Connecting { wanted: 10, opened: 10, p99_ns, storm_ns, ..Connecting::default() });
+    record
+}
+
+#[test]
+fn connecting_is_compared_with_connecting() {
+    let comparison = compared(&connecting(2_000_000, None), &connecting(3_000_000, Some(1_000_000_000)));
+    let text = comparison.text(PLAIN);
+    let rows: Vec<String> = text.lines().map(squeezed).collect();
+    for row in [
+        "opened 10 10 1.00×",
+        "until subscribed, p99 2.00 ms 3.00 ms 1.50×",
+        "all again after a cut – 1.00 s –",
+    ] {
+        assert!(rows.iter().any(|found| found == row), "{row} is not in {text}");
+    }
+    assert!(comparison.html().contains("until subscribed, p99"));
+}
+
+#[test]
+fn records_that_have_nothing_in_common_are_not_compared() {
+    let conn = connecting(1, None);
+    for (first, second, message) in [
+        (samples::countable(), conn.clone(), "the first record has ws, poll:1s, the second connecting"),
+        (conn, samples::sweep(), "the first record has connecting, the second ws@1, "),
+    ] {
+        let error = Comparison::of(&first, &second).expect_err("they have nothing in common").to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn a_report_of_the_famous_comparison_has_the_famous_table() {
+    let mut record = samples::countable();
+    assert!(!table(&record, PLAIN).contains("Mbit/s"));
+    record.configuration.headers = "kaazing".into();
+    assert!(table(&record, PLAIN).contains("\nMbit/s (of 2^20 bits), for one message a second\n"));
 }
 
 #[test]
