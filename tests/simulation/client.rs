@@ -66,6 +66,9 @@ struct Topic {
     exact: Option<Exact>,
     /// The first offset that was accounted for, and the next.
     accounted: Option<(u64, u64)>,
+    /// The offset of the first thing that came, and how many were skipped in front of it: of a topic that was forgotten and
+    /// came back with a higher offset, these do not follow each other.
+    began_with: Option<(u64, u64)>,
     /// The offset of the last message of its own that it has a receipt for: everything before that came to its core.
     receipted: u64,
     /// That, when it asked to end a subscription that was live.
@@ -530,6 +533,7 @@ impl Client {
             || (0..told.start).rev().filter(theirs).take(skipped as usize).last().unwrap_or(told.start);
         let Some((first, next)) = &mut state.accounted else {
             state.accounted = Some((began(), told.end));
+            state.began_with = Some((told.start, skipped));
             return;
         };
         let is_earlier = began() < *next;
@@ -596,9 +600,16 @@ impl Client {
             for topic in
                 crate::world::TOPICS.iter().filter(|t| Pattern::parse(pattern).is_ok_and(|p| p.matches(t)))
             {
-                let accounted = self.topics.get(*topic).and_then(|state| state.accounted);
+                let state = self.topics.get(*topic);
+                let accounted = state.and_then(|state| state.accounted);
+                let began_with = state.and_then(|state| state.began_with);
                 for offset in truth.offsets_since(topic, *from) {
-                    let told = accounted.is_some_and(|(first, next)| (first..next).contains(&offset));
+                    let told = accounted.is_some_and(|(first, next)| (first..next).contains(&offset))
+                        || began_with.is_some_and(|(start, skipped)| {
+                            let theirs = |offset: &u64| !truth.is_own(self.number, topic, *offset);
+                            let known = (offset..start).filter(|offset| truth.at(topic, *offset).is_some());
+                            offset < start && known.filter(theirs).count() as u64 <= skipped
+                        });
                     assert!(
                         told || truth.is_own(self.number, topic, offset),
                         "{pattern}: {topic} {offset} never came"
