@@ -13,8 +13,7 @@ use crate::encoder::Naming;
 use crate::lanes::{ConnectionId, Request};
 use crate::message::Message;
 use crate::overflow::{Payment, Terms};
-use crate::palette::Content;
-use crate::palette::EncodingId;
+use crate::palette::{Content, EncodingId};
 use crate::write_queue::ReplyKind;
 
 impl Shard {

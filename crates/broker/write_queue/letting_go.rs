@@ -96,8 +96,7 @@ impl Gapped {
     fn gap(&mut self, topic: &Topic, (from, to): (u64, u64), count: u64) {
         let last = self.gaps.get(topic).and_then(|&at| self.kept.get_mut(at));
         if !last.is_some_and(|gap| gap.extend(from, to, count)) {
-            self.gaps.insert(topic.clone(), self.kept.len());
-            self.kept.push_back(Item::Gap { topic: topic.clone(), from, to, count });
+            self.keep(Item::Gap { topic: topic.clone(), from, to, count });
         }
     }
 }
