@@ -5,17 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::overflow::OverflowPolicy;
-use fanwire_broker::settings::{TopicRule, TopicSettings};
+use fanwire_broker::settings::TopicSettings;
 use fanwire_broker::shard::Event;
 use fanwire_broker::{
-    Backlog, ConnectionId, Delivery, Draft, Encoding, Flushed, Identity, Interface, Settings, Shard, Start,
+    Backlog, ConnectionId, Delivery, Encoding, Flushed, Identity, Interface, Settings, Shard, Start,
 };
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, PayloadKind, Position};
-use fanwire_wire::topic::{Topic, TopicNumber, TopicOrPattern};
+use fanwire_wire::topic::{Topic, TopicNumber};
 
-const PUBLISHER: ConnectionId = ConnectionId { slot: 0, generation: 0 };
-const SUBSCRIBER: ConnectionId = ConnectionId { slot: 1, generation: 0 };
+use super::{PUBLISHER, SUBSCRIBER, publish_draft, rule, say, shard_with};
 
 /// One core with a publisher and a subscriber; `kept.>` keeps three messages, `strict.>` lets nobody miss one.
 fn shard(interface: Interface, backlog_bytes: usize) -> Shard {
@@ -26,22 +25,16 @@ fn shard(interface: Interface, backlog_bytes: usize) -> Shard {
         overflow: OverflowPolicy::Gap,
         ..TopicSettings::default()
     };
-    let kept = TopicRule { matches: TopicOrPattern::parse("kept.>").unwrap(), settings };
+    let kept = rule("kept.>", settings);
     let settings = TopicSettings {
         history: None,
         last_value: false,
         overflow: OverflowPolicy::Disconnect,
         ..TopicSettings::default()
     };
-    let strict = TopicRule { matches: TopicOrPattern::parse("strict.>").unwrap(), settings };
+    let strict = rule("strict.>", settings);
     let settings = Settings { topics: vec![kept, strict], backlog_bytes, ..Settings::default() };
-    let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
-    let mut shard = Shard::new(0, 1, &identity, Arc::new(settings));
-    for (id, interface) in [(PUBLISHER, Interface::Json), (SUBSCRIBER, interface)] {
-        shard.connect(id);
-        shard.upgrade(id, Encoding { interface, deflate_window_bits: None });
-    }
-    shard
+    shard_with(settings, interface)
 }
 
 fn subscribe(shard: &mut Shard, topic: &str) {
@@ -59,22 +52,7 @@ fn begin_stream(shard: &mut Shard, topic: &str, start: Start) {
 }
 
 fn publish(shard: &mut Shard, topic: &str, byte: u8, bytes: usize) {
-    let payload = Bytes::from(vec![byte; bytes]);
-    let topic = Topic::parse(topic).unwrap();
-    let draft = Draft {
-        topic,
-        key: None,
-        kind: PayloadKind::Binary,
-        content_type: None,
-        payload,
-        echo: true,
-        conditions: None,
-    };
-    shard.publish(PUBLISHER, draft, false);
-}
-
-fn command(shard: &mut Shard, text: &str) {
-    shard.handle_command(SUBSCRIBER, command::parse(text).unwrap());
+    publish_draft(shard, topic, None, PayloadKind::Binary, Bytes::from(vec![byte; bytes]));
 }
 
 /// Everything that the subscriber is written, at most `at_once` bytes a time.
@@ -209,7 +187,7 @@ fn replies_that_wait_in_the_palette_count() {
 #[test]
 fn gaps_that_do_not_join_are_bounded_too() {
     let mut shard = shard(Interface::Json, 2_000);
-    command(&mut shard, r#"{"type":"subscribe","topic":">"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":">"}"#);
     flush(&mut shard, usize::MAX);
     publish(&mut shard, "filler", 0, 1_900);
     block(&mut shard);
@@ -224,12 +202,9 @@ fn gaps_that_do_not_join_are_bounded_too() {
 #[test]
 fn a_recover_that_is_refused_leaves_the_subscription_as_it_was() {
     let mut shard = shard(Interface::Json, 100_000);
-    command(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
     publish(&mut shard, "kept.a", b'1', 1);
-    command(
-        &mut shard,
-        r#"{"type":"recover","id":7,"topic":"kept.a","since":{"epoch":"epoch","offset":99}}"#,
-    );
+    say(&mut shard, r#"{"type":"recover","id":7,"topic":"kept.a","since":{"epoch":"epoch","offset":99}}"#);
     publish(&mut shard, "kept.a", b'2', 1);
     let heard = text(&flush(&mut shard, usize::MAX));
     assert!(heard.contains(r#""id":7,"command":"recover","topic":"kept.a","code":"bad_since""#), "{heard}");
@@ -239,10 +214,10 @@ fn a_recover_that_is_refused_leaves_the_subscription_as_it_was() {
 #[test]
 fn a_recover_brings_what_follows_the_position_again() {
     let mut shard = shard(Interface::Json, 100_000);
-    command(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
     (b'1'..=b'5').for_each(|n| publish(&mut shard, "kept.a", n, 1));
     flush(&mut shard, usize::MAX);
-    command(&mut shard, r#"{"type":"recover","topic":"kept.a","since":{"epoch":"epoch","offset":1}}"#);
+    say(&mut shard, r#"{"type":"recover","topic":"kept.a","since":{"epoch":"epoch","offset":1}}"#);
     let heard = text(&flush(&mut shard, usize::MAX));
     assert!(heard.contains(r#""offset":1,"recovered":false"#), "{heard}");
     assert!(heard.contains(r#"{"type":"gap","topic":"kept.a","from":2,"to":2,"count":1}"#), "{heard}");
@@ -257,7 +232,7 @@ fn a_recover_brings_what_follows_the_position_again() {
 #[test]
 fn what_is_lost_on_the_way_does_not_hide_what_was_let_go_before() {
     let mut shard = shard(Interface::Json, 500);
-    command(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
     flush(&mut shard, usize::MAX);
     (b'1'..=b'4').for_each(|n| publish(&mut shard, "kept.a", n, 400));
     let topic = Topic::parse("kept.a").unwrap();
@@ -270,7 +245,7 @@ fn what_is_lost_on_the_way_does_not_hide_what_was_let_go_before() {
 #[test]
 fn a_gap_told_on_the_way_is_forgotten_with_what_was_in_front_of_it() {
     let mut shard = shard(Interface::Json, 100_000);
-    command(&mut shard, r#"{"type":"subscribe","topic":"news"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"news"}"#);
     flush(&mut shard, usize::MAX);
     (b'1'..=b'3').for_each(|n| publish(&mut shard, "news", n, 1));
     shard.handle_delivery(
@@ -278,7 +253,7 @@ fn a_gap_told_on_the_way_is_forgotten_with_what_was_in_front_of_it() {
         Delivery::Lost { topic: Topic::parse("news").unwrap(), number: TopicNumber::MIN, offsets: (4, 4) },
     );
     block(&mut shard);
-    command(&mut shard, r#"{"type":"recover","topic":"news","since":{"epoch":"epoch","offset":1}}"#);
+    say(&mut shard, r#"{"type":"recover","topic":"news","since":{"epoch":"epoch","offset":1}}"#);
     shard.handle_writable(SUBSCRIBER);
     let heard = text(&flush(&mut shard, usize::MAX));
     let subscribed = heard.find(r#""type":"subscribed""#).expect("an answer");
@@ -300,8 +275,8 @@ fn a_close_that_keeps_what_fits_keeps_nothing_from_behind_what_does_not() {
 #[test]
 fn a_connection_that_has_to_go_reads_no_more_history() {
     let mut shard = shard(Interface::Json, 500);
-    command(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
-    command(&mut shard, r#"{"type":"subscribe","topic":"strict.a"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"strict.a"}"#);
     flush(&mut shard, usize::MAX);
     publish(&mut shard, "kept.a", b'1', 400);
     block(&mut shard);
@@ -316,13 +291,13 @@ fn a_connection_that_has_to_go_reads_no_more_history() {
 #[test]
 fn an_unsubscribe_tells_what_was_left_to_catching_up() {
     let mut shard = shard(Interface::Json, 500);
-    command(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
     flush(&mut shard, usize::MAX);
     publish(&mut shard, "kept.a", b'1', 400);
     block(&mut shard);
     (b'2'..=b'5').for_each(|n| publish(&mut shard, "kept.a", n, 400));
     assert!(shard.poll_flush().is_none());
-    command(&mut shard, r#"{"type":"unsubscribe","id":1,"topic":"kept.a"}"#);
+    say(&mut shard, r#"{"type":"unsubscribe","id":1,"topic":"kept.a"}"#);
     publish(&mut shard, "kept.a", b'6', 400);
     shard.handle_writable(SUBSCRIBER);
     let heard = text(&flush(&mut shard, usize::MAX));
@@ -334,11 +309,11 @@ fn an_unsubscribe_tells_what_was_left_to_catching_up() {
 #[test]
 fn nothing_but_the_close_frame_comes_from_behind_what_does_not_fit() {
     let mut shard = shard(Interface::Json, 800);
-    command(&mut shard, r#"{"type":"subscribe","topic":"news"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"news"}"#);
     flush(&mut shard, usize::MAX);
     (b'1'..=b'4').for_each(|n| publish(&mut shard, "news", n, 400));
-    command(&mut shard, r#"{"type":"unsubscribe","id":1,"topic":"news"}"#);
-    command(&mut shard, r#"{"type":"subscribe","id":2,"topic":"news"}"#);
+    say(&mut shard, r#"{"type":"unsubscribe","id":1,"topic":"news"}"#);
+    say(&mut shard, r#"{"type":"subscribe","id":2,"topic":"news"}"#);
     shard.close(SUBSCRIBER, CloseCode::GOING_AWAY, "", Backlog::Keep);
     let written = flush(&mut shard, 100);
     let heard = text(&written);
@@ -350,10 +325,10 @@ fn nothing_but_the_close_frame_comes_from_behind_what_does_not_fit() {
 #[test]
 fn who_has_to_go_is_not_answered_from_behind_the_hole() {
     let mut shard = shard(Interface::Json, 800);
-    command(&mut shard, r#"{"type":"subscribe","topic":"strict.a"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"strict.a"}"#);
     flush(&mut shard, usize::MAX);
     (b'1'..=b'4').for_each(|n| publish(&mut shard, "strict.a", n, 400));
-    command(&mut shard, r#"{"type":"unsubscribe","id":1,"topic":"strict.a"}"#);
+    say(&mut shard, r#"{"type":"unsubscribe","id":1,"topic":"strict.a"}"#);
     assert_eq!(shard.poll_flush(), Some(SUBSCRIBER));
     shard.wrote(SUBSCRIBER, 0);
     assert!(matches!(shard.poll_event(), Some(Event::SlowConsumer { .. })));
@@ -366,7 +341,7 @@ fn who_has_to_go_is_not_answered_from_behind_the_hole() {
 #[test]
 fn topics_that_catch_up_are_bounded() {
     let mut shard = shard(Interface::Json, 2_000);
-    command(&mut shard, r#"{"type":"subscribe","topic":">"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":">"}"#);
     flush(&mut shard, usize::MAX);
     publish(&mut shard, "filler", 0, 1_900);
     block(&mut shard);
@@ -382,14 +357,14 @@ fn topics_that_catch_up_are_bounded() {
 #[test]
 fn a_recover_forgets_nothing_of_the_subscription_before() {
     let mut shard = shard(Interface::Json, 100_000);
-    command(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"kept.a"}"#);
     flush(&mut shard, usize::MAX);
     shard.reply(SUBSCRIBER, b"x");
     block(&mut shard);
     (b'1'..=b'3').for_each(|n| publish(&mut shard, "kept.a", n, 4));
-    command(&mut shard, r#"{"type":"unsubscribe","id":1,"topic":"kept.a"}"#);
-    command(&mut shard, r#"{"type":"subscribe","id":2,"topic":"kept.a"}"#);
-    command(&mut shard, r#"{"type":"recover","id":3,"topic":"kept.a","since":{"epoch":"epoch","offset":3}}"#);
+    say(&mut shard, r#"{"type":"unsubscribe","id":1,"topic":"kept.a"}"#);
+    say(&mut shard, r#"{"type":"subscribe","id":2,"topic":"kept.a"}"#);
+    say(&mut shard, r#"{"type":"recover","id":3,"topic":"kept.a","since":{"epoch":"epoch","offset":3}}"#);
     shard.handle_writable(SUBSCRIBER);
     let heard = text(&flush(&mut shard, usize::MAX));
     let unsubscribed = heard.find("unsubscribed").expect("an answer");
@@ -451,7 +426,7 @@ fn a_subscription_that_begins_with_a_gap_is_live_at_once_where_nothing_is_kept()
         flush(&mut shard, usize::MAX);
         if interface == Interface::Json {
             let since = r#"{"epoch":"epoch","offset":1}"#;
-            command(&mut shard, &format!(r#"{{"type":"subscribe","topic":"strict.a","since":{since}}}"#));
+            say(&mut shard, &format!(r#"{{"type":"subscribe","topic":"strict.a","since":{since}}}"#));
         } else {
             let since = Position { epoch: "epoch".into(), offset: 1 };
             begin_stream(&mut shard, "strict.a", Start::After(since));

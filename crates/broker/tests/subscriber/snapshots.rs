@@ -3,9 +3,16 @@
 use std::collections::BTreeMap;
 
 use fanwire_broker::{Flushed, Shard};
+use fanwire_wire::command;
 use serde_json::Value;
 
-use super::{ROOMY, SUBSCRIBER, brief, heard, heard_in_one_write, publish, say, shard};
+use super::{PUBLISHER, ROOMY, SUBSCRIBER, brief, heard, heard_in_one_write, say, shard};
+
+fn publish(shard: &mut Shard, topic: &str, key: Option<&str>) {
+    let key = key.map_or(String::new(), |key| format!(r#","key":"{key}""#));
+    let text = format!(r#"{{"type":"publish","topic":"{topic}"{key},"data":0}}"#);
+    shard.handle_command(PUBLISHER, command::parse(&text).unwrap());
+}
 
 #[test]
 fn a_topic_begins_with_its_last_values_and_goes_on_from_there() {

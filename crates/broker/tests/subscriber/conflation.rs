@@ -1,29 +1,22 @@
 //! What a subscriber gets that conflates and does not keep up, through the shard's contract.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::overflow::OverflowPolicy;
-use fanwire_broker::settings::{MaxAge, TopicRule, TopicSettings};
-use fanwire_broker::{
-    Backlog, ConnectionId, Delivery, Draft, Encoding, Event, Flushed, Identity, Interface, Now, Settings,
-    Shard, Start,
-};
+use fanwire_broker::settings::{MaxAge, TopicSettings};
+use fanwire_broker::{Backlog, Delivery, Event, Flushed, Interface, Now, Settings, Shard, Start};
 use fanwire_wire::close::CloseCode;
-use fanwire_wire::command::{self, PayloadKind};
-use fanwire_wire::topic::{Topic, TopicNumber, TopicOrPattern};
+use fanwire_wire::command::PayloadKind;
+use fanwire_wire::topic::{Topic, TopicNumber};
 
-const PUBLISHER: ConnectionId = ConnectionId { slot: 0, generation: 0 };
-const SUBSCRIBER: ConnectionId = ConnectionId { slot: 1, generation: 0 };
+use super::{SUBSCRIBER, next_frame, publish_draft, rule, say, shard_with};
 
 /// One core with a publisher and a subscriber. `feed.>` conflates, `fresh.>` too and has a `max_age` of a second, `kept.>`
 /// tells gaps and keeps history, and on it one may ask for conflation; on `news` nobody may.
 fn shard(interface: Interface, backlog_bytes: usize) -> Shard {
     let history = Some(HistoryLimits { messages: 100, bytes: usize::MAX, max_age_ms: None });
-    let rule =
-        |matches: &str, settings| TopicRule { matches: TopicOrPattern::parse(matches).unwrap(), settings };
     let conflate = TopicSettings {
         overflow: OverflowPolicy::Conflate,
         allow: vec![OverflowPolicy::Gap],
@@ -39,32 +32,12 @@ fn shard(interface: Interface, backlog_bytes: usize) -> Shard {
         ),
     ];
     let settings = Settings { topics, backlog_bytes, ..Settings::default() };
-    let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
-    let mut shard = Shard::new(0, 1, &identity, Arc::new(settings));
-    for (id, interface) in [(PUBLISHER, Interface::Json), (SUBSCRIBER, interface)] {
-        shard.connect(id);
-        shard.upgrade(id, Encoding { interface, deflate_window_bits: None });
-    }
-    shard
+    shard_with(settings, interface)
 }
 
 fn publish(shard: &mut Shard, topic: &str, key: &str, text: &str) {
-    let (topic, payload) = (Topic::parse(topic).unwrap(), Bytes::copy_from_slice(text.as_bytes()));
-    let key = (!key.is_empty()).then(|| key.into());
-    let draft = Draft {
-        topic,
-        key,
-        kind: PayloadKind::Text,
-        content_type: None,
-        payload,
-        echo: true,
-        conditions: None,
-    };
-    shard.publish(PUBLISHER, draft, false);
-}
-
-fn command(shard: &mut Shard, text: &str) {
-    shard.handle_command(SUBSCRIBER, command::parse(text).unwrap());
+    let payload = Bytes::copy_from_slice(text.as_bytes());
+    publish_draft(shard, topic, (!key.is_empty()).then_some(key), PayloadKind::Text, payload);
 }
 
 /// The subscriber's turn: its socket takes so many frames, or fewer if there are no more. What it was told.
@@ -74,13 +47,11 @@ fn take(shard: &mut Shard, most: usize) -> Vec<serde_json::Value> {
     while let Some(id) = shard.poll_flush() {
         let output = shard.output(id).to_vec();
         let mut rest = &output[..];
-        while told.len() < most && rest.first() == Some(&0x81) {
-            let (length, header) = match rest[1] {
-                126 => (usize::from(u16::from_be_bytes([rest[2], rest[3]])), 4),
-                short => (usize::from(short), 2),
-            };
-            told.push(serde_json::from_slice(&rest[header..header + length]).unwrap());
-            rest = &rest[header + length..];
+        while told.len() < most
+            && let Some((said, behind)) = next_frame(rest)
+        {
+            told.push(said);
+            rest = behind;
         }
         if shard.wrote(id, output.len() - rest.len()) == Flushed::Blocked {
             break;
@@ -107,7 +78,7 @@ fn short(told: &[serde_json::Value]) -> Vec<String> {
 /// A subscriber of `topic` that has taken one frame of the ten messages `1` to `10`, of the keys `a` and `b` in turns.
 fn behind(topic: &str, backlog_bytes: usize) -> Shard {
     let mut shard = shard(Interface::Json, backlog_bytes);
-    command(&mut shard, &format!(r#"{{"type":"subscribe","topic":"{topic}"}}"#));
+    say(&mut shard, &format!(r#"{{"type":"subscribe","topic":"{topic}"}}"#));
     assert_eq!(short(&take(&mut shard, 9)), ["subscribed"]);
     for n in 1..=10 {
         publish(&mut shard, topic, ["a", "b"][n % 2], &n.to_string());
@@ -119,7 +90,7 @@ fn behind(topic: &str, backlog_bytes: usize) -> Shard {
 #[test]
 fn who_keeps_up_gets_every_message() {
     let mut shard = shard(Interface::Json, 100_000);
-    command(&mut shard, r#"{"type":"subscribe","topic":"feed.a"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"feed.a"}"#);
     for n in 1..=3 {
         publish(&mut shard, "feed.a", "a", &n.to_string());
     }
@@ -147,7 +118,7 @@ fn a_generation_is_sent_as_it_was_frozen_while_the_next_gathers() {
 #[test]
 fn a_frame_that_was_begun_is_finished_and_not_conflated() {
     let mut shard = shard(Interface::Json, 100_000);
-    command(&mut shard, r#"{"type":"subscribe","topic":"feed.a"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"feed.a"}"#);
     take(&mut shard, 9);
     (1..=3).for_each(|n| publish(&mut shard, "feed.a", "a", &n.to_string()));
     assert_eq!(shard.poll_flush(), Some(SUBSCRIBER));
@@ -179,7 +150,7 @@ fn a_subscription_may_ask_for_what_its_rule_allows() {
         (">", "conflate", "policy_not_allowed"),
     ] {
         let mut shard = shard(Interface::Json, 100_000);
-        command(&mut shard, &format!(r#"{{"type":"subscribe","topic":"{topic}","overflow":"{policy}"}}"#));
+        say(&mut shard, &format!(r#"{{"type":"subscribe","topic":"{topic}","overflow":"{policy}"}}"#));
         assert_eq!(short(&take(&mut shard, 9)), [answer], "{policy} on {topic}");
     }
 }
@@ -187,8 +158,8 @@ fn a_subscription_may_ask_for_what_its_rule_allows() {
 #[test]
 fn of_several_subscriptions_the_one_to_the_topic_itself_decides() {
     let mut shard = shard(Interface::Json, 100_000);
-    command(&mut shard, r#"{"type":"subscribe","topic":"feed.>"}"#);
-    command(&mut shard, r#"{"type":"subscribe","topic":"feed.a","overflow":"gap"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"feed.>"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"feed.a","overflow":"gap"}"#);
     take(&mut shard, 9);
     for n in 1..=4 {
         publish(&mut shard, "feed.a", "a", &n.to_string());
@@ -206,8 +177,8 @@ fn of_several_subscriptions_the_one_to_the_topic_itself_decides() {
 fn what_was_gathered_comes_in_front_of_what_ends_its_subscription() {
     let mut shard = behind("feed.a", 100_000);
     publish(&mut shard, "feed.a", "a", "11");
-    command(&mut shard, r#"{"type":"unsubscribe","id":1,"topic":"feed.a"}"#);
-    command(&mut shard, r#"{"type":"subscribe","id":2,"topic":"feed.a"}"#);
+    say(&mut shard, r#"{"type":"unsubscribe","id":1,"topic":"feed.a"}"#);
+    say(&mut shard, r#"{"type":"subscribe","id":2,"topic":"feed.a"}"#);
     publish(&mut shard, "feed.a", "a", "12");
     assert_eq!(short(&take(&mut shard, 9)), ["9-7", "10", "11", "unsubscribed", "subscribed", "12"]);
 }
@@ -232,11 +203,11 @@ fn what_was_gathered_comes_in_front_of_a_gap_and_of_the_close_frame() {
 #[test]
 fn a_rewind_forgets_what_was_gathered() {
     let mut shard = shard(Interface::Json, 100_000);
-    command(&mut shard, r#"{"type":"subscribe","topic":"kept.a","overflow":"conflate"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"kept.a","overflow":"conflate"}"#);
     take(&mut shard, 9);
     (1..=4).for_each(|n| publish(&mut shard, "kept.a", "a", &n.to_string()));
     assert_eq!(short(&take(&mut shard, 1)), ["1"]);
-    command(&mut shard, r#"{"type":"recover","topic":"kept.a","since":{"epoch":"epoch","offset":2}}"#);
+    say(&mut shard, r#"{"type":"recover","topic":"kept.a","since":{"epoch":"epoch","offset":2}}"#);
     assert_eq!(short(&take(&mut shard, 99)), ["subscribed", "3", "4"]);
 }
 
@@ -254,7 +225,7 @@ fn a_raw_subscriber_is_not_conflated_but_let_go() {
 #[test]
 fn what_is_too_old_in_its_turn_is_skipped_but_for_the_newest_of_its_key() {
     let mut shard = shard(Interface::Json, 100_000);
-    command(&mut shard, r#"{"type":"subscribe","topic":"fresh.a","overflow":"gap"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"fresh.a","overflow":"gap"}"#);
     take(&mut shard, 9);
     for (key, text, monotonic_ms) in [
         ("a", "1", 0),
@@ -294,7 +265,7 @@ fn without_room_for_its_keys_a_subscriber_is_told_of_what_it_lost() {
 /// For each key, when it was delivered and how old it was, in milliseconds.
 fn a_thousand_keys(backlog_bytes: usize) -> BTreeMap<String, Vec<(u64, u64)>> {
     let mut shard = shard(Interface::Json, backlog_bytes);
-    command(&mut shard, r#"{"type":"subscribe","topic":"feed.a"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"feed.a"}"#);
     take(&mut shard, 9);
     let mut delivered: BTreeMap<String, Vec<(u64, u64)>> = BTreeMap::new();
     let mut next = 1;

@@ -1,16 +1,19 @@
-//! What a subscriber of the JSON interface is told, write by write.
+//! What a subscriber is written, through the shard's contract: one core, a publisher, and a subscriber.
 
+mod conflation;
+mod contract;
 mod snapshots;
 mod ticks;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::last_values::KeyLimits;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
-use fanwire_broker::{ConnectionId, Encoding, Identity, Interface, Settings, Shard};
-use fanwire_wire::command;
-use fanwire_wire::topic::TopicOrPattern;
+use fanwire_broker::{ConnectionId, Draft, Encoding, Identity, Interface, Settings, Shard};
+use fanwire_wire::command::{self, PayloadKind};
+use fanwire_wire::topic::{Topic, TopicOrPattern};
 use serde_json::Value;
 
 const PUBLISHER: ConnectionId = ConnectionId { slot: 0, generation: 0 };
@@ -19,11 +22,24 @@ const SUBSCRIBER: ConnectionId = ConnectionId { slot: 1, generation: 0 };
 /// What no test fills.
 const ROOMY: usize = 100_000;
 
-/// One core. `keyed.>` keeps the values of three keys, `nothing.>` none, and every other topic its last message; those of
-/// `tick.>` can be published to together.
+fn rule(matches: &str, settings: TopicSettings) -> TopicRule {
+    TopicRule { matches: TopicOrPattern::parse(matches).unwrap(), settings }
+}
+
+/// One core with a publisher, and a subscriber on that interface.
+fn shard_with(settings: Settings, interface: Interface) -> Shard {
+    let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
+    let mut shard = Shard::new(0, 1, &identity, Arc::new(settings));
+    for (id, interface) in [(PUBLISHER, Interface::Json), (SUBSCRIBER, interface)] {
+        shard.connect(id);
+        shard.upgrade(id, Encoding { interface, deflate_window_bits: None });
+    }
+    shard
+}
+
+/// `keyed.>` keeps the values of three keys, `nothing.>` none, and every other topic its last message; those of `tick.>` can be
+/// published to together.
 fn shard(backlog_bytes: usize) -> Shard {
-    let rule =
-        |matches: &str, settings| TopicRule { matches: TopicOrPattern::parse(matches).unwrap(), settings };
     let keyed =
         TopicSettings { keys: Some(KeyLimits { max: 3, bytes: 100_000 }), ..TopicSettings::default() };
     let nothing = TopicSettings { last_value: false, ..TopicSettings::default() };
@@ -32,19 +48,14 @@ fn shard(backlog_bytes: usize) -> Shard {
     let topics = vec![rule("keyed.>", keyed), rule("nothing.>", nothing), rule("tick.>", tick)];
     // About three values in a chunk.
     let settings = Settings { topics, chunk_bytes: 500, backlog_bytes, ..Settings::default() };
-    let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
-    let mut shard = Shard::new(0, 1, &identity, Arc::new(settings));
-    for id in [PUBLISHER, SUBSCRIBER] {
-        shard.connect(id);
-        shard.upgrade(id, Encoding { interface: Interface::Json, deflate_window_bits: None });
-    }
-    shard
+    shard_with(settings, Interface::Json)
 }
 
-fn publish(shard: &mut Shard, topic: &str, key: Option<&str>) {
-    let key = key.map_or(String::new(), |key| format!(r#","key":"{key}""#));
-    let text = format!(r#"{{"type":"publish","topic":"{topic}"{key},"data":0}}"#);
-    shard.handle_command(PUBLISHER, command::parse(&text).unwrap());
+/// Has the publisher publish.
+fn publish_draft(shard: &mut Shard, topic: &str, key: Option<&str>, kind: PayloadKind, payload: Bytes) {
+    let (topic, key) = (Topic::parse(topic).unwrap(), key.map(Into::into));
+    let draft = Draft { topic, key, kind, content_type: None, payload, echo: true, conditions: None };
+    shard.publish(PUBLISHER, draft, false);
 }
 
 fn say(shard: &mut Shard, text: &str) {
@@ -65,16 +76,22 @@ fn heard(shard: &mut Shard) -> Vec<Value> {
 
 fn frames(mut octets: &[u8]) -> Vec<Value> {
     let mut frames = Vec::new();
-    while let [0x81, length, rest @ ..] = octets {
-        let (length, rest) = match length {
-            126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
-            short => (usize::from(*short), rest),
-        };
-        frames.push(serde_json::from_slice(&rest[..length]).unwrap());
-        octets = &rest[length..];
+    while let Some((said, rest)) = next_frame(octets) {
+        frames.push(said);
+        octets = rest;
     }
     assert!(octets.is_empty(), "{octets:02x?}");
     frames
+}
+
+/// What the first frame says, if it is text, and what follows it.
+fn next_frame(octets: &[u8]) -> Option<(Value, &[u8])> {
+    let [0x81, length, rest @ ..] = octets else { return None };
+    let (length, rest) = match length {
+        126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
+        short => (usize::from(*short), rest),
+    };
+    Some((serde_json::from_slice(&rest[..length]).unwrap(), &rest[length..]))
 }
 
 /// One write of which the socket takes so many octets; gives them.
