@@ -9,10 +9,10 @@ mod table;
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_wire::message::MessageReader;
 use fanwire_wire::topic::Topic;
-use mio::net::TcpStream;
 
 use crate::config::Timeouts;
 use crate::metrics::DisconnectReason;
+use crate::transport::Transport;
 
 pub(crate) use conversation::{Awaited, Conversation, Exchange, Step};
 pub(crate) use table::Connections;
@@ -21,7 +21,7 @@ pub(crate) use table::Connections;
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
-    pub(crate) stream: TcpStream,
+    pub(crate) transport: Transport,
     pub(crate) phase: Phase,
     pub(crate) place: Place,
     /// The socket may hold input: an edge came, and no read since has found it empty.
@@ -115,9 +115,9 @@ pub(crate) struct Closing {
 
 impl Connection {
     /// A connection that was just accepted.
-    fn new(id: ConnectionId, stream: TcpStream, now_ms: u64) -> Self {
+    fn new(id: ConnectionId, transport: Transport, now_ms: u64) -> Self {
         let phase = Phase::Http(Box::default());
-        Self { id, stream, phase, place: Place::Resting, readable: false, ending: false, since_ms: now_ms }
+        Self { id, transport, phase, place: Place::Resting, readable: false, ending: false, since_ms: now_ms }
     }
 
     /// When a poll has waited long enough, or its patience ends: with a request that does not become whole, with an idle

@@ -210,6 +210,12 @@ pub(crate) fn request_timeout() -> Vec<u8> {
     Response::error(Status::RequestTimeout, "request_timeout", message).to_octets(Reply::to_nonsense())
 }
 
+/// The answer to a request without TLS where TLS is spoken.
+pub(crate) fn speaks_tls() -> Vec<u8> {
+    let message = "this port speaks TLS: use https:// or wss://";
+    Response::error(Status::BadRequest, "tls_required", message).to_octets(Reply::to_nonsense())
+}
+
 /// The answer to a raw subscriber whose position history no longer holds: it could not be told of the gap.
 pub(crate) fn no_longer_held(epoch: &str, offset: u64) -> Response {
     let message = "history no longer holds everything since that position; connect with the position of this answer, or without since";

@@ -4,13 +4,14 @@ use std::error::Error;
 use std::process::{self, ExitCode};
 use std::{io, thread};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use crossbeam_channel::Sender;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::broker::{Broker, Stopper};
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::listener::{FileLimit, raise_file_limit};
-use crate::log;
+use crate::{log, reload};
 
 /// Is a broker until a signal stops it: takes the process's log, its signals and its limit on open files.
 ///
@@ -41,23 +42,31 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let file_limit = raise_file_limit()?;
     let (cores, demo) = (config.cores, config.demo);
     let broker = Broker::start(config)?;
-    stop_on_signals(broker.stopper())?;
+    let watched = broker.watched();
+    let (ask, asked) = crossbeam_channel::unbounded();
+    thread::Builder::new().name("fanwire-files".to_owned()).spawn(move || reload::watch(watched, &asked))?;
+    heed_signals(broker.stopper(), ask)?;
     announce(&broker, cores, demo, file_limit);
     Ok(broker.join()?)
 }
 
-/// Stops the broker in order at the first signal, and at once at the second.
-fn stop_on_signals(stopper: Stopper) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+/// Has files read again at SIGHUP; stops the broker in order at the first signal to end, and at once at the second.
+fn heed_signals(stopper: Stopper, reload: Sender<()>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     thread::Builder::new().name("fanwire-signals".to_owned()).spawn(move || {
-        let mut signals = signals.forever();
-        if signals.next().is_some() {
-            tracing::info!("stopping; a second signal ends the process at once");
-            stopper.stop();
-        }
-        if let Some(signal) = signals.next() {
-            tracing::warn!("ended by a second signal: what was not flushed is lost");
-            process::exit(128 + signal);
+        let mut is_stopping = false;
+        for signal in signals.forever() {
+            if signal == SIGHUP {
+                // It fails only when nobody watches any more.
+                let _ = reload.send(());
+            } else if is_stopping {
+                tracing::warn!("ended by a second signal: what was not flushed is lost");
+                process::exit(128 + signal);
+            } else {
+                tracing::info!("stopping; a second signal ends the process at once");
+                is_stopping = true;
+                stopper.stop();
+            }
         }
     })?;
     Ok(())
@@ -65,14 +74,17 @@ fn stop_on_signals(stopper: Stopper) -> io::Result<()> {
 
 fn announce(broker: &Broker, cores: usize, demo: bool, file_limit: FileLimit) {
     let FileLimit { inherited, raised } = file_limit;
-    for address in broker.addresses() {
-        tracing::info!("listening on {address}");
+    for listen in broker.listening() {
+        tracing::info!("listening on {listen}");
     }
     tracing::info!(epoch = broker.epoch(), cores, "serving");
     tracing::info!(inherited, raised, "limit on open files, which is one for each connection");
     if demo {
-        for address in broker.addresses() {
-            tracing::info!("open http://{address}/ for the demo, http://{address}/demo/chat for the chat");
+        for Listen { address, tls } in broker.listening() {
+            let scheme = if *tls { "https" } else { "http" };
+            tracing::info!(
+                "open {scheme}://{address}/ for the demo, {scheme}://{address}/demo/chat for the chat"
+            );
         }
     }
 }

@@ -15,3 +15,4 @@ mod raw;
 mod shutdown;
 mod support;
 mod timeouts;
+mod tls;

@@ -5,6 +5,7 @@ use mio::net::TcpStream;
 use slab::Slab;
 
 use super::{Connection, Phase};
+use crate::transport::Transport;
 
 /// The connections of one core.
 ///
@@ -22,15 +23,15 @@ impl Connections {
     /// Takes in an accepted socket. `register` is told its slot, and may refuse it.
     pub(crate) fn insert<E>(
         &mut self,
-        mut stream: TcpStream,
+        mut transport: Transport,
         now_ms: u64,
         register: impl FnOnce(&mut TcpStream, usize) -> Result<(), E>,
     ) -> Result<ConnectionId, E> {
         let entry = self.slots.vacant_entry();
-        register(&mut stream, entry.key())?;
+        register(transport.socket_mut(), entry.key())?;
         let id = ConnectionId { slot: entry.key() as u32, generation: self.next_generation };
         self.next_generation = self.next_generation.wrapping_add(1);
-        entry.insert(Connection::new(id, stream, now_ms));
+        entry.insert(Connection::new(id, transport, now_ms));
         Ok(id)
     }
 
@@ -85,7 +86,7 @@ mod tests {
     fn insert(connections: &mut Connections) -> ConnectionId {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        connections.insert(stream, 0, |_, _| Ok::<_, Infallible>(())).unwrap()
+        connections.insert(Transport::Plain(stream), 0, |_, _| Ok::<_, Infallible>(())).unwrap()
     }
 
     #[test]
@@ -110,7 +111,7 @@ mod tests {
         let mut connections = Connections::default();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        assert!(connections.insert(stream, 0, |_, _| Err("no memory")).is_err());
+        assert!(connections.insert(Transport::Plain(stream), 0, |_, _| Err("no memory")).is_err());
         assert_eq!((connections.len(), connections.ids()), (0, Vec::new()));
     }
 }

@@ -6,7 +6,9 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
 use super::{EventLoop, WAKER};
+use crate::config::Listen;
 use crate::listener::{Accepted, accept_one};
+use crate::transport::Transport;
 
 /// Connections that one turn takes in at most, so that a flood of them does not keep the others waiting.
 const ACCEPTS_PER_TURN: usize = 256;
@@ -24,24 +26,31 @@ pub(super) struct Entrance {
 
 struct Door {
     listener: TcpListener,
+    /// Whether those who come in speak TLS.
+    tls: bool,
     /// Somebody may wait: an edge came, and no accept since has found nobody.
     is_knocked_at: bool,
 }
 
 /// What the next accept brought.
 enum Arrival {
-    Stream(TcpStream),
+    /// Somebody, who speaks TLS or does not.
+    Stream(TcpStream, bool),
     OutOfFiles,
     Nobody,
 }
 
 impl Entrance {
     /// Listens for edges.
-    pub(super) fn open(listeners: Vec<TcpListener>, registry: &Registry) -> io::Result<Self> {
+    pub(super) fn open(
+        listeners: Vec<TcpListener>,
+        listening: &[Listen],
+        registry: &Registry,
+    ) -> io::Result<Self> {
         let mut doors = Vec::with_capacity(listeners.len());
-        for (index, mut listener) in listeners.into_iter().enumerate() {
+        for (index, (mut listener, listen)) in listeners.into_iter().zip(listening).enumerate() {
             registry.register(&mut listener, token_of(index), Interest::READABLE)?;
-            doors.push(Door { listener, is_knocked_at: false });
+            doors.push(Door { listener, tls: listen.tls, is_knocked_at: false });
         }
         Ok(Self { doors, retry_at_ms: None })
     }
@@ -82,7 +91,7 @@ impl Entrance {
     fn accept(&mut self) -> Arrival {
         while let Some(door) = self.doors.iter_mut().find(|door| door.is_knocked_at) {
             match accept_one(&door.listener) {
-                Accepted::Stream(stream) => return Arrival::Stream(stream),
+                Accepted::Stream(stream) => return Arrival::Stream(stream, door.tls),
                 Accepted::OutOfFiles => return Arrival::OutOfFiles,
                 Accepted::WouldBlock => door.is_knocked_at = false,
                 Accepted::Transient => {}
@@ -108,23 +117,32 @@ impl EventLoop {
         }
         for _ in 0..ACCEPTS_PER_TURN {
             match self.entrance.accept() {
-                Arrival::Stream(stream) => self.take_in(stream),
+                Arrival::Stream(stream, tls) => self.take_in(stream, tls),
                 Arrival::OutOfFiles => return self.wait_for_files(),
                 Arrival::Nobody => return self.note_all_accepted(),
             }
         }
     }
 
-    fn take_in(&mut self, stream: TcpStream) {
+    fn take_in(&mut self, stream: TcpStream, tls: bool) {
+        let Some(transport) = self.transport(stream, tls) else { return self.metrics.add_accept_error() };
         let registry = self.poll.registry();
         let both = Interest::READABLE | Interest::WRITABLE;
         let register = |stream: &mut TcpStream, slot| registry.register(stream, Token(slot), both);
-        let Ok(id) = self.connections.insert(stream, self.now.monotonic_ms, register) else {
+        let Ok(id) = self.connections.insert(transport, self.now.monotonic_ms, register) else {
             // The kernel has no memory to watch the socket: the client sees it closed, and may come back.
             return self.metrics.add_accept_error();
         };
         self.shard.connect(id);
         self.arm_deadline(id);
+    }
+
+    fn transport(&self, stream: TcpStream, tls: bool) -> Option<Transport> {
+        if !tls {
+            return Some(Transport::Plain(stream));
+        }
+        let stream = self.site.tls.as_ref()?.accept(stream).ok()?;
+        Some(Transport::Tls(Box::new(stream)))
     }
 
     fn wait_for_files(&mut self) {
