@@ -41,7 +41,7 @@ pub(super) struct Flags {
     /// Read the configuration from a TOML file
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Listen on ADDR, or over TLS on tls://ADDR; may be repeated [default: 127.0.0.1:8080]
+    /// Listen on ADDR (over TLS with tls:// in front); may be repeated [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Vec<Listen>,
     /// The PEM file of the certificate for tls:// addresses, with its chain
