@@ -1,7 +1,10 @@
 //! What travels in records, wherever it is cut, and the keys that change under it.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use rustls::ConnectionTrafficSecrets;
 use rustls::version::TLS13;
 use tungstenite::Message;
 
@@ -104,4 +107,63 @@ fn a_silent_peer_is_found_out_though_its_kernel_acknowledges_pings() {
         let _ = client.get_mut().sock.read_to_end(&mut octets);
         broker.plain.wait_until("it has gone", |broker| broker.disconnects("ping_timeout") == 1);
     }
+}
+
+/// Records of a client that says what no library would.
+struct Forger {
+    key: LessSafeKey,
+    nonce: [u8; 12],
+    number: u64,
+    socket: TcpStream,
+}
+
+impl Forger {
+    /// Sends a record of TLS 1.3 (RFC 8446 §5.2).
+    fn send(&mut self, content: &[u8], kind: u8) {
+        let mut nonce = self.nonce;
+        for (octet, number) in nonce[4..].iter_mut().zip(self.number.to_be_bytes()) {
+            *octet ^= number;
+        }
+        self.number += 1;
+        let mut sealed = [content, &[kind]].concat();
+        let header = [&[23, 3, 3][..], &(sealed.len() as u16 + 16).to_be_bytes()].concat();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.key.seal_in_place_append_tag(nonce, Aad::from(&header), &mut sealed).unwrap();
+        self.socket.write_all(&[header, sealed].concat()).unwrap();
+    }
+
+    fn hears_something(&mut self) -> bool {
+        self.socket.read(&mut [0; 4096]).is_ok_and(|count| count > 0)
+    }
+}
+
+#[test]
+fn what_is_written_between_two_halves_of_a_handshake_message_harms_neither() {
+    const HANDSHAKE: u8 = 22;
+    /// New keys, and the same is wanted of the broker (RFC 8446 §4.6.3).
+    const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 1];
+    let authority = Authority::new("halves");
+    let broker = TlsBroker::start(authority.tls());
+    for cut in 1..KEY_UPDATE.len() {
+        let mut config = authority.client_with(&[&TLS13], None);
+        config.enable_secret_extraction = true;
+        let topic = format!("halves.{cut}");
+        let client = web_socket(broker.address, &format!("/topics/{topic}"), config);
+        let (session, socket) = client.into_inner().into_parts();
+        let (number, secrets) = session.dangerous_extract_secrets().unwrap().tx;
+        let ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secrets else { panic!("another cipher") };
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_ref()).unwrap());
+        let mut forger = Forger { key, nonce: iv.as_ref().try_into().unwrap(), number, socket };
+
+        forger.send(&KEY_UPDATE[..cut], HANDSHAKE);
+        // The first of them may be before the half has come.
+        for _ in 0..20 {
+            broker.plain.post(&topic, "between");
+            assert!(forger.hears_something());
+        }
+        forger.send(&KEY_UPDATE[cut..], HANDSHAKE);
+        broker.plain.post(&topic, "behind");
+        assert!(forger.hears_something());
+    }
+    assert_eq!(broker.plain.disconnects("tls_failed"), 0);
 }
