@@ -1,6 +1,8 @@
 //! Messages that were published together: they come in one piece, closed by a tick, or not at all.
 
-use fanwire_broker::Shard;
+use std::collections::BTreeMap;
+
+use fanwire_broker::{ConnectionId, Encoding, Interface, Shard};
 use fanwire_wire::command;
 use serde_json::Value;
 
@@ -118,4 +120,48 @@ fn who_published_them_without_echo_gets_none() {
     let batch = r#"{"type":"publish_batch","id":1,"atomic":true,"echo":false,"messages":[{"topic":"tick.a","data":0}]}"#;
     say(&mut shard, batch);
     assert_eq!(brief(&heard(&mut shard)), ["published_batch"]);
+}
+
+#[test]
+fn however_many_shares_a_tick_has_the_palette_does_not_grow_with_them() {
+    let mut shard = shard(1_000_000);
+    let everybody: Vec<ConnectionId> = (1..=40).map(|slot| ConnectionId { slot, generation: 0 }).collect();
+    for &id in &everybody {
+        if id != SUBSCRIBER {
+            shard.connect(id);
+            let encoding = Encoding { interface: Interface::Json, deflate_window_bits: None };
+            shard.upgrade(id, encoding);
+        }
+        for topic in ["tick.all".to_owned(), format!("tick.{}", id.slot)] {
+            let text = format!(r#"{{"type":"subscribe","topic":"{topic}"}}"#);
+            shard.handle_command(id, command::parse(&text).unwrap());
+        }
+    }
+    flush(&mut shard);
+    let messages: Vec<_> =
+        everybody.iter().map(|id| format!(r#"{{"topic":"tick.{}","data":0}}"#, id.slot)).collect();
+    let (large, small) = ("x".repeat(100_000), messages.join(","));
+    let large = format!(r#"{{"topic":"tick.all","data":"{large}"}}"#);
+    let text = format!(r#"{{"type":"publish_batch","atomic":true,"messages":[{large},{small}]}}"#);
+    shard.handle_command(PUBLISHER, command::parse(&text).unwrap());
+    // A megabyte of octets is made ahead, and the others wait as references.
+    assert!(shard.counters().backlog_bytes > 25 * 100_000, "{:?}", shard.counters());
+    let written = flush(&mut shard);
+    for id in everybody {
+        let text = String::from_utf8_lossy(&written[&id.slot]);
+        let own = format!(r#""topic":"tick.{}""#, id.slot);
+        assert!(text.contains(&own) && text.contains(r#""type":"tick","count":2"#), "{own}");
+    }
+    assert_eq!(shard.counters().backlog_bytes, 0);
+}
+
+/// What everybody is written, by slot.
+fn flush(shard: &mut Shard) -> BTreeMap<u32, Vec<u8>> {
+    let mut written: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+    while let Some(id) = shard.poll_flush() {
+        let output = shard.output(id).to_vec();
+        shard.wrote(id, output.len());
+        written.entry(id.slot).or_default().extend(output);
+    }
+    written
 }
