@@ -154,7 +154,11 @@ impl Shard {
     /// the core itself has subscribed to: no room is ever waited for.
     pub(super) fn forget_subscription(&mut self, subscription: SubscriptionId) {
         let slot = self.subscriptions.subscription(subscription).slot;
-        self.connections.at(slot).subscriptions.retain(|id| *id != subscription);
+        let connection = self.connections.at(slot);
+        connection.subscriptions.retain(|id| *id != subscription);
+        if let Some(behind) = &mut connection.behind {
+            behind.snapshots.forget(subscription);
+        }
         self.remove_subscription(subscription);
     }
 
