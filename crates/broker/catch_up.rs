@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use ahash::HashMap;
-use fanwire_wire::topic::Topic;
+use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 /// The topics that one connection catches up on.
 #[derive(Debug, Default)]
@@ -53,9 +53,15 @@ impl CatchingUp {
         true
     }
 
-    /// What is catching up, in no order.
-    pub(crate) fn topics(&self) -> Vec<Topic> {
-        self.topics.keys().cloned().collect()
+    /// What is catching up of what `target` names, in no order.
+    pub(crate) fn topics_of(&self, target: &TopicOrPattern) -> Vec<Topic> {
+        match target {
+            TopicOrPattern::Topic(topic) if self.topics.contains_key(topic) => vec![topic.clone()],
+            TopicOrPattern::Topic(_) => Vec::new(),
+            TopicOrPattern::Pattern(pattern) => {
+                self.topics.keys().filter(|topic| pattern.matches(topic)).cloned().collect()
+            }
+        }
     }
 
     /// Begins with offset `next`; the topic is known to go to `last`.

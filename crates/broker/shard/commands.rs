@@ -11,7 +11,7 @@ use crate::lanes::{ConnectionId, Outbox, Receipt, Request, Start};
 use crate::message::Draft;
 use crate::overflow::Terms;
 use crate::snapshots::Coverage;
-use crate::subscriptions::{Subscription, SubscriptionId};
+use crate::subscriptions::SubscriptionId;
 
 /// How a subscription begins.
 #[derive(Debug, PartialEq, Eq)]
@@ -153,16 +153,13 @@ impl Shard {
             return Err(ErrorCode::Unavailable);
         }
         match target {
-            TopicOrPattern::Topic(topic) if begin.is_earlier() && self.has_pattern_for(slot, topic) => {
+            TopicOrPattern::Topic(topic)
+                if begin.is_earlier() && self.subscriptions.have_pattern_for(slot, topic) =>
+            {
                 Err(ErrorCode::Overlap)
             }
             _ => Ok(()),
         }
-    }
-
-    /// Whether a pattern that the connection subscribes to, live or not, matches the topic.
-    fn has_pattern_for(&self, slot: u32, topic: &Topic) -> bool {
-        self.patterns_for(slot, topic).next().is_some()
     }
 
     /// Whether a subscription of the connection is live for the topic. What the connection was given before it
@@ -179,21 +176,12 @@ impl Shard {
         Some(settings.terms(self.connections.interface(slot)?, asked, live.is_some()))
     }
 
-    fn patterns_for(&self, slot: u32, topic: &Topic) -> impl Iterator<Item = &Subscription> {
-        let subscriptions =
-            self.connections.subscriptions(slot).iter().map(|&id| self.subscriptions.subscription(id));
-        subscriptions.filter(|subscription| {
-            let audience = self.subscriptions.audience(subscription.audience);
-            audience.pattern().is_some_and(|pattern| pattern.matches(topic))
-        })
-    }
-
     /// Asks to rewind a live subscription. It goes on as it is until the home has answered, and after a refusal too.
     fn recover(&mut self, id: ConnectionId, topic: Topic, since: Since, command_id: Option<CommandId>) {
         let subscription = self.subscriptions.find(id.slot, &TopicOrPattern::Topic(topic.clone()));
         let refused = match subscription.filter(|&id| self.subscriptions.subscription(id).live != 0) {
             None => ErrorCode::NotSubscribed,
-            Some(_) if self.has_pattern_for(id.slot, &topic) => ErrorCode::Overlap,
+            Some(_) if self.subscriptions.have_pattern_for(id.slot, &topic) => ErrorCode::Overlap,
             Some(subscription) => {
                 self.supersede(id, subscription, "recover", &topic);
                 let ticket = self.subscriptions.renew(subscription, command_id);
@@ -242,15 +230,9 @@ impl Shard {
     /// Stops catching up on topics that only the subscription that has `ended` was for, and tells what does not come any
     /// more. One that another still is for goes on: what is live meanwhile would otherwise be delivered over the hole.
     fn stop_catching_up_on_unmatched(&mut self, slot: u32, ended: &TopicOrPattern) {
-        let topics = self
-            .connections
-            .at(slot)
-            .behind
-            .as_ref()
-            .map_or_else(Vec::new, |behind| behind.catching_up.topics());
-        for topic in topics {
-            if ended.matches(&topic)
-                && !self.listens(slot, &topic)
+        let Some(behind) = &self.connections.at(slot).behind else { return };
+        for topic in behind.catching_up.topics_of(ended) {
+            if !self.listens(slot, &topic)
                 && let Some(unread) = self.stop_catching_up(slot, &topic)
             {
                 self.queue_gap(slot, &topic, unread);
