@@ -8,6 +8,7 @@
 
 mod item;
 mod letting_go;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use fanwire_wire::topic::Topic;
 
 use self::item::Item;
 pub(crate) use self::item::{Queued, ReplyKind};
+use self::standing::Standing;
 use crate::conflation::Gathered;
 use crate::encoder::{Encoder, Encoding, Naming};
 use crate::message::{DeliveredAs, Message};
@@ -30,6 +32,8 @@ use crate::tick::Tick;
 pub(crate) struct WriteQueue {
     partial: Bytes,
     items: VecDeque<Item>,
+    /// Of the items.
+    standing: Standing,
     /// What comes behind all items. None of it is of a topic that an item must follow it of: see [`Self::freeze_for`].
     gathered: Gathered,
     /// Messages and notices among the items, in bytes as [`Item::bytes`] counts them.
@@ -139,8 +143,7 @@ impl WriteQueue {
 
     /// The last item of the topic, where no boundary follows it.
     fn last_of(&mut self, topic: &Topic) -> Option<&mut Item> {
-        let mut since_boundary = self.items.iter_mut().rev().take_while(|item| !item.is_boundary());
-        since_boundary.find(|item| item.is_of(topic))
+        self.items.get_mut(self.standing.last_of(topic)?)
     }
 
     /// Takes a message for the next generation. If there is no room for it, older values of its topic are let go; and
@@ -148,6 +151,10 @@ impl WriteQueue {
     pub(crate) fn gather(&mut self, queued: Queued, bound: usize) {
         let (topic, offset, bytes) =
             (queued.message.topic.clone(), queued.message.offset, queued.message.bytes());
+        if !self.has_room(bytes, bound) && !self.has_messages_of(&topic) {
+            self.skips += 1;
+            return self.push_skipped(&topic, offset, 1);
+        }
         self.skips += u64::from(self.gathered.gather(queued));
         while self.bytes() > bound && self.bytes() > bytes {
             if !self.let_older_values_go(&topic) {
@@ -170,6 +177,11 @@ impl WriteQueue {
         }
     }
 
+    /// Whether there is a message of the topic, queued or gathered.
+    fn has_messages_of(&self, topic: &Topic) -> bool {
+        self.standing.has_messages(topic) || self.gathered.values_of(topic) > 0
+    }
+
     /// Queues what is gathered: what comes from here on is of the next generation.
     fn freeze(&mut self) {
         if !self.gathered.is_empty() {
@@ -189,6 +201,7 @@ impl WriteQueue {
         self.notice_bytes += item.notice_bytes();
         self.reply_bytes += item.reply_bytes();
         self.ageing += usize::from(item.is_ageing());
+        self.standing.push(&item);
         self.items.push_back(item);
     }
 
@@ -198,6 +211,7 @@ impl WriteQueue {
             self.notice_bytes -= item.notice_bytes();
             self.reply_bytes -= item.reply_bytes();
             self.ageing -= usize::from(item.is_ageing());
+            self.standing.pop(&item);
         }
     }
 
@@ -206,6 +220,7 @@ impl WriteQueue {
         self.notice_bytes = self.items.iter().map(Item::notice_bytes).sum();
         self.reply_bytes = self.items.iter().map(Item::reply_bytes).sum();
         self.ageing = self.items.iter().filter(|item| item.is_ageing()).count();
+        self.standing = Standing::of(&self.items);
     }
 
     /// Writes the front of the queue to `written`, up to about `max_bytes`.
