@@ -1,4 +1,4 @@
-//! Conflation: while a connection is behind, the newest value of each key takes the place of the one before.
+//! Conflation: while a socket lags behind, the newest value of each key takes the place of the one before.
 //!
 //! It works in generations. What comes is *gathered*; when the connection has been sent all that was queued before, the
 //! gathered set is *frozen*, which is to say queued, and what comes then is gathered for the next one:

@@ -115,6 +115,11 @@ pub(crate) struct Behind {
 }
 
 impl Behind {
+    /// Whether it may have. While the socket is full, only what needs no room there is to be done.
+    fn has_something_to_do(&self) -> bool {
+        !self.blocked || self.catching_up.reads_ahead()
+    }
+
     fn has_nothing_to_come(&self) -> bool {
         self.queue.is_empty() && self.catching_up.is_empty() && self.snapshots.is_empty()
     }
@@ -354,11 +359,16 @@ impl Connections {
     pub(crate) fn schedule(&mut self, slot: u32) {
         if let Some(behind) = &mut self.slots[slot as usize].behind
             && !behind.scheduled
-            && !behind.blocked
+            && behind.has_something_to_do()
         {
             behind.scheduled = true;
             self.ready.push_back(slot);
         }
+    }
+
+    /// Whether the socket is full.
+    pub(crate) fn is_blocked(&self, slot: u32) -> bool {
+        self.slots[slot as usize].behind.as_ref().is_some_and(|behind| behind.blocked)
     }
 
     /// The socket became writable.
@@ -457,7 +467,7 @@ impl Connections {
         while let Some(slot) = self.ready.pop_front() {
             if let Some(behind) = &mut self.slots[slot as usize].behind
                 && std::mem::take(&mut behind.scheduled)
-                && !behind.blocked
+                && behind.has_something_to_do()
             {
                 return Some(slot);
             }
@@ -558,6 +568,7 @@ impl Connections {
         if !behind.queue.is_empty() {
             if blocked {
                 behind.blocked = true;
+                self.schedule(slot);
                 return Flushed::Blocked;
             }
             self.schedule(slot);
@@ -567,8 +578,8 @@ impl Connections {
         Flushed::Empty
     }
 
-    /// Whether the connection has something in its write queue. One that has nothing, and nothing to wait for, is no
-    /// longer behind.
+    /// Whether the connection has something to write in its queue: what is gathered there has its turn yet to come. One that has
+    /// nothing, and nothing to wait for, is no longer behind.
     pub(crate) fn settle(&mut self, slot: u32) -> bool {
         let Connection { state, behind: Some(behind), .. } = &self.slots[slot as usize] else { return false };
         if behind.has_nothing_to_come() && *state != State::Doomed {
@@ -576,6 +587,6 @@ impl Connections {
             self.spans[slot as usize] = Span::default();
             return false;
         }
-        !behind.queue.is_empty()
+        !behind.queue.is_drained()
     }
 }

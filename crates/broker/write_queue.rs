@@ -48,6 +48,9 @@ pub(crate) struct WriteQueue {
     looked_ms: Option<u64>,
     /// The messages that were let go by count so far.
     skips: u64,
+    /// Whether the socket has left something of what it was offered, and has not had all since. Who is only sent what it reads
+    /// from history, or waits for a snapshot, does not lag.
+    lags: bool,
 }
 
 /// The front of a queue as it was written for the socket.
@@ -86,6 +89,16 @@ impl WriteQueue {
     /// The messages that were let go by count so far.
     pub(crate) fn skips(&self) -> u64 {
         self.skips
+    }
+
+    /// Whether the socket is behind, so that newer values are to take the place of older ones.
+    pub(crate) fn lags(&self) -> bool {
+        self.lags
+    }
+
+    /// The socket did not take what it was offered.
+    pub(crate) fn set_lagging(&mut self) {
+        self.lags = true;
     }
 
     /// Whether `bytes` more stay within `bound`. A queue without messages takes one of any size.
@@ -250,6 +263,11 @@ impl WriteQueue {
     /// Takes what the socket took, the first `bytes` of `written`, off the front. What was written in part is kept
     /// as it was encoded, since the peer has seen its beginning.
     pub(crate) fn advance(&mut self, written: &Written, bytes: usize) {
+        self.take_off(written, bytes);
+        self.lags = bytes < written.bytes.len() || self.lags && !self.is_empty();
+    }
+
+    fn take_off(&mut self, written: &Written, bytes: usize) {
         if bytes < self.partial.len() {
             self.partial.advance(bytes);
             return;
