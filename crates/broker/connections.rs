@@ -568,7 +568,6 @@ impl Connections {
         if !behind.queue.is_empty() {
             if blocked {
                 behind.blocked = true;
-                self.schedule(slot);
                 return Flushed::Blocked;
             }
             self.schedule(slot);
