@@ -8,7 +8,7 @@ use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_broker::settings::TopicSettings;
 use fanwire_broker::shard::Event;
 use fanwire_broker::{
-    Backlog, ConnectionId, Delivery, Encoding, Flushed, Identity, Interface, Settings, Shard, Start,
+    Backlog, ConnectionId, Delivery, Encoding, Flushed, Identity, Interface, Message, Settings, Shard, Start,
 };
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, PayloadKind, Position};
@@ -352,6 +352,30 @@ fn topics_that_catch_up_are_bounded() {
         assert!(shard.poll_flush().is_none());
     }
     assert!(matches!(shard.poll_event(), Some(Event::SlowConsumer { .. })));
+}
+
+#[test]
+fn however_many_topics_are_caught_up_on_the_history_of_one_is_held_at_a_time() {
+    const TOPICS: usize = 40;
+    const HISTORY_BYTES: u64 = 3 * (1_000 + Message::OVERHEAD_BYTES as u64);
+    let mut shard = shard(Interface::Json, 5_000);
+    let topics: Vec<String> = (0..TOPICS).map(|n| format!("kept.n{n}")).collect();
+    for topic in &topics {
+        (0..3).for_each(|_| publish(&mut shard, topic, b'x', 1_000));
+    }
+    let wanted: Vec<String> =
+        topics.iter().map(|topic| format!(r#"{{"topic":"{topic}","since":"earliest"}}"#)).collect();
+    say(&mut shard, &format!(r#"{{"type":"subscribe","topics":[{}]}}"#, wanted.join(",")));
+    let mut written = Vec::new();
+    while let Some(id) = shard.poll_flush() {
+        let taken = shard.output(id).len().min(500);
+        written.extend_from_slice(&shard.output(id)[..taken]);
+        shard.wrote(id, taken);
+        let held = shard.counters().backlog_bytes;
+        assert!(held <= HISTORY_BYTES, "{held} bytes of what was asked for");
+    }
+    assert!(shard.poll_event().is_none(), "it does not overflow by itself");
+    assert_eq!(text(&written).matches(r#""type":"message""#).count(), 3 * TOPICS);
 }
 
 #[test]
