@@ -22,6 +22,9 @@ use crate::write_queue::{ReplyKind, WriteQueue, Written};
 /// a few times over.
 const WRITE_BYTES: usize = 64 * 1024;
 
+/// Turns that connections with something in the palette have for each of one that is behind, at most.
+const TURNS_BEFORE_READY: u32 = 16;
+
 /// Whose turn it is, and what they have.
 #[derive(Debug)]
 pub(crate) struct Connections {
@@ -36,6 +39,8 @@ pub(crate) struct Connections {
     flushing: Vec<u32>,
     /// The slots of those that are behind and have something to do.
     ready: VecDeque<u32>,
+    /// Turns from the palette since one that is behind had its own.
+    turns_since_ready: u32,
     pub(crate) palette: Palette,
     /// What the last [`Self::output`] gathered or encoded.
     written: Written,
@@ -147,6 +152,7 @@ impl Connections {
             touched: Vec::new(),
             flushing: Vec::new(),
             ready: VecDeque::new(),
+            turns_since_ready: 0,
             palette: Palette::new(epoch),
             written: Written::default(),
             spare_pieces: Vec::new(),
@@ -438,8 +444,16 @@ impl Connections {
         }
     }
 
+    /// Whether one that is behind has its turn in front of those that have something in the palette: a hot topic may always
+    /// bring more of that.
+    pub(crate) fn is_turn_of_ready(&mut self) -> bool {
+        self.turns_since_ready += 1;
+        self.turns_since_ready > TURNS_BEFORE_READY && !self.ready.is_empty()
+    }
+
     /// The next connection that is behind and has something to do.
     pub(crate) fn next_ready(&mut self) -> Option<u32> {
+        self.turns_since_ready = 0;
         while let Some(slot) = self.ready.pop_front() {
             if let Some(behind) = &mut self.slots[slot as usize].behind
                 && std::mem::take(&mut behind.scheduled)

@@ -263,33 +263,7 @@ impl From<Since> for Start {
     }
 }
 
-/// What the codes of the broker say to people: what was wrong, and what to do.
-pub(super) const fn explain(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::BadSince => "this offset has not been published yet; use one that the broker gave you",
-        ErrorCode::Overlap => {
-            "a pattern that you subscribe to matches this topic, so a position cannot be kept for it alone; \
-             unsubscribe from the pattern first"
-        }
-        ErrorCode::AlreadySubscribed => "you subscribe to this already; to go back, use recover",
-        ErrorCode::NotSubscribed => "you do not subscribe to this",
-        ErrorCode::TooManySubscriptions => "this connection has as many subscriptions as it may have",
-        ErrorCode::TooManyTopics => "the broker keeps as many topics as it may; publish to one that exists",
-        ErrorCode::PolicyNotAllowed => {
-            "the operator does not allow this overflow policy for every topic of this; leave it out to get the one that is set"
-        }
-        ErrorCode::NotKept => "no last values are kept that a snapshot could be made of; leave it out",
-        ErrorCode::MovedOn => {
-            "the topic's latest message is not the one that you expect; look at it, then decide"
-        }
-        ErrorCode::NotTogether => {
-            "these topics are not kept together, so they cannot be published to together"
-        }
-        ErrorCode::Aborted => "another message of the batch was refused, so none of it was published",
-        ErrorCode::Superseded => "a later command took this one's place before it was carried out",
-        ErrorCode::Unavailable => {
-            "the part of the broker that has this topic does not answer; try again later"
-        }
-        _ => "the command was not carried out",
-    }
+/// What is said to people of a command that was not carried out.
+pub(super) fn explain(code: ErrorCode) -> &'static str {
+    code.explanation().unwrap_or("the command was not carried out")
 }

@@ -23,9 +23,19 @@ impl Shard {
         if self.run.is_some() {
             self.fan_out();
         }
+        if self.connections.is_turn_of_ready()
+            && let Some(behind) = self.next_behind()
+        {
+            return Some(behind);
+        }
         if let Some(slot) = self.connections.next_touched() {
             return Some(self.connections.id(slot));
         }
+        self.next_behind()
+    }
+
+    /// The next connection that is behind and has something to write.
+    fn next_behind(&mut self) -> Option<ConnectionId> {
         while let Some(slot) = self.connections.next_ready() {
             if self.read_on(slot) {
                 return Some(self.connections.id(slot));

@@ -2,6 +2,7 @@
 
 mod conflation;
 mod contract;
+mod fairness;
 mod snapshots;
 mod ticks;
 
