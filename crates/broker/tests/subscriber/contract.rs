@@ -386,7 +386,9 @@ fn however_many_topics_are_caught_up_on_the_history_of_one_is_held_at_a_time() {
 fn nothing_more_is_read_while_a_home_is_asked_for_history() {
     let mut cores = [0, 1].map(|core| core_with(core, 2, settings(5_000), Interface::Json));
     let topics: Vec<String> = (0..20).map(|n| format!("kept.n{n}")).collect();
-    topics.iter().for_each(|topic| publish(&mut cores[0], topic, b'x', 1_000));
+    for topic in &topics {
+        publish(&mut cores[0], topic, b'x', 1_000);
+    }
     let wanted: Vec<String> =
         topics.iter().map(|topic| format!(r#"{{"topic":"{topic}","since":"earliest"}}"#)).collect();
     say(&mut cores[0], &format!(r#"{{"type":"subscribe","topics":[{}]}}"#, wanted.join(",")));

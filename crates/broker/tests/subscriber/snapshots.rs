@@ -160,7 +160,7 @@ fn what_came_in_front_of_a_snapshot_does_not_follow_it() {
         hand_over(&mut cores);
         cores[1].counters().messages_published > 0
     };
-    let topic = (0..).map(|n| format!("t{n}")).find(is_elsewhere).unwrap();
+    let topic = (0..100).map(|n| format!("t{n}")).find(is_elsewhere).unwrap();
     // Somebody listens already, so that messages are gathered for a run.
     let subscribe = format!(r#"{{"type":"subscribe","topic":"{topic}"}}"#);
     cores[0].handle_command(PUBLISHER, command::parse(&subscribe).unwrap());
