@@ -128,6 +128,18 @@ impl Subscriptions {
         first
     }
 
+    /// Whether a subscription of the connection takes whatever `home` routes of the topic: it is live, and has no snapshot to
+    /// come.
+    pub(crate) fn takes_all(&self, slot: u32, topic: &Topic, home: usize) -> bool {
+        let mut takes_all = false;
+        self.audiences_for(topic, |audience| {
+            let subscription = self.by_slot.get(&(slot, audience)).map(|&id| self.subscription(id));
+            takes_all |=
+                subscription.is_some_and(|its| its.live & (1 << home) != 0 && its.coverage.is_none());
+        });
+        takes_all
+    }
+
     /// A new subscription, not yet live, and the ticket to ask with. The connection must not have it yet.
     pub(crate) fn insert(
         &mut self,

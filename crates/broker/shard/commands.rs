@@ -162,12 +162,6 @@ impl Shard {
         }
     }
 
-    /// Whether a subscription of the connection is live for the topic. What the connection was given before it
-    /// unsubscribed may still be on its way into the write queue when none is.
-    fn listens(&self, slot: u32, topic: &Topic) -> bool {
-        self.subscriptions.live_for(slot, topic, self.home_of(topic)).is_some()
-    }
-
     /// What holds for the topic's messages when the connection is behind; none for one that subscribes to nothing.
     pub(super) fn terms(&self, slot: u32, topic: &Topic) -> Option<Terms> {
         let live = self.subscriptions.live_for(slot, topic, self.home_of(topic));
@@ -228,11 +222,12 @@ impl Shard {
     }
 
     /// Stops catching up on topics that only the subscription that has `ended` was for, and tells what does not come any
-    /// more. One that another still is for goes on: what is live meanwhile would otherwise be delivered over the hole.
+    /// more. One that another still is for goes on: what is live meanwhile would otherwise be delivered over the hole. It is
+    /// not for one that has a snapshot to come: of that the topic's value is the first.
     fn stop_catching_up_on_unmatched(&mut self, slot: u32, ended: &TopicOrPattern) {
         let Some(behind) = &self.connections.at(slot).behind else { return };
         for topic in behind.catching_up.topics_of(ended) {
-            if !self.listens(slot, &topic)
+            if !self.subscriptions.takes_all(slot, &topic, self.home_of(&topic))
                 && let Some(unread) = self.stop_catching_up(slot, &topic)
             {
                 self.queue_gap(slot, &topic, unread);

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use fanwire_broker::{ConnectionId, Encoding, Interface, Shard};
+use fanwire_broker::settings::TopicSettings;
+use fanwire_broker::{ConnectionId, Encoding, Interface, Settings, Shard};
 use fanwire_wire::command;
 use serde_json::Value;
 
-use super::{PUBLISHER, SUBSCRIBER, brief, frames, heard, say, shard, write_in_part};
+use super::{
+    PUBLISHER, SUBSCRIBER, brief, core_with, frames, hand_over, heard, rule, say, shard, write_in_part,
+};
 
 /// A few ticks of three messages.
 const BACKLOG_BYTES: usize = 2_000;
@@ -164,4 +167,21 @@ fn flush(shard: &mut Shard) -> BTreeMap<u32, Vec<u8>> {
         written.entry(id.slot).or_default().extend(output);
     }
     written
+}
+
+#[test]
+fn a_core_is_handed_what_its_subscribers_get_and_no_more() {
+    let topics = vec![rule("tick.>", TopicSettings { atomic: true, ..TopicSettings::default() })];
+    let settings = Settings { topics, ..Settings::default() };
+    let mut cores = [0, 1].map(|core| core_with(core, 2, settings.clone(), Interface::Json));
+    for (core, topic) in cores.iter_mut().zip(["tick.a", "tick.b"]) {
+        say(core, &format!(r#"{{"type":"subscribe","topic":"{topic}"}}"#));
+    }
+    hand_over(&mut cores);
+    publish_together(&mut cores[0], &["tick.a", "tick.b", "tick.c"]);
+    assert_eq!(hand_over(&mut cores), [1], "one core is the home, and the other has one subscriber");
+    for (core, topic) in cores.iter_mut().zip(["tick.a", "tick.b"]) {
+        let said = ["subscribed 0".to_owned(), format!("message {topic} 1"), "tick 1".to_owned()];
+        assert_eq!(brief(&heard(core)), said);
+    }
 }
