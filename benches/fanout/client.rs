@@ -242,7 +242,8 @@ impl Client {
     }
 }
 
-fn wait_until_ready(opening: &mut Opening, dialect: Dialect, topics: usize) {
+/// Reads until the connection is ready: see [`Dialect::is_ready`].
+pub(crate) fn wait_until_ready(opening: &mut Opening, dialect: Dialect, topics: usize) {
     let (mut answer, mut scratch) = (Vec::new(), [0; 4096]);
     while !dialect.is_ready(&answer, topics) {
         let read = opening.read(&mut scratch).expect("the target answers");
@@ -252,7 +253,7 @@ fn wait_until_ready(opening: &mut Opening, dialect: Dialect, topics: usize) {
 }
 
 /// A payload that begins with `words`, and ends with the mark.
-fn payload(bytes: usize, words: &str) -> String {
+pub(crate) fn payload(bytes: usize, words: &str) -> String {
     format!("{words:x<width$}{}", char::from(MARK), width = bytes - 1)
 }
 

@@ -4,8 +4,8 @@ use crate::plan::{NO_HOP, ONE_HOP};
 use crate::sample::{Metric, Of, Samples};
 use crate::statistics::{Estimate, Verdict, difference, estimate, ratio};
 use crate::target::{
-    BATCHED_FLOOR, BATCHED_FLOOR_TLS, BUN, FANWIRE, FANWIRE_JSON, FANWIRE_TLS, FANWIRE_TWO_CORES, FLOOR,
-    FLOOR_TLS, PEERS, PEERS_OVER_TLS, Target,
+    BATCHED_FLOOR, BATCHED_FLOOR_TLS, BUN, FANWIRE, FANWIRE_BESIDE_SLOW, FANWIRE_JSON, FANWIRE_TLS,
+    FANWIRE_TWO_CORES, FLOOR, FLOOR_TLS, PEERS, PEERS_OVER_TLS, Target,
 };
 use crate::workload::{
     CONNECTIONS, CONNECTIONS_OVER_TLS, HOP, INTERLEAVED, ONE, ONE_OVER_TLS, SIXTEEN, SIXTEEN_OVER_TLS,
@@ -85,11 +85,17 @@ pub(crate) fn all() -> Vec<Goal> {
     goals
 }
 
-fn of_fanwire_alone() -> [Goal; 4] {
+fn of_fanwire_alone() -> [Goal; 5] {
     let interleaved = of(INTERLEAVED.name, FANWIRE_JSON, CpuNsPerDelivery);
     let two_cores = of(SIXTY_FOUR.name, FANWIRE_TWO_CORES, CpuNsPerDelivery);
     let hop = |target| Of { workload: HOP.name, target, metric: LatencyP50Us };
     [
+        Goal {
+            name: "p99 µs beside slow readers, x without them".to_owned(),
+            of: of(STEADY.name, FANWIRE_BESIDE_SLOW, LatencyP99Us),
+            than: Than::Times(of(STEADY.name, FANWIRE, LatencyP99Us)),
+            bound: AtMost(1.1),
+        },
         Goal {
             name: "resident bytes of an idle subscriber".to_owned(),
             of: of(CONNECTIONS, FANWIRE, BytesPerConnection),

@@ -35,5 +35,5 @@ pub mod timer;
 mod tls;
 mod transport;
 
-pub use process::run;
+pub use process::{check, run};
 pub use tls::TlsError;

@@ -1,6 +1,7 @@
 //! A broker as a process: its log, its signals and its exit codes.
 
 use std::error::Error;
+use std::io::Write;
 use std::process::{self, ExitCode};
 use std::{io, thread};
 
@@ -11,7 +12,9 @@ use signal_hook::iterator::Signals;
 use crate::broker::{Broker, Stopper};
 use crate::config::{Config, Listen};
 use crate::listener::{FileLimit, raise_file_limit};
-use crate::{log, reload};
+use crate::log;
+use crate::reload::{self, Watched};
+use crate::tls::Tls;
 
 /// Is a broker until a signal stops it: takes the process's log, its signals and its limit on open files.
 ///
@@ -37,17 +40,41 @@ pub fn run(config: Config) -> ExitCode {
     }
 }
 
+/// Prints the configuration that would hold, as a file, if the files that it names can be used.
+///
+/// | exit code | |
+/// |---|---|
+/// | 0 | they can |
+/// | 2 | they cannot, and standard error says why |
+pub fn check(config: &Config) -> ExitCode {
+    if let Some(Err(error)) = config.tls.clone().map(|tls| Tls::load(tls, &config.listen)) {
+        eprintln!("fanwire: {error}");
+        return ExitCode::from(2);
+    }
+    // Whoever reads it may have seen enough: a closed pipe is no failure.
+    let _ = write!(io::stdout(), "{config}");
+    ExitCode::SUCCESS
+}
+
 /// Runs a broker until a signal stops it.
 fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let file_limit = raise_file_limit()?;
     let (cores, demo) = (config.cores, config.demo);
     let broker = Broker::start(config)?;
-    let watched = broker.watched();
-    let (ask, asked) = crossbeam_channel::unbounded();
-    thread::Builder::new().name("fanwire-files".to_owned()).spawn(move || reload::watch(watched, &asked))?;
-    heed_signals(broker.stopper(), ask)?;
+    heed_signals(broker.stopper(), watch_files(broker.watched())?)?;
     announce(&broker, cores, demo, file_limit);
     Ok(broker.join()?)
+}
+
+/// Has files read again when they change, or somebody asks. Without any there is nothing to wake up for.
+fn watch_files(watched: Vec<Watched>) -> io::Result<Sender<()>> {
+    let (ask, asked) = crossbeam_channel::unbounded();
+    if !watched.is_empty() {
+        thread::Builder::new()
+            .name("fanwire-files".to_owned())
+            .spawn(move || reload::watch(watched, &asked))?;
+    }
+    Ok(ask)
 }
 
 /// Has files read again at SIGHUP; stops the broker in order at the first signal to end, and at once at the second.
@@ -57,7 +84,7 @@ fn heed_signals(stopper: Stopper, reload: Sender<()>) -> io::Result<()> {
         let mut is_stopping = false;
         for signal in signals.forever() {
             if signal == SIGHUP {
-                // It fails only when nobody watches any more.
+                // It fails only when there is nothing to read.
                 let _ = reload.send(());
             } else if is_stopping {
                 tracing::warn!("ended by a second signal: what was not flushed is lost");

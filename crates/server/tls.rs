@@ -21,7 +21,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
-    ResolvesServerCert, UnbufferedServerConnection, VerifierBuilderError, WebPkiClientVerifier,
+    NoServerSessionStorage, ResolvesServerCert, UnbufferedServerConnection, VerifierBuilderError,
+    WebPkiClientVerifier,
 };
 use rustls::{RootCertStore, ServerConfig};
 
@@ -160,13 +161,13 @@ fn server_config(
     };
     let mut server_config = builder.with_cert_resolver(shown);
     server_config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+    // What a session can go on from is sealed in a ticket that the client keeps: nothing is kept here.
+    server_config.session_storage = Arc::new(NoServerSessionStorage {});
     if config.clients.is_none() {
-        // What a session can go on from is sealed in a ticket that the client keeps: nothing is kept here.
         server_config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Unavailable)?;
     } else {
         // A ticket would be believed for hours though the client's certificate has expired, or its authority has gone.
         server_config.send_tls13_tickets = 0;
-        server_config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     }
     Ok(Arc::new(server_config))
 }

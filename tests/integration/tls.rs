@@ -6,19 +6,22 @@ mod handshakes;
 mod operating;
 mod records;
 
+use std::net::{SocketAddr, TcpStream};
+
 use fanwire::config::TlsConfig;
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, ProtocolVersion};
+use socket2::{Domain, Socket, Type};
 use tungstenite::Message;
 
 use self::authority::Authority;
-use self::client::{get, receive_text, shake_hands, tls_to, web_socket};
-use crate::support::TestBroker;
+use self::client::{get, receive_text, shake_hands, tls_over, tls_to, web_socket};
+use crate::support::{PATIENCE, TestBroker};
 
 /// A broker with a plain port, which is its address, and the port that speaks TLS.
 struct TlsBroker {
     plain: TestBroker,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
 }
 
 impl TlsBroker {
@@ -98,21 +101,27 @@ fn http_1_1_is_the_only_protocol() {
     broker.plain.wait_until("one has failed", |broker| broker.disconnects("tls_failed") == 1);
 }
 
+/// What the broker cannot hand to the kernel at once waits as octets, or as records that were made already.
 #[test]
-fn a_large_answer_that_is_read_late_comes_whole_and_ends_with_a_goodbye() {
+fn an_answer_that_is_read_late_comes_whole_and_ends_with_a_goodbye() {
     let authority = Authority::new("late");
     let broker = TlsBroker::start(authority.tls());
-    let text = "fanwire ".repeat(1 << 16);
-    broker.plain.post("late.topic", &text);
-    let mut client = tls_to(broker.address, "localhost", authority.client());
-    shake_hands(&mut client).unwrap();
-    socket2::SockRef::from(&client.sock).set_recv_buffer_size(4096).unwrap();
-    std::io::Write::write_all(
-        &mut client,
-        b"GET /topics/late.topic HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    )
-    .unwrap();
-    let mut response = String::new();
-    std::io::Read::read_to_string(&mut client, &mut response).expect("a goodbye");
-    assert!(response.ends_with(&text));
+    for kibibytes in [1, 16, 60, 64, 200, 512] {
+        let text = "fanwire ".repeat(kibibytes * 128);
+        broker.plain.post("late.topic", &text);
+        let mut client = tls_over(narrow(broker.address), "localhost", authority.client());
+        shake_hands(&mut client).unwrap();
+        let response = get(&mut client, "/topics/late.topic").expect("a goodbye");
+        assert!(response.ends_with(&text), "{kibibytes} KiB: {} bytes have come", response.len());
+    }
+}
+
+/// A connection whose client's kernel takes next to nothing.
+fn narrow(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
 }

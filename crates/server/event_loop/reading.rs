@@ -123,13 +123,15 @@ impl EventLoop {
         let Intake { scratch, opened, inflater } = intake;
         let limit = if connection.conversation().is_some() { HTTP_READ_BYTES } else { scratch.len() };
         let was_handshaking = connection.transport.is_handshaking();
+        let was_flushed = connection.transport.is_flushed();
         match connection.transport.read(scratch, opened, limit) {
             Arrival::Bytes(Received { taken, input, has_more, is_last }) => {
                 connection.ending |= is_last;
                 // A short read has emptied the socket, unless the peer's end waits behind it.
                 connection.readable = has_more || connection.ending;
-                // A socket that is broken says so when it is read next.
-                let answered = connection.transport.flush().unwrap_or(0);
+                // What the session answers by itself. Behind what waits for an edge it waits too; and a socket that is
+                // broken says so when it is read next.
+                let answered = if was_flushed { connection.transport.flush().unwrap_or(0) } else { 0 };
                 self.metrics.add_bytes_in(taken as u64);
                 self.metrics.add_bytes_out(answered as u64);
                 if was_handshaking {

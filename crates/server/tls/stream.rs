@@ -220,7 +220,7 @@ impl TlsStream {
         opened.clear();
         self.receive(&mut scratch[..kept + taken], opened);
         let is_last = self.peer_closed;
-        let has_more = kept + taken == limit || self.failure.is_some() || is_last;
+        let has_more = kept + taken == limit || self.failure.is_some();
         Arrival::Bytes(Received { taken, input: opened, has_more, is_last })
     }
 

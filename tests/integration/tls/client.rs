@@ -15,8 +15,13 @@ pub(crate) type TlsClient = StreamOwned<ClientConnection, TcpStream>;
 
 /// Connects, and leaves the handshake to the first octet that is read or written.
 pub(crate) fn tls_to(address: SocketAddr, host: &str, config: ClientConfig) -> TlsClient {
+    tls_over(connect(address), host, config)
+}
+
+/// The same over a connection that is there.
+pub(crate) fn tls_over(socket: TcpStream, host: &str, config: ClientConfig) -> TlsClient {
     let host = host.to_owned().try_into().unwrap();
-    StreamOwned::new(ClientConnection::new(Arc::new(config), host).unwrap(), connect(address))
+    StreamOwned::new(ClientConnection::new(Arc::new(config), host).unwrap(), socket)
 }
 
 /// The handshake, to its end.

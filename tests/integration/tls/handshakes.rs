@@ -36,7 +36,6 @@ fn nonsense_is_answered_with_an_alert_and_closed() {
     {
         let mut client = HttpClient::connect(broker.address);
         client.send(nonsense);
-        client.half_close();
         let answer = client.rest();
         assert!(
             matches!(answer.as_slice(), [21, 3, _, 0, 2, 2, why] if DECODE_ERROR_OR_SO.contains(why)),

@@ -136,7 +136,7 @@ fn the_log_says_who_has_come_and_why_who_did_not() {
 }
 
 #[test]
-fn what_cannot_be_used_is_said_at_the_start() {
+fn what_cannot_be_used_is_said_at_the_start_and_by_a_check() {
     let authority = Authority::new("refused");
     let (one, other) =
         (authority.certify("one", &["one.example"]), authority.certify("other", &["other.example"]));
@@ -151,5 +151,9 @@ fn what_cannot_be_used_is_said_at_the_start() {
         let mut process = Process::spawn(&arguments);
         assert!(process.rest_of_log().contains(complaint), "{complaint}");
         assert_eq!(process.exit_code(), Some(1));
+        let check =
+            Command::new(env!("CARGO_BIN_EXE_fanwire")).arg("check").args(arguments).output().unwrap();
+        assert!(String::from_utf8(check.stderr).unwrap().contains(complaint), "{complaint}");
+        assert_eq!(check.status.code(), Some(2));
     }
 }
