@@ -84,7 +84,7 @@ pub(crate) enum TlsFailure {
     PlainHttp,
     /// A handshake message is longer than any that we expect.
     TooLong,
-    /// The client's certificate has a subject that cannot be read.
+    /// The client's certificate has no subject, or one that cannot be read.
     BadSubject,
     /// What came breaks the protocol, or is refused.
     Protocol(Error),
@@ -95,7 +95,9 @@ impl fmt::Display for TlsFailure {
         match self {
             Self::PlainHttp => f.write_str("the client speaks HTTP without TLS"),
             Self::TooLong => write!(f, "a handshake message is longer than {MAX_INCOMING_BYTES} bytes"),
-            Self::BadSubject => f.write_str("the subject of the client's certificate cannot be read"),
+            Self::BadSubject => {
+                f.write_str("the client's certificate has no subject that it could be known by")
+            }
             Self::Protocol(error) => error.fmt(f),
         }
     }
@@ -238,6 +240,10 @@ impl TlsStream {
         match self.process(octets, opened) {
             Ok(consumed) => self.keep(&octets[consumed..]),
             Err((failure, consumed)) => {
+                if self.is_handshaking() {
+                    // What came behind a handshake that is refused was said by nobody.
+                    opened.clear();
+                }
                 self.take_alert(&mut octets[consumed..]);
                 self.fail(failure);
             }
@@ -282,13 +288,12 @@ impl TlsStream {
                 }
                 Ok(ConnectionState::PeerClosed) => {
                     self.peer_closed = true;
-                    return Ok(octets.len());
+                    Ok(())
                 }
                 Ok(_) => {
-                    return self
-                        .note_progress()
-                        .map(|()| consumed + discard)
-                        .map_err(|error| (error, consumed));
+                    // What follows a goodbye is nothing.
+                    let done = if self.peer_closed { octets.len() } else { consumed + discard };
+                    return self.note_progress().map(|()| done).map_err(|failure| (failure, done));
                 }
                 Err(error) => Err(error),
             };
@@ -302,11 +307,11 @@ impl TlsStream {
         if !self.is_handshaking() || self.session.is_handshaking() {
             return Ok(());
         }
-        self.stage = Stage::Open;
         if let Some([certificate, ..]) = self.session.peer_certificates() {
             let subject = client_identity::subject_of(certificate).ok_or(TlsFailure::BadSubject)?;
             self.client_identity = Some(subject.into());
         }
+        self.stage = Stage::Open;
         Ok(())
     }
 

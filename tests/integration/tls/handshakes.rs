@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use socket2::SockRef;
 
 use super::TlsBroker;
@@ -95,10 +95,9 @@ fn a_reset_at_any_byte_of_a_handshake_leaves_nothing_behind() {
     assert!(get(&mut tls_to(broker.address, "localhost", config), "/healthz").is_ok());
 }
 
-/// Sends so many bytes of what follows the broker's first flight, and resets. Gives what was left to send, if anything was.
-fn reset_in_second_flight(broker: &TlsBroker, config: &ClientConfig, length: usize) -> Option<usize> {
-    let mut client =
-        ClientConnection::new(Arc::new(config.clone()), "localhost".try_into().unwrap()).unwrap();
+/// A client that has read the broker's first flight, and has its own last one to send.
+fn before_second_flight(broker: &TlsBroker, config: &ClientConfig) -> (ClientConnection, TcpStream) {
+    let mut client = client_of(config);
     let mut socket = connect(broker.address);
     while client.is_handshaking() {
         if client.wants_write() {
@@ -108,11 +107,31 @@ fn reset_in_second_flight(broker: &TlsBroker, config: &ClientConfig, length: usi
             client.process_new_packets().unwrap();
         }
     }
-    client.writer().write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    (client, socket)
+}
+
+fn client_of(config: &ClientConfig) -> ClientConnection {
+    ClientConnection::new(Arc::new(config.clone()), "localhost".try_into().unwrap()).unwrap()
+}
+
+/// Everything that a client has to send.
+fn flight_of(client: &mut ClientConnection) -> Vec<u8> {
     let mut flight = Vec::new();
     while client.wants_write() {
         client.write_tls(&mut flight).unwrap();
     }
+    flight
+}
+
+fn first_flight(config: &ClientConfig) -> Vec<u8> {
+    flight_of(&mut client_of(config))
+}
+
+/// Sends so many bytes of what follows the broker's first flight, and resets. Gives what was left to send, if anything was.
+fn reset_in_second_flight(broker: &TlsBroker, config: &ClientConfig, length: usize) -> Option<usize> {
+    let (mut client, mut socket) = before_second_flight(broker, config);
+    client.writer().write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let flight = flight_of(&mut client);
     socket.write_all(&flight[..length.min(flight.len())]).unwrap();
     reset(socket);
     flight.len().checked_sub(length).filter(|rest| *rest > 0)
@@ -123,12 +142,33 @@ fn reset(socket: TcpStream) {
     drop(socket);
 }
 
-fn first_flight(config: &ClientConfig) -> Vec<u8> {
-    let mut client =
-        ClientConnection::new(Arc::new(config.clone()), "localhost".try_into().unwrap()).unwrap();
-    let mut flight = Vec::new();
-    client.write_tls(&mut flight).unwrap();
-    flight
+#[test]
+fn a_request_and_a_goodbye_that_end_a_handshake_are_answered() {
+    let authority = Authority::new("all-at-once");
+    let broker = TlsBroker::start(authority.tls());
+    let config = authority.client_with(&[&rustls::version::TLS13], None);
+    let (mut client, mut socket) = before_second_flight(&broker, &config);
+    client.writer().write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    client.send_close_notify();
+    socket.write_all(&flight_of(&mut client)).unwrap();
+    let mut response = String::new();
+    StreamOwned::new(client, socket).read_to_string(&mut response).expect("a goodbye");
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+}
+
+#[test]
+fn a_client_whose_certificate_names_nobody_is_refused_and_not_heard() {
+    let authority = Authority::new("nobody");
+    let broker = TlsBroker::start(authority.tls_with_clients(false));
+    let config = authority.client_with(&[&rustls::version::TLS13], Some(authority.identity_with(&[])));
+    let (mut client, mut socket) = before_second_flight(&broker, &config);
+    let request = b"POST /topics/nobody.said HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nthis";
+    client.writer().write_all(request).unwrap();
+    socket.write_all(&flight_of(&mut client)).unwrap();
+    let mut answer = Vec::new();
+    let _ = StreamOwned::new(client, socket).read_to_end(&mut answer);
+    broker.plain.wait_until("it is counted", |broker| broker.disconnects("tls_failed") == 1);
+    assert_eq!(broker.plain.http().get("/topics/nobody.said").status, 404);
 }
 
 #[test]
