@@ -138,8 +138,8 @@ pub enum Flushed {
 }
 
 impl Connections {
-    /// Nobody, in a run of this epoch.
-    pub(crate) fn new(epoch: Arc<str>) -> Self {
+    /// Nobody, in a run of this epoch. Payloads from `deflate_above_bytes` on are compressed where that was negotiated.
+    pub(crate) fn new(epoch: Arc<str>, deflate_above_bytes: usize) -> Self {
         Self {
             slots: Vec::new(),
             spans: Vec::new(),
@@ -147,7 +147,7 @@ impl Connections {
             touched: Vec::new(),
             flushing: Vec::new(),
             ready: VecDeque::new(),
-            palette: Palette::new(epoch),
+            palette: Palette::new(Encoder::new(epoch, deflate_above_bytes)),
             written: Written::default(),
             spare_pieces: Vec::new(),
             backlog_bytes: 0,
@@ -229,6 +229,18 @@ impl Connections {
 
     pub(crate) fn backlog_bytes(&self) -> usize {
         self.backlog_bytes
+    }
+
+    /// The connections with the largest write queues, the largest first, at most `count` of them.
+    pub(crate) fn largest_backlogs(&self, count: usize) -> Vec<u32> {
+        let backlog_of = |connection: &Connection| match (&connection.behind, connection.state) {
+            (Some(behind), State::Open) => behind.queue.bytes() + behind.queue.reply_bytes(),
+            _ => 0,
+        };
+        let sizes = self.slots.iter().map(backlog_of).zip(0..).filter(|(bytes, _)| *bytes > 0);
+        let mut sizes: Vec<(usize, u32)> = sizes.collect();
+        sizes.sort_unstable_by(|one, other| other.cmp(one));
+        sizes.into_iter().take(count).map(|(_, slot)| slot).collect()
     }
 
     pub(crate) fn messages_skipped(&self) -> u64 {

@@ -20,8 +20,11 @@ mod accepting;
 mod answering;
 mod closing;
 mod deadlines;
+mod draining;
 mod exchanging;
 mod flushing;
+mod pressing;
+mod proxied;
 mod reading;
 mod requests;
 mod stopping;
@@ -40,12 +43,16 @@ use mio::{Events, Poll, Token, Waker};
 use crate::clock::Clock;
 use crate::connection::Connections;
 use crate::demo::EchoCompressor;
+use crate::guard::Rates;
 use crate::mailbox::Mailbox;
 use crate::metrics::CoreMetrics;
 use crate::site::Site;
 use crate::timer::TimerWheel;
 use accepting::Entrance;
+pub(crate) use accepting::MAX_REFUSED;
+use draining::Drain;
 use exchanging::Inbox;
+use pressing::Pinch;
 pub(crate) use reading::Intake;
 use stopping::Stage;
 
@@ -66,6 +73,10 @@ pub(crate) struct EventLoop {
     /// The time of this turn.
     now: Now,
     stage: Stage,
+    /// Who is still to be sent away, once it is to stop.
+    drain: Option<Drain>,
+    /// Nobody is.
+    has_drained: bool,
     entrance: Entrance,
     connections: Connections,
     /// Connections with input that was not read yet.
@@ -73,6 +84,10 @@ pub(crate) struct EventLoop {
     /// Frames that came together with the handshake before them.
     early_frames: VecDeque<(ConnectionId, Vec<u8>)>,
     timers: TimerWheel,
+    rates: Rates,
+    pinch: Pinch,
+    /// The commands of the read that is being handled.
+    commands: u64,
     shard: Shard,
     mailbox: CoreMailbox,
     requests: Inbox<Request>,
@@ -108,7 +123,12 @@ impl EventLoop {
             entrance: Entrance::open(listeners, poll.registry())?,
             timers: TimerWheel::new(now.monotonic_ms),
             stage: Stage::Running,
+            drain: None,
+            has_drained: false,
             connections: Connections::default(),
+            pinch: Pinch::default(),
+            rates: Rates::new(&site.limits),
+            commands: 0,
             ready: VecDeque::new(),
             early_frames: VecDeque::new(),
             requests: Inbox::default(),
@@ -189,6 +209,8 @@ impl EventLoop {
             self.shard.next_deadline_ms(),
             self.entrance.retry_at_ms(),
             self.stage.deadline_ms(),
+            self.drain.as_ref().and_then(Drain::next_ms),
+            self.pinch.next_ms(),
         ];
         let next_ms = deadlines.into_iter().flatten().min()?;
         Some(Duration::from_millis(next_ms.saturating_sub(now_ms)))
@@ -218,10 +240,12 @@ impl EventLoop {
         }
     }
 
-    /// Brings the gauges up to date.
-    fn report(&self) {
+    /// Brings the gauges up to date, and looks at what they say of memory.
+    fn report(&mut self) {
+        let counters = self.shard.counters();
+        self.look_at_memory(&counters);
         self.metrics.set_connections(self.connections.len() as u64);
         self.metrics.set_mailbox_depth(self.mailbox.depth());
-        self.metrics.set_shard(&self.shard.counters());
+        self.metrics.set_shard(&counters);
     }
 }

@@ -287,7 +287,7 @@ impl Shard {
         if self.connections.state(slot) != State::Open {
             return;
         }
-        let bound = self.settings.backlog_bytes;
+        let bound = self.backlog_bound();
         let is_over = self.connections.with_queue(slot, |queue| {
             queue.push_gap(topic, from, to);
             queue.notice_bytes() > bound
