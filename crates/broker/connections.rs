@@ -22,6 +22,9 @@ use crate::write_queue::{ReplyKind, WriteQueue, Written};
 /// a few times over.
 const WRITE_BYTES: usize = 64 * 1024;
 
+/// Turns that connections with something in the palette have for each of one that is behind, at most.
+const TURNS_BEFORE_READY: u32 = 16;
+
 /// Whose turn it is, and what they have.
 #[derive(Debug)]
 pub(crate) struct Connections {
@@ -36,12 +39,16 @@ pub(crate) struct Connections {
     flushing: Vec<u32>,
     /// The slots of those that are behind and have something to do.
     ready: VecDeque<u32>,
+    /// Turns from the palette since one that is behind had its own.
+    turns_since_ready: u32,
     pub(crate) palette: Palette,
     /// What the last [`Self::output`] gathered or encoded.
     written: Written,
     /// Vectors for pieces that are not in use, so that no idle connection holds one.
     spare_pieces: Vec<Vec<Piece>>,
     backlog_bytes: usize,
+    /// The replies in write queues, in bytes.
+    queued_reply_bytes: usize,
     /// The messages that write queues have let go by count.
     messages_skipped: u64,
     /// How many of the connections are event streams.
@@ -110,6 +117,11 @@ pub(crate) struct Behind {
 }
 
 impl Behind {
+    /// Whether it may have. While the socket is full, only what needs no room there is to be done.
+    fn has_something_to_do(&self) -> bool {
+        !self.blocked || self.catching_up.reads_ahead()
+    }
+
     fn has_nothing_to_come(&self) -> bool {
         self.queue.is_empty() && self.catching_up.is_empty() && self.snapshots.is_empty()
     }
@@ -147,10 +159,12 @@ impl Connections {
             touched: Vec::new(),
             flushing: Vec::new(),
             ready: VecDeque::new(),
+            turns_since_ready: 0,
             palette: Palette::new(Encoder::new(epoch, deflate_above_bytes)),
             written: Written::default(),
             spare_pieces: Vec::new(),
             backlog_bytes: 0,
+            queued_reply_bytes: 0,
             messages_skipped: 0,
             event_streams: 0,
         }
@@ -172,6 +186,8 @@ impl Connections {
     pub(crate) fn disconnect(&mut self, slot: u32) {
         _ = self.take_pieces(slot);
         self.with_queue(slot, WriteQueue::drop_messages);
+        let behind = self.slots[slot as usize].behind.as_ref();
+        self.queued_reply_bytes -= behind.map_or(0, |behind| behind.queue.reply_bytes());
         self.event_streams -= usize::from(self.interface(slot) == Some(Interface::EventStream));
         self.slots[slot as usize] = Connection::default();
         self.spans[slot as usize] = Span::default();
@@ -229,6 +245,11 @@ impl Connections {
 
     pub(crate) fn backlog_bytes(&self) -> usize {
         self.backlog_bytes
+    }
+
+    /// The replies in write queues, in bytes.
+    pub(crate) fn queued_reply_bytes(&self) -> usize {
+        self.queued_reply_bytes
     }
 
     /// The connections with the largest write queues, the largest first, at most `count` of them.
@@ -311,7 +332,9 @@ impl Connections {
     ) {
         let (start, end) = self.palette.reply(write);
         if let Some(behind) = &mut self.slots[slot as usize].behind {
+            let before = behind.queue.reply_bytes();
             behind.queue.push_reply(self.palette.replies(start, end), kind);
+            self.queued_reply_bytes += behind.queue.reply_bytes() - before;
             self.schedule(slot);
             return;
         }
@@ -349,8 +372,9 @@ impl Connections {
     /// Works on the connection's write queue, if it has one.
     pub(crate) fn with_queue<R>(&mut self, slot: u32, work: impl FnOnce(&mut WriteQueue) -> R) -> Option<R> {
         let queue = &mut self.slots[slot as usize].behind.as_mut()?.queue;
-        let (bytes, skips) = (queue.bytes(), queue.skips());
+        let (bytes, replies, skips) = (queue.bytes(), queue.reply_bytes(), queue.skips());
         let result = work(queue);
+        self.queued_reply_bytes = self.queued_reply_bytes + queue.reply_bytes() - replies;
         self.backlog_bytes = self.backlog_bytes + queue.bytes() - bytes;
         self.messages_skipped += queue.skips() - skips;
         Some(result)
@@ -360,11 +384,16 @@ impl Connections {
     pub(crate) fn schedule(&mut self, slot: u32) {
         if let Some(behind) = &mut self.slots[slot as usize].behind
             && !behind.scheduled
-            && !behind.blocked
+            && behind.has_something_to_do()
         {
             behind.scheduled = true;
             self.ready.push_back(slot);
         }
+    }
+
+    /// Whether the socket is full.
+    pub(crate) fn is_blocked(&self, slot: u32) -> bool {
+        self.slots[slot as usize].behind.as_ref().is_some_and(|behind| behind.blocked)
     }
 
     /// The socket became writable.
@@ -381,7 +410,8 @@ impl Connections {
         for piece in self.take_pieces(slot) {
             let Piece::Reply(start, end, kind) = piece else { break };
             let reply = self.palette.replies(start, end).to_vec();
-            self.behind(slot).queue.push_reply(&reply, kind);
+            self.behind(slot);
+            self.with_queue(slot, |queue| queue.push_reply(&reply, kind));
         }
         self.with_queue(slot, WriteQueue::drop_messages);
         self.schedule(slot);
@@ -450,12 +480,20 @@ impl Connections {
         }
     }
 
+    /// Whether one that is behind has its turn in front of those that have something in the palette: a hot topic may always
+    /// bring more of that.
+    pub(crate) fn is_turn_of_ready(&mut self) -> bool {
+        self.turns_since_ready += 1;
+        self.turns_since_ready > TURNS_BEFORE_READY && !self.ready.is_empty()
+    }
+
     /// The next connection that is behind and has something to do.
     pub(crate) fn next_ready(&mut self) -> Option<u32> {
+        self.turns_since_ready = 0;
         while let Some(slot) = self.ready.pop_front() {
             if let Some(behind) = &mut self.slots[slot as usize].behind
                 && std::mem::take(&mut behind.scheduled)
-                && !behind.blocked
+                && behind.has_something_to_do()
             {
                 return Some(slot);
             }
@@ -565,8 +603,8 @@ impl Connections {
         Flushed::Empty
     }
 
-    /// Whether the connection has something in its write queue. One that has nothing, and nothing to wait for, is no
-    /// longer behind.
+    /// Whether the connection has something to write in its queue: what is gathered there has its turn yet to come. One that has
+    /// nothing, and nothing to wait for, is no longer behind.
     pub(crate) fn settle(&mut self, slot: u32) -> bool {
         let Connection { state, behind: Some(behind), .. } = &self.slots[slot as usize] else { return false };
         if behind.has_nothing_to_come() && *state != State::Doomed {
@@ -574,6 +612,6 @@ impl Connections {
             self.spans[slot as usize] = Span::default();
             return false;
         }
-        !behind.queue.is_empty()
+        !behind.queue.is_drained()
     }
 }

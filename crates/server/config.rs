@@ -81,7 +81,7 @@ pub struct Timeouts {
     /// For the next request of an HTTP connection that is kept alive, in milliseconds.
     pub idle_http_ms: u64,
     /// Over which connections are sent away when the broker stops, in milliseconds. What is left after
-    /// [`Self::close_ms`] more is cut off.
+    /// [`Self::close_ms`] more, or twice the drain, is cut off.
     pub drain_ms: u64,
 }
 

@@ -147,7 +147,7 @@ impl EventLoop {
     /// Runs until the broker has stopped. An error is the kernel's, and leaves nothing to go on with.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
-        let mut intake = Intake::new();
+        let mut intake = Intake::new(self.site.limits.inflated_ratio);
         while self.stage != Stage::Stopped {
             self.turn(&mut events, &mut intake)?;
         }

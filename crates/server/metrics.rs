@@ -259,7 +259,7 @@ static COUNTERS: [Family; 9] = [
     Family {
         name: "skipped_messages",
         unit: None,
-        help: "Of those, messages that subscribers were told of by count alone: newer ones took their place, or they were too old",
+        help: "Messages that subscribers were not given, and told of by count: newer ones took their place, or they were too old",
         figure: |core| &core.messages_skipped,
     },
     Family {
@@ -489,6 +489,7 @@ mod tests {
             polls: 15,
             messages_skipped: 16,
             kept_bytes: 17,
+            reply_bytes: 0,
         });
         let expected = [
             ("fanwire_handshakes_total{core=\"1\"}", 1),

@@ -31,7 +31,7 @@ fn everything_accepted_is_delivered_and_everybody_is_told() {
 #[test]
 fn a_client_that_does_not_close_holds_the_stop_up_for_so_long_only() {
     let broker = TestBroker::start_with(|config| {
-        (config.timeouts.drain_ms, config.timeouts.close_ms) = (100, 200);
+        (config.timeouts.drain_ms, config.timeouts.close_ms) = (200, 100);
     });
     let _mute = connect(broker.address);
     broker.begin_stop();

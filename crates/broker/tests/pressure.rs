@@ -157,6 +157,30 @@ fn the_largest_backlogs_are_named_and_others_are_not() {
 }
 
 #[test]
+fn replies_that_are_not_read_count_and_are_forgotten_with_their_connection() {
+    let mut shard = shard();
+    turn(&mut shard, 0);
+    let [id] = *slow_subscribers(&mut shard, &["nothing.a"]) else { panic!("one was asked for") };
+    for _ in 0..3 {
+        shard.reply(id, &[7; 1_000]);
+        flush_in_vain(&mut shard);
+    }
+    let held = shard.counters().reply_bytes;
+    assert!((3_000..3_200).contains(&held), "{held}");
+    shard.handle_writable(id);
+    while let Some(id) = shard.poll_flush() {
+        let all = shard.output(id).len();
+        shard.wrote(id, all);
+    }
+    assert_eq!(shard.counters().reply_bytes, 0);
+    shard.reply(id, &[7; 1_000]);
+    flush_in_vain(&mut shard);
+    assert_ne!(shard.counters().reply_bytes, 0);
+    shard.disconnect(id);
+    assert_eq!((shard.counters().reply_bytes, shard.counters().backlog_bytes), (0, 0));
+}
+
+#[test]
 fn a_write_queue_holds_half_while_memory_is_scarce() {
     for (pressure, share) in [(Pressure::Tight, 1), (Pressure::Scarce, 2)] {
         let mut shard = shard();

@@ -21,6 +21,8 @@ pub struct Limits {
     pub bytes_per_second: Option<u64>,
     /// What the broker may hold, in bytes; `None` is three quarters of the machine's memory, or of its container's.
     pub memory: Option<u64>,
+    /// To how many times what it took compressed a message may inflate, where that is more than 64 KiB.
+    pub inflated_ratio: usize,
     /// How long a connection may stay over one of these rates, in milliseconds, before it is closed.
     pub patience_ms: u64,
 }
@@ -39,6 +41,8 @@ impl Default for Limits {
             bytes_per_second: None,
             patience_ms: 30_000,
             memory: None,
+            // JSON that repeats itself comes to 50. DEFLATE can do 1032, and 64 KiB of that, one read, are 66 MB to inflate.
+            inflated_ratio: 200,
         }
     }
 }
@@ -60,6 +64,7 @@ impl fmt::Display for Limits {
         if let Some(memory) = self.memory {
             writeln!(f, "memory = \"{}\"", Size(memory as usize))?;
         }
+        writeln!(f, "inflated_ratio = {}", self.inflated_ratio)?;
         writeln!(f, "patience = \"{}\"", Period(self.patience_ms))
     }
 }

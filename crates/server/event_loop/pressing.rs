@@ -40,7 +40,10 @@ impl EventLoop {
     /// Says what this core holds, and does what the shortage of memory asks for.
     pub(super) fn look_at_memory(&mut self, counters: &Counters) {
         let holdings = Holdings {
-            bytes: counters.kept_bytes + counters.backlog_bytes + self.connections.kept_bytes() as u64,
+            bytes: counters.kept_bytes
+                + counters.backlog_bytes
+                + counters.reply_bytes
+                + self.connections.kept_bytes() as u64,
             connections: self.connections.len() as u64,
             topics: counters.topics,
             subscriptions: counters.subscriptions,

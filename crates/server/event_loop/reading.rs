@@ -31,8 +31,9 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new() -> Self {
-        Self { scratch: vec![0; SCRATCH_BYTES].into(), inflater: Inflater::new(false) }
+    pub(super) fn new(max_inflated_ratio: usize) -> Self {
+        let inflater = Inflater::new(false).with_max_ratio(max_inflated_ratio);
+        Self { scratch: vec![0; SCRATCH_BYTES].into(), inflater }
     }
 }
 

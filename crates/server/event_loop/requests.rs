@@ -68,7 +68,9 @@ impl EventLoop {
         let Exchange { call, body, reply } = exchange;
         self.commands += 1;
         match call {
-            Call::Answer(response) | Call::Post(Err(response)) => self.respond(id, &response, reply),
+            Call::Answer(response) | Call::Post(Err(response)) | Call::PostBatch(Err(response)) => {
+                self.respond(id, &response, reply);
+            }
             Call::Latest(topic, known) => {
                 self.await_answer(id, Awaited::Latest(known), reply);
                 self.shard.latest(id, topic);
@@ -76,7 +78,7 @@ impl EventLoop {
             Call::Poll(poll) => self.poll(id, *poll, reply),
             Call::Stream(stream) => self.stream(id, stream, reply),
             Call::Post(Ok(draft)) => self.publish(id, Draft { payload: Bytes::from(body), ..*draft }, reply),
-            Call::PostBatch => self.publish_batch(id, &body, reply),
+            Call::PostBatch(Ok(())) => self.publish_batch(id, &body, reply),
             Call::Upgrade(upgrade) => self.upgrade(id, upgrade, reply),
             Call::Reject(octets) => {
                 self.shard.reply(id, &octets);

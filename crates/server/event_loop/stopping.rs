@@ -79,7 +79,7 @@ impl EventLoop {
     fn begin_draining(&mut self) {
         let timeouts = self.site.timeouts;
         let now_ms = self.now.monotonic_ms;
-        let patience_ms = timeouts.drain_ms.saturating_add(timeouts.close_ms);
+        let patience_ms = timeouts.drain_ms.saturating_add(timeouts.close_ms.min(timeouts.drain_ms));
         self.stage = Stage::Draining { deadline_ms: now_ms.saturating_add(patience_ms) };
         self.entrance.shut();
         self.drain = Some(Drain::begin(self.connections.ids(), timeouts.drain_ms, now_ms));

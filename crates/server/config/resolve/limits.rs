@@ -15,6 +15,12 @@ const MAX_BYTES_PER_SECOND: Size = Size(1 << 40);
 /// A few backlogs and messages have to fit.
 const MIN_MEMORY: Size = Size(1 << 20);
 
+/// Below this, compression is not worth having.
+const MIN_RATIO: Count = Count(10);
+
+/// More than DEFLATE can do.
+const MAX_RATIO: Count = Count(1_100);
+
 impl Sayings<'_> {
     pub(super) fn limits(&self, table: LimitsTable, default: &Limits) -> Result<Limits, ConfigError> {
         let LimitsTable {
@@ -25,6 +31,7 @@ impl Sayings<'_> {
             bytes_per_second: bytes,
             patience,
             memory,
+            inflated_ratio: ratio,
         } = table;
         let bytes = bytes.map(|bytes| {
             let said = self.written("limits.bytes_per_second", bytes);
@@ -32,6 +39,7 @@ impl Sayings<'_> {
         });
         let memory =
             memory.map(|memory| self.written("limits.memory", memory).within(MIN_MEMORY, MAX_HISTORY_BYTES));
+        let ratio = self.said("limits.inflated_ratio", None, ratio, Count(default.inflated_ratio));
         let patience = self.said("limits.patience", None, patience, Period(default.patience_ms));
         let default_handshakes = default.handshakes_per_second_per_address as usize;
         Ok(Limits {
@@ -51,6 +59,7 @@ impl Sayings<'_> {
                 .map(|count| count as u64),
             bytes_per_second: bytes.transpose()?.map(|Size(bytes)| bytes as u64),
             memory: memory.transpose()?.map(|Size(bytes)| bytes as u64),
+            inflated_ratio: ratio.within(MIN_RATIO, MAX_RATIO)?.0,
             patience_ms: patience.within(MIN_TIMEOUT, MAX_TIMEOUT)?.0,
         })
     }
