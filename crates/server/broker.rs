@@ -17,7 +17,8 @@ use mio::{Poll, Waker};
 
 use crate::clock::Clock;
 use crate::config::{Config, Listen};
-use crate::event_loop::{EventLoop, Parts, WAKER};
+use crate::event_loop::{EventLoop, MAX_REFUSED, Parts, WAKER};
+use crate::guard::Guard;
 use crate::listener::{self, BindError};
 use crate::mailbox::mailboxes;
 use crate::metrics::Metrics;
@@ -109,7 +110,8 @@ impl Broker {
         let listening = listening.map(|(listen, address)| Listen { address: *address, ..*listen }).collect();
         let polls = (0..config.cores).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
         let wakers = polls.iter().map(waker_of).collect::<io::Result<Vec<_>>>()?;
-        let site = Arc::new(site(&config, &identity, listening, Control::new(wakers.clone()))?);
+        let guard = guard(&config)?;
+        let site = Arc::new(site(&config, &identity, listening, guard, Control::new(wakers.clone()))?);
         let settings = Arc::new(settings(config.settings, config.demo));
         let clock = Clock::start();
         let parts = polls.into_iter().zip(bound.listeners).zip(mailboxes(wakers)).enumerate();
@@ -178,14 +180,30 @@ fn waker_of(poll: &Poll) -> io::Result<Arc<Waker>> {
     Waker::new(poll.registry(), WAKER).map(Arc::new)
 }
 
+/// The guard of as many connections as the limit on open files leaves room for, or as the operator says.
+fn guard(config: &Config) -> io::Result<Guard> {
+    let room = listener::room_for_connections(MAX_REFUSED * config.cores)?;
+    if let Some(connections) = config.limits.connections.filter(|connections| *connections > room) {
+        tracing::warn!(
+            connections,
+            room,
+            "the limit on open files leaves less room than limits.connections asks for; raise it (ulimit -n)"
+        );
+    }
+    Ok(Guard::new(&config.limits, config.proxies.clone(), room, config.cores))
+}
+
 fn site(
     config: &Config,
     identity: &Identity,
     listening: Vec<Listen>,
+    guard: Guard,
     control: Control,
 ) -> Result<Site, TlsError> {
     let tls = config.tls.clone().map(|tls| Tls::load(tls, &listening)).transpose()?;
     Ok(Site {
+        limits: config.limits.clone(),
+        guard,
         cores: config.cores,
         epoch: Arc::clone(&identity.epoch),
         max_message_bytes: config.settings.max_message_bytes,

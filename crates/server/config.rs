@@ -11,6 +11,8 @@
 mod error;
 mod file;
 mod flags;
+mod limits;
+mod network;
 mod resolve;
 mod tls;
 mod units;
@@ -29,6 +31,8 @@ use fanwire_broker::settings::{MaxAge, Settings, TopicRule};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 pub use error::{ConfigError, Origin, Place, Problem};
+pub use limits::{Limits, Proxies, ProxyProtocol};
+pub use network::Network;
 pub use tls::{CertificateFiles, Certificates, ClientCa, TlsConfig};
 pub use units::{BadValue, Listen};
 
@@ -36,7 +40,7 @@ use crate::mailbox::MAX_CORES;
 use file::Source;
 use flags::{Action, CommandLine};
 pub(crate) use units::Period;
-use units::{Overflow, Size};
+use units::{Compression, Overflow, Size};
 
 /// A configuration that holds: every value is in its range, and no two contradict each other.
 ///
@@ -57,6 +61,10 @@ pub struct Config {
     pub demo: bool,
     /// How long what is waited for.
     pub timeouts: Timeouts,
+    /// How much clients may have, together and each address of them.
+    pub limits: Limits,
+    /// Whose word is taken for who the client is.
+    pub proxies: Proxies,
     /// What is logged, and how.
     pub log: LogConfig,
     /// What holds for topics and messages.
@@ -76,7 +84,8 @@ pub struct Timeouts {
     pub close_ms: u64,
     /// For the next request of an HTTP connection that is kept alive, in milliseconds.
     pub idle_http_ms: u64,
-    /// For all connections to be flushed and told, when the broker stops, in milliseconds.
+    /// Over which connections are sent away when the broker stops, in milliseconds. What is left after
+    /// [`Self::close_ms`] more, or twice the drain, is cut off.
     pub drain_ms: u64,
 }
 
@@ -129,6 +138,8 @@ impl Default for Config {
             compression: true,
             demo: false,
             timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            proxies: Proxies::default(),
             log: LogConfig { format: LogFormat::Text, level: Targets::new().with_default(LevelFilter::INFO) },
             settings: Settings::default(),
         }
@@ -167,6 +178,14 @@ impl Config {
         }
     }
 
+    fn compression(&self) -> Compression {
+        if self.compression {
+            Compression::Above(self.settings.deflate_above_bytes)
+        } else {
+            Compression::Off
+        }
+    }
+
     fn from_flags(mut flags: flags::Flags) -> Result<Box<Self>, ConfigError> {
         let source = match flags.config.take() {
             Some(path) => Source::read(path)?,
@@ -186,10 +205,12 @@ impl fmt::Display for Config {
         writeln!(f, "backlog = \"{}\"", Size(self.settings.backlog_bytes))?;
         writeln!(f, "max_topics = {}", self.settings.max_topics)?;
         writeln!(f, "max_subscriptions = {}", self.settings.max_subscriptions)?;
-        writeln!(f, "compression = {}", self.compression)?;
+        writeln!(f, "compression = \"{}\"", self.compression())?;
         writeln!(f, "drain = \"{}\"", Period(self.timeouts.drain_ms))?;
         writeln!(f, "demo = {}", self.demo)?;
         self.timeouts.fmt(f)?;
+        self.limits.fmt(f)?;
+        self.proxies.fmt(f)?;
         self.log.fmt(f)?;
         self.tls.as_ref().map_or(Ok(()), |tls| tls.fmt(f))?;
         self.settings.topics.iter().try_for_each(|rule| write_rule(rule, f))

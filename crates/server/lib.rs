@@ -9,6 +9,7 @@
 //! | what HTTP requests ask for, and what they are answered | `http_api`, `demo` |
 //! | what all cores share | `site` |
 //! | what the operator decides | [`config`] |
+//! | who is let in | `guard` |
 //! | taking in connections, and what the kernel is told about them | [`listener`] |
 //! | the log | [`log`] |
 //! | what goes from one core to another | [`mailbox`] |
@@ -23,6 +24,7 @@ pub mod config;
 mod connection;
 mod demo;
 mod event_loop;
+mod guard;
 mod http_api;
 pub mod listener;
 pub mod log;

@@ -17,6 +17,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::guard::Refusal;
+
 /// The content type of what [`Metrics::render`] returns (`OpenMetrics` 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -57,7 +59,9 @@ pub struct CoreMetrics {
     bytes_in: Figure,
     bytes_out: Figure,
     accept_errors: Figure,
+    throttled_reads: Figure,
     disconnects: [Figure; DisconnectReason::ALL.len()],
+    refusals: [Figure; Refusal::ALL.len()],
     /// By version, 1.2 and 1.3, and by whether they went on from an earlier one.
     tls_handshakes: [[Figure; 2]; 2],
     connections: Figure,
@@ -67,6 +71,7 @@ pub struct CoreMetrics {
     deliveries: Figure,
     messages_skipped: Figure,
     backlog_bytes: Figure,
+    kept_bytes: Figure,
     topics: Figure,
     subscriptions: Figure,
     event_streams: Figure,
@@ -104,9 +109,19 @@ impl CoreMetrics {
         self.accept_errors.add(1);
     }
 
+    /// A read brought more than the connection may send, which is not read for a while.
+    pub fn add_throttled_read(&self) {
+        self.throttled_reads.add(1);
+    }
+
     /// A connection has ended.
     pub fn add_disconnect(&self, reason: DisconnectReason) {
         self.disconnects[reason as usize].add(1);
+    }
+
+    /// A connection was not let in.
+    pub(crate) fn add_refusal(&self, refusal: Refusal) {
+        self.refusals[refusal as usize].add(1);
     }
 
     /// The connections that are open now.
@@ -126,6 +141,7 @@ impl CoreMetrics {
         self.deliveries.set(counters.deliveries);
         self.messages_skipped.set(counters.messages_skipped);
         self.backlog_bytes.set(counters.backlog_bytes);
+        self.kept_bytes.set(counters.kept_bytes);
         self.topics.set(counters.topics);
         self.subscriptions.set(counters.subscriptions);
         self.event_streams.set(counters.event_streams);
@@ -154,13 +170,17 @@ pub enum DisconnectReason {
     HandshakeTimeout,
     /// Pings stayed without an answer.
     PingTimeout,
+    /// It sent faster than it may for too long.
+    OverRate,
+    /// Memory was exhausted, and its write queue held much of it.
+    ShortOfMemory,
     /// The broker stops.
     Shutdown,
 }
 
 impl DisconnectReason {
     /// Every reason, in the order of the variants.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::ClientClosed,
         Self::ServerClosed,
         Self::Reset,
@@ -170,6 +190,8 @@ impl DisconnectReason {
         Self::TlsFailed,
         Self::HandshakeTimeout,
         Self::PingTimeout,
+        Self::OverRate,
+        Self::ShortOfMemory,
         Self::Shutdown,
     ];
 
@@ -185,6 +207,8 @@ impl DisconnectReason {
             Self::TlsFailed => "tls_failed",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::PingTimeout => "ping_timeout",
+            Self::OverRate => "over_rate",
+            Self::ShortOfMemory => "short_of_memory",
             Self::Shutdown => "shutdown",
         }
     }
@@ -218,7 +242,7 @@ struct Family {
     figure: fn(&CoreMetrics) -> &Figure,
 }
 
-static COUNTERS: [Family; 8] = [
+static COUNTERS: [Family; 9] = [
     Family {
         name: "handshakes",
         unit: None,
@@ -267,9 +291,15 @@ static COUNTERS: [Family; 8] = [
         help: "Connections that could not be taken in",
         figure: |core| &core.accept_errors,
     },
+    Family {
+        name: "throttled_reads",
+        unit: None,
+        help: "Reads after which a connection was over its rate, and not read for a while",
+        figure: |core| &core.throttled_reads,
+    },
 ];
 
-static GAUGES: [Family; 6] = [
+static GAUGES: [Family; 7] = [
     Family { name: "connections", unit: None, help: "Open connections", figure: |core| &core.connections },
     Family {
         name: "event_streams",
@@ -288,6 +318,12 @@ static GAUGES: [Family; 6] = [
         unit: Some(Unit::Bytes),
         help: "What write queues hold",
         figure: |core| &core.backlog_bytes,
+    },
+    Family {
+        name: "kept",
+        unit: Some(Unit::Bytes),
+        help: "What histories and last values hold",
+        figure: |core| &core.kept_bytes,
     },
     Family { name: "topics", unit: None, help: "Topics at home on the core", figure: |core| &core.topics },
     Family {
@@ -319,6 +355,7 @@ impl Collector for Figures {
         }
         self.encode_disconnects(&mut encoder)?;
         self.encode_tls_handshakes(&mut encoder)?;
+        self.encode_refusals(&mut encoder)?;
         self.encode_mailbox_depths(&mut encoder)
     }
 }
@@ -342,13 +379,31 @@ impl Figures {
     }
 
     fn encode_disconnects(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let reasons = DisconnectReason::ALL.map(DisconnectReason::as_str);
+        let names = ("disconnects", "Connections that have ended");
+        self.encode_by_reason(encoder, names, &reasons, |core| &core.disconnects)
+    }
+
+    fn encode_refusals(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let reasons = Refusal::ALL.map(Refusal::as_str);
+        let names = ("refusals", "Connections that were not let in");
+        self.encode_by_reason(encoder, names, &reasons, |core| &core.refusals)
+    }
+
+    /// A family of counters with one for each of the `reasons`.
+    fn encode_by_reason(
+        &self,
+        encoder: &mut DescriptorEncoder,
+        (name, help): (&str, &str),
+        reasons: &[&str],
+        figures: fn(&CoreMetrics) -> &[Figure],
+    ) -> fmt::Result {
         let kind = MetricType::Counter;
-        let mut samples =
-            encoder.encode_descriptor("disconnects", "Connections that have ended", None, kind)?;
+        let mut samples = encoder.encode_descriptor(name, help, None, kind)?;
         for (core, metrics) in self.cores() {
-            for reason in DisconnectReason::ALL {
-                let labels = [("core", core.to_string()), ("reason", reason.as_str().to_owned())];
-                encode_sample(&mut samples, &labels, kind, &metrics.disconnects[reason as usize])?;
+            for (reason, figure) in reasons.iter().zip(figures(metrics)) {
+                let labels = [("core", core.to_string()), ("reason", (*reason).to_owned())];
+                encode_sample(&mut samples, &labels, kind, figure)?;
             }
         }
         Ok(())
@@ -452,6 +507,7 @@ mod tests {
         core.add_bytes_in(3);
         core.add_bytes_out(4);
         (0..5).for_each(|_| core.add_accept_error());
+        core.add_throttled_read();
         core.set_connections(6);
         (0..17).for_each(|_| core.add_tls_handshake(true, false));
         (0..18).for_each(|_| core.add_tls_handshake(false, true));
@@ -465,6 +521,8 @@ mod tests {
             event_streams: 14,
             polls: 15,
             messages_skipped: 16,
+            kept_bytes: 17,
+            reply_bytes: 0,
         });
         let expected = [
             ("fanwire_handshakes_total{core=\"1\"}", 1),
@@ -472,12 +530,14 @@ mod tests {
             ("fanwire_received_bytes_total{core=\"1\"}", 3),
             ("fanwire_sent_bytes_total{core=\"1\"}", 4),
             ("fanwire_accept_errors_total{core=\"1\"}", 5),
+            ("fanwire_throttled_reads_total{core=\"1\"}", 1),
             ("fanwire_connections{core=\"1\"}", 6),
             ("fanwire_mailbox_batches{core=\"1\",lane=\"requests\"}", 7),
             ("fanwire_mailbox_batches{core=\"1\",lane=\"deliveries\"}", 8),
             ("fanwire_deliveries_total{core=\"1\"}", 9),
             ("fanwire_published_messages_total{core=\"1\"}", 10),
             ("fanwire_backlog_bytes{core=\"1\"}", 11),
+            ("fanwire_kept_bytes{core=\"1\"}", 17),
             ("fanwire_topics{core=\"1\"}", 12),
             ("fanwire_subscriptions{core=\"1\"}", 13),
             ("fanwire_event_streams{core=\"1\"}", 14),
@@ -508,6 +568,20 @@ mod tests {
         for (index, reason) in DisconnectReason::ALL.into_iter().enumerate() {
             let sample = format!("fanwire_disconnects_total{{core=\"0\",reason=\"{}\"}}", reason.as_str());
             assert_eq!(samples[&sample], index as u64 + 1, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_counted_by_reason() {
+        let metrics = Metrics::new(1);
+        for (index, refusal) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(refusal as usize, index, "it has a place of its own");
+            (0..=index).for_each(|_| metrics.core(0).add_refusal(refusal));
+        }
+        let samples = samples(&metrics.render());
+        for (index, refusal) in Refusal::ALL.into_iter().enumerate() {
+            let sample = format!("fanwire_refusals_total{{core=\"0\",reason=\"{}\"}}", refusal.as_str());
+            assert_eq!(samples[&sample], index as u64 + 1, "{refusal:?}");
         }
     }
 

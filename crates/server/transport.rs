@@ -127,6 +127,14 @@ impl Transport {
         matches!(self, Self::Tls(stream) if stream.is_handshaking())
     }
 
+    /// What it keeps, besides what the socket has not taken, in bytes.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Tls(stream) => stream.kept_bytes(),
+        }
+    }
+
     /// The bytes that a record adds to what is in it.
     pub(crate) fn overhead_bytes(&self) -> u64 {
         match self {

@@ -1,8 +1,10 @@
 //! A broker in this process, and clients that speak to it over real sockets.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -239,6 +241,13 @@ impl HttpClient {
         self.request(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
     }
 
+    /// The same, unless the connection has ended.
+    pub(crate) fn try_get(&mut self, path: &str) -> Option<HttpResponse> {
+        // It may have ended between this and the last answer.
+        let _ = write!(self.stream.get_mut(), "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        self.response_or_end()
+    }
+
     /// The next response, with a body of its `Content-Length`.
     pub(crate) fn response(&mut self) -> HttpResponse {
         let mut response = self.response_head();
@@ -246,6 +255,12 @@ impl HttpClient {
         response.body.resize(length, 0);
         self.stream.read_exact(&mut response.body).unwrap();
         response
+    }
+
+    /// The next response; nothing where the connection ends without one.
+    pub(crate) fn response_or_end(&mut self) -> Option<HttpResponse> {
+        let has_more = self.stream.fill_buf().is_ok_and(|octets| !octets.is_empty());
+        has_more.then(|| self.response())
     }
 
     /// The next response, which has no body whatever its `Content-Length` says.
@@ -366,6 +381,27 @@ impl Drop for Process {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A file that is there until it is dropped.
+pub(crate) struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("fanwire-{}-{name}.toml", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
     }
 }
 

@@ -3,6 +3,7 @@
 mod authority;
 mod client;
 mod handshakes;
+mod limits;
 mod operating;
 mod records;
 

@@ -9,11 +9,13 @@ use std::str::FromStr;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
-use super::LogFormat;
 use super::error::ConfigError;
+use super::network::Network;
 use super::units::{
-    BadValue, ClientCertificates, Count, FilePath, Level, Listen, Match, Overflow, Period, Size, Switch,
+    BadValue, ClientCertificates, Compression, Count, FilePath, Level, Listen, Match, Overflow, Period, Size,
+    Switch,
 };
+use super::{LogFormat, ProxyProtocol};
 
 /// What a file says. What it does not say is decided elsewhere.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -27,11 +29,15 @@ pub(super) struct File {
     pub(super) backlog: Option<Written<Size>>,
     pub(super) max_topics: Option<Written<Count>>,
     pub(super) max_subscriptions: Option<Written<Count>>,
-    pub(super) compression: Option<Written<Switch>>,
+    pub(super) compression: Option<Written<Compression>>,
     pub(super) drain: Option<Written<Period>>,
     pub(super) demo: Option<Written<Switch>>,
     #[serde(default)]
     pub(super) timeouts: TimeoutsTable,
+    #[serde(default)]
+    pub(super) limits: LimitsTable,
+    #[serde(default)]
+    pub(super) proxies: ProxiesTable,
     #[serde(default)]
     pub(super) log: LogTable,
     #[serde(default)]
@@ -49,6 +55,29 @@ pub(super) struct TimeoutsTable {
     pub(super) unanswered_pings: Option<Written<Count>>,
     pub(super) close: Option<Written<Period>>,
     pub(super) idle_http: Option<Written<Period>>,
+}
+
+/// `[limits]`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsTable {
+    pub(super) connections: Option<Written<Count>>,
+    pub(super) connections_per_address: Option<Written<Count>>,
+    pub(super) handshakes_per_second_per_address: Option<Written<Count>>,
+    pub(super) commands_per_second: Option<Written<Count>>,
+    pub(super) bytes_per_second: Option<Written<Size>>,
+    pub(super) patience: Option<Written<Period>>,
+    pub(super) memory: Option<Written<Size>>,
+    pub(super) inflated_ratio: Option<Written<Count>>,
+}
+
+/// `[proxies]`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProxiesTable {
+    #[serde(default, deserialize_with = "any_number")]
+    pub(super) trust: Option<Written<Vec<Network>>>,
+    pub(super) protocol: Option<Written<ProxyProtocol>>,
 }
 
 /// `[log]`.
@@ -150,6 +179,16 @@ where
     D: Deserializer<'de>,
 {
     Spanned::deserialize(deserializer).map(|spanned| Some(Written::new(spanned, |List(values)| values)))
+}
+
+/// The same, or none of them: an empty list says something else than no list.
+fn any_number<'de, T, D>(deserializer: D) -> Result<Option<Written<Vec<T>>>, D::Error>
+where
+    T: FromStr<Err = BadValue>,
+    D: Deserializer<'de>,
+{
+    let spanned = Spanned::<Vec<Text<T>>>::deserialize(deserializer)?;
+    Ok(Some(Written::new(spanned, |values| values.into_iter().map(|Text(value)| value).collect())))
 }
 
 fn table<'de, T, D>(deserializer: D) -> Result<Option<Written<T>>, D::Error>

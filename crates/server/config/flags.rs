@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::LogFormat;
-use super::units::{Count, FilePath, Level, Listen, Period, Size, Switch};
+use super::units::{Compression, Count, FilePath, Level, Listen, Period, Size, Switch};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,10 +71,10 @@ pub(super) struct Flags {
     /// Let a connection have at most so many subscriptions [default: 10000]
     #[arg(long, value_name = "N")]
     pub(super) max_subscriptions: Option<Count>,
-    /// Let clients negotiate permessage-deflate [default: true]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub(super) compression: Option<Switch>,
-    /// When told to stop, take at most this long to flush and say goodbye [default: 10s]
+    /// Let clients negotiate permessage-deflate: off, on, or from which size of payload on it is used [default: on]
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    pub(super) compression: Option<Compression>,
+    /// When told to stop, send connections away one after the other, for at most this long [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub(super) drain: Option<Period>,
     /// Serve the demo pages and endpoints

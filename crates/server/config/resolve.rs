@@ -1,5 +1,6 @@
 //! One configuration from flags, file and defaults, if it can hold.
 
+mod limits;
 mod tls;
 
 use std::fmt::Display;
@@ -11,14 +12,14 @@ use fanwire_broker::message_ids::MessageIdLimits;
 use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_broker::patterns::covers;
 use fanwire_broker::settings::{MaxAge, Settings, TopicRule, TopicSettings};
-use fanwire_wire::limits::MAX_MAX_MESSAGE_BYTES;
+use fanwire_wire::limits::{MAX_MAX_MESSAGE_BYTES, MIN_DEFLATE_PAYLOAD_BYTES};
 
 use super::error::{ConfigError, Origin, Place, Problem};
 use super::file::{
     File, HistoryTable, KeysTable, MessageIdsTable, Source, TimeoutsTable, TopicTable, Written,
 };
 use super::flags::Flags;
-use super::units::{Count, Level, Listen, Match, Overflow, Period, Size, Switch};
+use super::units::{Compression, Count, Level, Listen, Match, Overflow, Period, Size, Switch};
 use super::{Config, LATE_MS, LogConfig, Timeouts, present_cores};
 use crate::mailbox::MAX_CORES;
 use crate::timer::RESOLUTION_MS;
@@ -77,12 +78,11 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
     let default = Config::default();
     let tls_flags = TlsFlags::take(&mut flags);
     let listen = (!flags.listen.is_empty()).then_some(flags.listen);
-    let listen = source.said("listen", listen, file.listen, default.listen);
+    let listen = source.said("listen", listen, file.listen, default.listen.clone());
     let cores = source.said("cores", flags.cores, file.cores, Count(default.cores));
     let cores = cores.within(Count(1), Count(MAX_CORES))?.0;
     let pin = source.said("pin", flags.pin, file.pin, Switch(default.pin));
-    let compression =
-        source.said("compression", flags.compression, file.compression, Switch(default.compression));
+    let compression = source.said("compression", flags.compression, file.compression, default.compression());
     let drain = source.said("drain", flags.drain, file.drain, Period(default.timeouts.drain_ms));
     let demo = source.said("demo", flags.demo, file.demo, Switch(default.demo));
     let max = default.settings;
@@ -102,12 +102,14 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
         tls: source.tls(tls_flags, file.tls, &listen)?,
         cores,
         pin: pinnable(&pin, cores)?,
-        compression: compression.value.0,
+        compression: compression.value != Compression::Off,
         demo: demo.value.0,
         timeouts: Timeouts {
             drain_ms: drain.within(Period(0), MAX_DRAIN)?.0,
             ..source.timeouts(file.timeouts, default.timeouts)?
         },
+        limits: source.limits(file.limits, &default.limits)?,
+        proxies: source.proxies(file.proxies, default.proxies),
         log: LogConfig {
             format: source.said("log.format", flags.log_format, file.log.format, default.log.format).value,
             level: source
@@ -118,6 +120,7 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
         settings: Settings {
             topics: source.rules(file.topics, max_message)?,
             backlog_bytes: backlog.within(MIN_BACKLOG, MAX_BACKLOG)?.0,
+            deflate_above_bytes: compressible(&compression)?,
             max_message_bytes: max_message.0,
             max_topics: max_topics.within(Count(1), MAX_TABLE)?.0,
             max_subscriptions: max_subscriptions.within(Count(1), MAX_TABLE)?.0,
@@ -290,6 +293,13 @@ impl Sayings<'_> {
             max_age_ms: max_age.transpose()?.map(|max_age| max_age.0),
         })
     }
+}
+
+/// From which size of payload on it is compressed, in bytes.
+fn compressible(compression: &Said<Compression>) -> Result<usize, ConfigError> {
+    let Compression::Above(bytes) = compression.value else { return Ok(MIN_DEFLATE_PAYLOAD_BYTES) };
+    let said = Said { value: Size(bytes), place: compression.place.clone() };
+    Ok(said.within(Size(MIN_DEFLATE_PAYLOAD_BYTES), Size(MAX_MAX_MESSAGE_BYTES))?.0)
 }
 
 /// Where to listen, of which no address takes another. Two ports that the kernel chooses are different.

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use fanwire_broker::overflow::OverflowPolicy;
+use fanwire_wire::limits::MIN_DEFLATE_PAYLOAD_BYTES;
 use fanwire_wire::topic::TopicOrPattern;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::LogFormat;
+use super::{LogFormat, ProxyProtocol};
 
 /// A text that is not a value of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct BadValue {
 }
 
 impl BadValue {
-    fn new(given: &str, expected: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn new(given: &str, expected: impl Into<Cow<'static, str>>) -> Self {
         Self { given: given.to_owned(), expected: expected.into() }
     }
 }
@@ -123,6 +124,38 @@ impl FromStr for Switch {
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
         text.parse().map(Self).map_err(|_| BadValue::new(text, "true or false"))
+    }
+}
+
+/// Whether clients may negotiate permessage-deflate, and from which size of payload on it is used, in bytes: `off`, `on`,
+/// or the size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    Off,
+    Above(usize),
+}
+
+impl FromStr for Compression {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text {
+            "off" | "false" => Ok(Self::Off),
+            "on" | "true" => Ok(Self::Above(MIN_DEFLATE_PAYLOAD_BYTES)),
+            size => size.parse().map(|Size(bytes)| Self::Above(bytes)).map_err(|_| {
+                BadValue::new(text, "off, on, or the size of payload to begin at, such as 1KiB")
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Above(MIN_DEFLATE_PAYLOAD_BYTES) => f.write_str("on"),
+            Self::Above(bytes) => Size(*bytes).fmt(f),
+        }
     }
 }
 
@@ -232,6 +265,18 @@ impl fmt::Display for LogFormat {
             Self::Text => "text",
             Self::Json => "json",
         })
+    }
+}
+
+impl FromStr for ProxyProtocol {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text {
+            "x-forwarded-for" => Ok(Self::XForwardedFor),
+            "proxy" => Ok(Self::Proxy),
+            _ => Err(BadValue::new(text, "how a proxy says who the client is: x-forwarded-for or proxy")),
+        }
     }
 }
 

@@ -114,6 +114,13 @@ impl Conversation {
         self.begun || !self.answered
     }
 
+    /// What is kept of requests that are not whole, in bytes.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        let body =
+            if let Progress::Body(incomplete) = &self.progress { incomplete.body.capacity() } else { 0 };
+        self.input.capacity() + body
+    }
+
     /// Whether any octet of the current request has come.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun

@@ -13,7 +13,9 @@ use fanwire_broker::shard::Backlog;
 use fanwire_wire::close::CloseCode;
 
 use super::EventLoop;
+use crate::config::Period;
 use crate::connection::{Closing, Phase};
+use crate::http_api::{self, Reply};
 use crate::metrics::DisconnectReason;
 
 impl EventLoop {
@@ -28,6 +30,23 @@ impl EventLoop {
     ) {
         self.shard.close(id, code, text, backlog);
         self.begin_closing(id, reason);
+    }
+
+    /// Ends a connection that has sent too fast for too long, and tells it which limit that was.
+    pub(super) fn end_for_rate(&mut self, id: ConnectionId, key: &str) {
+        let patience = Period(self.site.limits.patience_ms);
+        let text = format!("over {key} for {patience}");
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        match connection.phase {
+            Phase::Http(_) => {
+                self.shard.reply(id, &http_api::over_rate(&text).to_octets(Reply::to_nonsense()));
+                self.begin_closing(id, DisconnectReason::OverRate);
+            }
+            Phase::WebSocket(_) | Phase::EventStream(_) => {
+                self.close(id, CloseCode::POLICY, &text, Backlog::Keep, DisconnectReason::OverRate);
+            }
+            Phase::Proxied | Phase::Closing(_) | Phase::Gone => {}
+        }
     }
 
     /// Ends a connection after the bytes that are queued for it.
@@ -65,7 +84,9 @@ impl EventLoop {
         connection.readable = false;
         match &connection.phase {
             Phase::Http(_) => self.begin_closing(id, DisconnectReason::ClientClosed),
-            Phase::WebSocket(_) => return self.drop_connection(id, DisconnectReason::Reset),
+            Phase::Proxied | Phase::WebSocket(_) => {
+                return self.drop_connection(id, DisconnectReason::Reset);
+            }
             // It has no other way to say goodbye.
             Phase::EventStream(_) => return self.drop_connection(id, DisconnectReason::ClientClosed),
             Phase::Closing(_) | Phase::Gone => {}
@@ -85,7 +106,8 @@ impl EventLoop {
 
     /// Lets go of a connection now, whatever is queued for it.
     pub(super) fn drop_connection(&mut self, id: ConnectionId, reason: DisconnectReason) {
-        let Some(last_phase) = self.connections.remove(id) else { return };
+        let Some((last_phase, admission)) = self.connections.remove(id) else { return };
+        self.forget_admission(admission);
         let reason = match last_phase {
             Phase::Closing(closing) => closing.reason,
             _ => reason,

@@ -1,10 +1,13 @@
 //! Reading from sockets: the ready list, and one connection's share of a turn.
 
+use std::mem;
+
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_wire::deflate::Inflater;
 
 use super::{EventLoop, Stage};
 use crate::connection::{Phase, Place};
+use crate::guard::{Spent, Standing};
 use crate::metrics::DisconnectReason;
 use crate::transport::{Arrival, Received};
 
@@ -34,8 +37,9 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new() -> Self {
-        Self { scratch: vec![0; SCRATCH_BYTES].into(), opened: Vec::new(), inflater: Inflater::new(false) }
+    pub(super) fn new(max_inflated_ratio: usize) -> Self {
+        let inflater = Inflater::new(false).with_max_ratio(max_inflated_ratio);
+        Self { scratch: vec![0; SCRATCH_BYTES].into(), opened: Vec::new(), inflater }
     }
 }
 
@@ -48,6 +52,8 @@ impl EventLoop {
             let Some((id, mut frames)) = self.early_frames.pop_front() else { break };
             budget = budget.saturating_sub(frames.len());
             self.read_messages(id, &mut frames, &mut intake.inflater);
+            // Their bytes were counted when they came.
+            self.charge(id, 0);
         }
         let mut handshakes = TLS_HANDSHAKE_STEPS_PER_TURN;
         for _ in 0..self.ready.len() {
@@ -95,7 +101,7 @@ impl EventLoop {
     /// that everything is thrown away, and peers that close are heard.
     fn may_read(&self) -> bool {
         match self.stage {
-            Stage::Running => self.shard.may_read(),
+            Stage::Running | Stage::Draining { .. } => self.shard.may_read(),
             Stage::Stopping { .. } | Stage::Stopped => false,
             Stage::Closing { .. } => true,
         }
@@ -111,12 +117,29 @@ impl EventLoop {
         let has_early_frames = self.early_frames.back().is_some_and(|(early, _)| *early == id);
         let waits = has_early_frames || self.is_blocked(id);
         let read = if waits { 0 } else { self.read_once(id, intake) };
+        self.charge(id, read);
+        self.connections.count_kept(id);
         self.find_place(id);
         self.handle_shard_events();
         read
     }
 
+    /// Counts what a read of so many bytes brought against the connection's rates.
+    fn charge(&mut self, id: ConnectionId, bytes: usize) {
+        let spent = Spent { commands: mem::take(&mut self.commands), bytes: bytes as u64 };
+        let was_all = self.connections.get_mut(id).is_none_or(|connection| !connection.readable);
+        match self.rates.spend(id.slot, spent, was_all, self.now.monotonic_ms) {
+            Standing::Within => {}
+            Standing::Over { .. } => self.metrics.add_throttled_read(),
+            Standing::Hopeless(kind) => self.end_for_rate(id, kind.key()),
+        }
+    }
+
     fn read_once(&mut self, id: ConnectionId, intake: &mut Intake) -> usize {
+        if self.connections.get_mut(id).is_some_and(|connection| connection.is_ready_for_proxy_header()) {
+            self.read_proxy_header(id, &mut intake.scratch);
+            return 0;
+        }
         let Some(connection) = self.connections.get_mut(id).filter(|connection| connection.readable) else {
             return 0;
         };
@@ -161,18 +184,27 @@ impl EventLoop {
                 self.answer_requests(id);
             }
             Phase::WebSocket(_) => self.read_messages(id, input, inflater),
-            Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => {}
+            Phase::Proxied | Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => {}
         }
     }
 
     /// Whether we do not read from a connection for now: a request waits for its answer, or answers wait for the
-    /// client. Both end with something being written to it, and that brings it back.
+    /// client, or it sends too fast, or
+    /// publishes while memory is short. The first two end with something being written to it, and that brings it back; the
+    /// others with time.
     pub(super) fn is_blocked(&mut self, id: ConnectionId) -> bool {
+        let is_scarce = self.is_scarce();
         let Some(connection) = self.connections.get_mut(id) else { return false };
+        let is_over_rate = self.rates.standing(id.slot, self.now.monotonic_ms) != Standing::Within;
         match &connection.phase {
-            Phase::Http(conversation) => conversation.is_awaiting() || !self.shard.may_read_from(id),
-            Phase::WebSocket(_) => !self.shard.may_read_from(id),
-            Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => false,
+            Phase::Http(conversation) => {
+                is_over_rate || conversation.is_awaiting() || !self.shard.may_read_from(id)
+            }
+            Phase::WebSocket(_) => {
+                is_over_rate || (connection.publishes && is_scarce) || !self.shard.may_read_from(id)
+            }
+            Phase::EventStream(_) => is_over_rate,
+            Phase::Proxied | Phase::Closing(_) | Phase::Gone => false,
         }
     }
 
@@ -185,6 +217,7 @@ impl EventLoop {
         }
         if is_blocked {
             connection.place = Place::Paused;
+            self.arm_deadline(id);
         } else if connection.readable {
             self.list_unless_paused(id);
         }

@@ -1,6 +1,7 @@
 //! Carrying out HTTP requests.
 
 use std::mem;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use fanwire_broker::encoder::{Encoding, Interface};
@@ -9,6 +10,7 @@ use fanwire_broker::message::Draft;
 use fanwire_wire::command::check_payload;
 use fanwire_wire::error::RequestError;
 use fanwire_wire::frame::Role;
+use fanwire_wire::http::Request;
 use fanwire_wire::message::MessageReader;
 use fanwire_wire::notification::Notification;
 
@@ -16,6 +18,7 @@ use super::EventLoop;
 use crate::connection::{
     Awaited, Connection, Conversation, Endpoint, Exchange, Liveness, Phase, Step, WebSocket,
 };
+use crate::guard::Admission;
 use crate::http_api::{self, Call, PendingStream, PendingUpgrade, Poll, Reply, Response};
 use crate::metrics::DisconnectReason;
 
@@ -36,13 +39,34 @@ impl EventLoop {
 
     /// The next step of a connection that speaks HTTP.
     fn next_step(&mut self, id: ConnectionId) -> Option<Result<Step, RequestError>> {
+        let may_be_forwarded = self.connections.admission(id) == Admission::OF_ALL;
         let conversation = self.connections.get_mut(id)?.conversation()?;
         let site = &self.site;
-        Some(conversation.next_step(|request| http_api::call_of(request, site), site.max_message_bytes))
+        let mut client = None;
+        let call_of = |request: &Request<'_>| {
+            client = may_be_forwarded.then(|| site.guard.forwarded_for(request.headers())).flatten();
+            http_api::call_of(request, site)
+        };
+        let step = conversation.next_step(call_of, site.max_message_bytes);
+        Some(step.map(|step| self.count_forwarded(id, step, client)))
+    }
+
+    /// A request that a proxy forwards for `client`, and after which the connection is that client's alone, counts for it:
+    /// or is answered that it has too many.
+    fn count_forwarded(&mut self, id: ConnectionId, step: Step, client: Option<IpAddr>) -> Step {
+        let (Step::Answer(exchange), Some(client)) = (&step, client) else { return step };
+        if !exchange.call.keeps_connection() {
+            return step;
+        }
+        let Err(refusal) = self.count_for(id, client) else { return step };
+        self.metrics.add_refusal(refusal);
+        let call = http_api::turned_down(refusal).into();
+        Step::Answer(Exchange { call, body: Vec::new(), reply: exchange.reply })
     }
 
     fn carry_out(&mut self, id: ConnectionId, exchange: Exchange) {
         let Exchange { call, body, reply } = exchange;
+        self.commands += 1;
         match call {
             Call::Answer(response) | Call::Post(Err(response)) | Call::PostBatch(Err(response)) => {
                 self.respond(id, &response, reply);

@@ -8,7 +8,7 @@ use fanwire_broker::message::Draft;
 use fanwire_broker::shard::Backlog;
 use fanwire_wire::binary::parse_command;
 use fanwire_wire::close::{CloseCode, CloseReason};
-use fanwire_wire::command::{self, Envelope, PayloadKind, Rejection};
+use fanwire_wire::command::{self, Command, Envelope, PayloadKind, Rejection};
 use fanwire_wire::deflate::Inflater;
 use fanwire_wire::error::{ErrorCode, ProtocolError};
 use fanwire_wire::frame::{OpCode, Role, write_frame};
@@ -59,6 +59,7 @@ impl EventLoop {
     }
 
     fn handle_incoming(&mut self, id: ConnectionId, incoming: Incoming<'_>) {
+        self.commands += 1;
         match incoming {
             Incoming::Message { kind, payload } => {
                 self.metrics.add_message_in();
@@ -91,6 +92,7 @@ impl EventLoop {
                     conditions: None,
                 };
                 self.shard.publish(id, draft, false);
+                self.note_publisher(id);
             }
             Endpoint::Json => match str::from_utf8(payload) {
                 Ok(text) if kind == MessageKind::Text => self.handle_command(id, command::parse(text)),
@@ -110,7 +112,12 @@ impl EventLoop {
 
     fn handle_command(&mut self, id: ConnectionId, parsed: Result<Envelope<'_>, Box<Rejection>>) {
         match parsed {
-            Ok(envelope) => self.shard.handle_command(id, envelope),
+            Ok(envelope) => {
+                if matches!(envelope.command, Command::Publish { .. } | Command::PublishBatch { .. }) {
+                    self.note_publisher(id);
+                }
+                self.shard.handle_command(id, envelope);
+            }
             Err(rejection) => self.reject_command(id, &rejection),
         }
     }

@@ -30,6 +30,9 @@ pub(crate) const SEALED_BYTES: usize = PIECE_BYTES + 1024;
 /// handshake message may be made of several, and the longest are a client's chain of certificates.
 const MAX_INCOMING_BYTES: usize = 32 * 1024;
 
+/// What a session takes, about, in bytes: `tests/many_connections` measures it.
+const SESSION_BYTES: usize = 4 * 1024;
+
 /// What a read has room for besides what is kept, in bytes, however little the caller wants: or a long handshake message
 /// would never become whole.
 const MIN_READ_BYTES: usize = 4 * 1024;
@@ -161,6 +164,11 @@ impl TlsStream {
     /// Whether the socket has taken everything.
     pub(crate) fn is_flushed(&self) -> bool {
         self.unsent.is_empty()
+    }
+
+    /// What it keeps, besides what the socket has not taken, in bytes.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        SESSION_BYTES + self.incoming.capacity()
     }
 
     /// The subject of the client's certificate, if it showed one.
