@@ -7,6 +7,7 @@
 
 mod certificates;
 mod client_identity;
+mod outcome;
 mod stream;
 
 use std::error::Error;
@@ -28,7 +29,8 @@ use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::{CertificateFiles, Certificates, ClientCa, Listen, TlsConfig};
 use certificates::{Shown, read_certificates};
-pub(crate) use stream::{SEALED_BYTES, TlsFailure, TlsStream};
+pub(crate) use outcome::TlsFailure;
+pub(crate) use stream::{SEALED_BYTES, TlsStream};
 
 /// The only protocol that is spoken over TLS (RFC 7301 §6).
 const HTTP_1_1: &[u8] = b"http/1.1";

@@ -18,6 +18,7 @@ use rustls::unbuffered::{
 use rustls::{CipherSuite, Error, HandshakeKind, ProtocolVersion};
 
 use super::client_identity;
+use super::outcome::{Handshake, TlsFailure};
 use crate::transport::{Arrival, Received, Written, read_once, write_once};
 
 /// What is encrypted at once, in bytes: four full records.
@@ -28,7 +29,7 @@ pub(crate) const SEALED_BYTES: usize = PIECE_BYTES + 1024;
 
 /// The most that is kept of what has come and is not whole, in bytes. A record is not half as long (RFC 8446 §5.2); a
 /// handshake message may be made of several, and the longest are a client's chain of certificates.
-const MAX_INCOMING_BYTES: usize = 32 * 1024;
+pub(super) const MAX_INCOMING_BYTES: usize = 32 * 1024;
 
 /// What a session takes, about, in bytes: `tests/many_connections` measures it.
 const SESSION_BYTES: usize = 4 * 1024;
@@ -78,43 +79,6 @@ enum Saying<'a> {
     Octets(&'a [u8]),
     /// That nothing comes any more.
     Goodbye,
-}
-
-/// Why a connection cannot go on.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum TlsFailure {
-    /// The client speaks HTTP without TLS.
-    PlainHttp,
-    /// A handshake message is longer than any that we expect.
-    TooLong,
-    /// The client's certificate has no subject, or one that cannot be read.
-    BadSubject,
-    /// What came breaks the protocol, or is refused.
-    Protocol(Error),
-}
-
-impl fmt::Display for TlsFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PlainHttp => f.write_str("the client speaks HTTP without TLS"),
-            Self::TooLong => write!(f, "a handshake message is longer than {MAX_INCOMING_BYTES} bytes"),
-            Self::BadSubject => {
-                f.write_str("the client's certificate has no subject that it could be known by")
-            }
-            Self::Protocol(error) => error.fmt(f),
-        }
-    }
-}
-
-/// What came of a handshake.
-#[derive(Debug)]
-pub(crate) struct Handshake<'a> {
-    /// TLS 1.3, rather than 1.2.
-    pub(crate) is_1_3: bool,
-    /// It went on from an earlier one.
-    pub(crate) is_resumed: bool,
-    /// The subject of the client's certificate, if it showed one.
-    pub(crate) client_identity: Option<&'a str>,
 }
 
 impl fmt::Debug for TlsStream {
