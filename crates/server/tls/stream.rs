@@ -27,7 +27,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// The core's room for a piece in its records, and for what TLS itself may have to say in front of it.
 pub(crate) const SEALED_BYTES: usize = PIECE_BYTES + 1024;
 
-/// The most that is kept of what has come and is not whole, in bytes. A record is not half as long (RFC 8446 §5.2); a
+/// The most that is kept of what has come and is not whole, in bytes. A record is about half as long at most (RFC 8446 §5.2); a
 /// handshake message may be made of several, and the longest are a client's chain of certificates.
 pub(super) const MAX_INCOMING_BYTES: usize = 32 * 1024;
 
