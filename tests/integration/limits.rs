@@ -9,7 +9,7 @@ use fanwire_wire::frame::{OpCode, write_masked_frame};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::support::{FOREVER_MS, HttpClient, PATIENCE, TestBroker, handshake};
+use crate::support::{FOREVER_MS, HttpClient, HttpResponse, PATIENCE, TestBroker, handshake};
 
 /// A broker that counts this machine's clients like any other.
 fn broker_with(limits: Limits) -> TestBroker {
@@ -221,10 +221,10 @@ fn an_http_client_that_stays_over_a_rate_is_told_too() {
 }
 
 /// Publishes 100 KB on a topic; what that is answered.
-fn publish_much(client: &mut HttpClient, topic: &str) -> u16 {
+fn publish_much(client: &mut HttpClient, topic: &str) -> HttpResponse {
     let body = "x".repeat(100_000);
     let head = "Host: x\r\nContent-Type: text/plain\r\nContent-Length: 100000";
-    client.request(format!("POST /topics/{topic} HTTP/1.1\r\n{head}\r\n\r\n{body}")).status
+    client.request(format!("POST /topics/{topic} HTTP/1.1\r\n{head}\r\n\r\n{body}"))
 }
 
 #[test]
@@ -232,18 +232,20 @@ fn short_of_memory_it_takes_nobody_new_then_no_new_topic_and_serves_on() {
     let broker = broker_with(Limits { memory: Some(4 << 20), ..Limits::default() });
     let mut publisher = broker.http();
     let mut subscriber = broker.web_socket("/topics/small");
-    assert_eq!(publish_much(&mut publisher, "t.0"), 200);
+    assert_eq!(publish_much(&mut publisher, "t.0").status, 200);
     // A core may not have seen yet what another one holds.
     let mut refused = 0;
     let filled = (1..1_000).find(|n| {
-        let status = publish_much(&mut publisher, &format!("t.{n}"));
+        let status = publish_much(&mut publisher, &format!("t.{n}")).status;
         refused += usize::from(status != 200);
         status == 503
             && broker.http().response_or_end().is_some_and(|response| response.code() == "short_of_memory")
     });
     let filled = filled.expect("the budget is a bound");
     assert!((35..=45).contains(&filled), "{filled} topics of 100 KB in 4 MiB, {refused} refused");
-    assert_eq!(publish_much(&mut publisher, "t.0"), 200, "a topic that is there goes on");
+    let response = publish_much(&mut publisher, "t.new");
+    assert_eq!((response.code().as_str(), &*response.headers["retry-after"]), ("unavailable", "1"));
+    assert_eq!(publish_much(&mut publisher, "t.0").status, 200, "a topic that is there goes on");
     subscriber.send("small");
     assert_eq!(subscriber.receive_text(), "small", "and so does everybody who is there");
 }
