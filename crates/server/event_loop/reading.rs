@@ -123,10 +123,8 @@ impl EventLoop {
     fn charge(&mut self, id: ConnectionId, bytes: usize) {
         let spent = Spent { commands: mem::take(&mut self.commands), bytes: bytes as u64 };
         let was_all = self.connections.get_mut(id).is_none_or(|connection| !connection.readable);
-        match self.rates.spend(id.slot, spent, was_all, self.now.monotonic_ms) {
-            Standing::Within => {}
-            Standing::Over { .. } => self.metrics.add_throttled_read(),
-            Standing::Hopeless(kind) => self.end_for_rate(id, kind.key()),
+        if self.rates.spend(id.slot, spent, was_all, self.now.monotonic_ms) != Standing::Within {
+            self.metrics.add_throttled_read();
         }
     }
 
