@@ -34,7 +34,6 @@ impl EventLoop {
             Standing::Over { look_again_ms } if connection.place == Place::Paused => {
                 deadline_ms.min(look_again_ms)
             }
-            Standing::Hopeless(_) if connection.place == Place::Paused => now_ms,
             Standing::Within | Standing::Over { .. } | Standing::Hopeless(_) => deadline_ms,
         })
     }
