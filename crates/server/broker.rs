@@ -16,13 +16,15 @@ use fanwire_wire::topic::TopicOrPattern;
 use mio::{Poll, Waker};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::event_loop::{EventLoop, MAX_REFUSED, Parts, WAKER};
 use crate::guard::Guard;
 use crate::listener::{self, BindError};
 use crate::mailbox::mailboxes;
 use crate::metrics::Metrics;
+use crate::reload::Watched;
 use crate::site::{Control, Site};
+use crate::tls::{Tls, TlsError};
 
 /// A broker that runs in threads of this process.
 ///
@@ -59,6 +61,8 @@ impl Stopper {
 pub enum StartError {
     /// An address cannot be listened on.
     Listen(BindError),
+    /// TLS cannot be spoken as the operator wants it.
+    Tls(TlsError),
     /// The kernel has no random octets, which the epoch is made of.
     Random(getrandom::Error),
     /// The kernel refuses what an event loop needs.
@@ -69,6 +73,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
             Self::Random(error) => write!(f, "no random octets for the epoch: {error}"),
             Self::Core(error) => write!(f, "cannot start an event loop: {error}"),
         }
@@ -83,6 +88,12 @@ impl From<BindError> for StartError {
     }
 }
 
+impl From<TlsError> for StartError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
+    }
+}
+
 impl From<io::Error> for StartError {
     fn from(error: io::Error) -> Self {
         Self::Core(error)
@@ -93,11 +104,14 @@ impl Broker {
     /// Listens, and starts a thread for each core. When this returns, clients can connect.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let identity = new_identity().map_err(StartError::Random)?;
-        let bound = listener::bind(&config.listen, config.cores, config.timeouts.patience())?;
+        let addresses: Vec<_> = config.listen.iter().map(|listen| listen.address).collect();
+        let bound = listener::bind(&addresses, config.cores, config.timeouts.patience())?;
+        let listening = config.listen.iter().zip(&bound.addresses);
+        let listening = listening.map(|(listen, address)| Listen { address: *address, ..*listen }).collect();
         let polls = (0..config.cores).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
         let wakers = polls.iter().map(waker_of).collect::<io::Result<Vec<_>>>()?;
         let guard = guard(&config)?;
-        let site = Arc::new(site(&config, &identity, guard, Control::new(wakers.clone())));
+        let site = Arc::new(site(&config, &identity, listening, guard, Control::new(wakers.clone()))?);
         let settings = Arc::new(settings(config.settings, config.demo));
         let clock = Clock::start();
         let parts = polls.into_iter().zip(bound.listeners).zip(mailboxes(wakers)).enumerate();
@@ -122,6 +136,22 @@ impl Broker {
     /// Where it listens, in the order of the configuration, with the ports that were chosen for port 0.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The same, and whether TLS is spoken there.
+    pub fn listening(&self) -> &[Listen] {
+        &self.site.listening
+    }
+
+    /// The files that it goes by, and what to do when they change.
+    pub fn watched(&self) -> Vec<Watched> {
+        let site = Arc::clone(&self.site);
+        let files = self.site.tls.iter().map(move |tls| {
+            let site = Arc::clone(&site);
+            let reload = move || site.tls.as_ref().map_or(Ok(()), Tls::reload).map_err(Into::into);
+            Watched::new("certificates", tls.files(), reload)
+        });
+        files.collect()
     }
 
     /// The epoch of this run.
@@ -163,8 +193,15 @@ fn guard(config: &Config) -> io::Result<Guard> {
     Ok(Guard::new(&config.limits, config.proxies.clone(), room, config.cores))
 }
 
-fn site(config: &Config, identity: &Identity, guard: Guard, control: Control) -> Site {
-    Site {
+fn site(
+    config: &Config,
+    identity: &Identity,
+    listening: Vec<Listen>,
+    guard: Guard,
+    control: Control,
+) -> Result<Site, TlsError> {
+    let tls = config.tls.clone().map(|tls| Tls::load(tls, &listening)).transpose()?;
+    Ok(Site {
         limits: config.limits.clone(),
         guard,
         cores: config.cores,
@@ -173,10 +210,12 @@ fn site(config: &Config, identity: &Identity, guard: Guard, control: Control) ->
         max_subscriptions: config.settings.max_subscriptions,
         compression: config.compression,
         demo: config.demo,
+        listening,
+        tls,
         timeouts: config.timeouts,
         metrics: Metrics::new(config.cores),
         control,
-    }
+    })
 }
 
 /// A thread that runs one event loop. If that ends early, the others stop too: they would wait for it.

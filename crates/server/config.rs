@@ -14,11 +14,12 @@ mod flags;
 mod limits;
 mod network;
 mod resolve;
+mod tls;
 mod units;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::thread;
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 pub use error::{ConfigError, Origin, Place, Problem};
 pub use limits::{Limits, Proxies, ProxyProtocol};
 pub use network::Network;
-pub use units::BadValue;
+pub use tls::{CertificateFiles, Certificates, ClientCa, TlsConfig};
+pub use units::{BadValue, Listen};
 
 use crate::mailbox::MAX_CORES;
 use file::Source;
@@ -46,7 +48,9 @@ use units::{Compression, Overflow, Size};
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen. Loopback unless told otherwise: a broker lets anybody in who reaches it.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
+    /// How TLS is spoken, at the addresses where it is.
+    pub tls: Option<TlsConfig>,
     /// Event loops, each on a thread of its own: 1 to 64.
     pub cores: usize,
     /// Whether each event loop is pinned to its core.
@@ -127,7 +131,8 @@ impl Default for Config {
     /// What holds when the operator says nothing.
     fn default() -> Self {
         Self {
-            listen: vec![(Ipv4Addr::LOCALHOST, 8080).into()],
+            listen: vec![Listen { address: (Ipv4Addr::LOCALHOST, 8080).into(), tls: false }],
+            tls: None,
             cores: present_cores().min(MAX_CORES),
             pin: false,
             compression: true,
@@ -192,7 +197,7 @@ impl Config {
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let listen: Vec<_> = self.listen.iter().map(|address| format!("\"{address}\"")).collect();
+        let listen: Vec<_> = self.listen.iter().map(|listen| format!("\"{listen}\"")).collect();
         writeln!(f, "listen = [{}]", listen.join(", "))?;
         writeln!(f, "cores = {}", self.cores)?;
         writeln!(f, "pin = {}", self.pin)?;
@@ -207,6 +212,7 @@ impl fmt::Display for Config {
         self.limits.fmt(f)?;
         self.proxies.fmt(f)?;
         self.log.fmt(f)?;
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.fmt(f))?;
         self.settings.topics.iter().try_for_each(|rule| write_rule(rule, f))
     }
 }

@@ -9,10 +9,10 @@ mod table;
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_wire::message::MessageReader;
 use fanwire_wire::topic::Topic;
-use mio::net::TcpStream;
 
 use crate::config::Timeouts;
 use crate::metrics::DisconnectReason;
+use crate::transport::Transport;
 
 pub(crate) use conversation::{Awaited, Bounds, Conversation, Exchange, Step};
 pub(crate) use table::Connections;
@@ -21,7 +21,7 @@ pub(crate) use table::Connections;
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
-    pub(crate) stream: TcpStream,
+    pub(crate) transport: Transport,
     pub(crate) phase: Phase,
     pub(crate) place: Place,
     /// The socket may hold input: an edge came, and no read since has found it empty.
@@ -119,11 +119,11 @@ pub(crate) struct Closing {
 
 impl Connection {
     /// A connection that was just accepted.
-    fn new(id: ConnectionId, stream: TcpStream, now_ms: u64) -> Self {
+    fn new(id: ConnectionId, transport: Transport, now_ms: u64) -> Self {
         let phase = Phase::Http(Box::default());
         Self {
             id,
-            stream,
+            transport,
             phase,
             place: Place::Resting,
             readable: false,
@@ -186,13 +186,14 @@ impl Connection {
         matches!(self.phase, Phase::Proxied) && self.readable
     }
 
-    /// What it keeps of what has not come whole, in bytes.
+    /// What it keeps of what has not come whole, and what TLS takes for it, in bytes.
     fn kept_bytes(&self) -> usize {
-        match &self.phase {
+        let not_whole = match &self.phase {
             Phase::Http(conversation) => conversation.kept_bytes(),
             Phase::WebSocket(web_socket) => web_socket.reader.kept_bytes(),
             Phase::Proxied | Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => 0,
-        }
+        };
+        not_whole + self.transport.kept_bytes()
     }
 
     /// The conversation, if it speaks HTTP.

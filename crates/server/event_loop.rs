@@ -28,6 +28,7 @@ mod proxied;
 mod reading;
 mod requests;
 mod stopping;
+mod tls;
 mod web_sockets;
 
 use std::collections::VecDeque;
@@ -48,6 +49,7 @@ use crate::mailbox::Mailbox;
 use crate::metrics::CoreMetrics;
 use crate::site::Site;
 use crate::timer::TimerWheel;
+use crate::tls::SEALED_BYTES;
 use accepting::Entrance;
 pub(crate) use accepting::MAX_REFUSED;
 use draining::Drain;
@@ -93,6 +95,8 @@ pub(crate) struct EventLoop {
     requests: Inbox<Request>,
     deliveries: Inbox<Delivery>,
     echo_compressor: EchoCompressor,
+    /// Where records are made for connections that speak TLS.
+    sealed: Box<[u8]>,
     metrics: Arc<CoreMetrics>,
 }
 
@@ -120,7 +124,7 @@ impl EventLoop {
         let Parts { site, poll, listeners, shard, mailbox, metrics, clock } = parts;
         let now = clock.now();
         Ok(Self {
-            entrance: Entrance::open(listeners, poll.registry())?,
+            entrance: Entrance::open(listeners, &site.listening, poll.registry())?,
             timers: TimerWheel::new(now.monotonic_ms),
             stage: Stage::Running,
             drain: None,
@@ -134,6 +138,7 @@ impl EventLoop {
             requests: Inbox::default(),
             deliveries: Inbox::default(),
             echo_compressor: EchoCompressor::default(),
+            sealed: vec![0; if site.tls.is_some() { SEALED_BYTES } else { 0 }].into(),
             site,
             poll,
             clock,
@@ -235,8 +240,7 @@ impl EventLoop {
             }
         }
         if event.is_writable() {
-            self.shard.handle_writable(id);
-            self.handle_shard_events();
+            self.handle_writable(id);
         }
     }
 

@@ -218,6 +218,12 @@ pub(crate) fn request_timeout() -> Vec<u8> {
     Response::error(Status::RequestTimeout, "request_timeout", message).to_octets(Reply::to_nonsense())
 }
 
+/// The answer to a request without TLS where TLS is spoken.
+pub(crate) fn speaks_tls() -> Vec<u8> {
+    let message = "this port speaks TLS: use https:// or wss://";
+    Response::error(Status::BadRequest, "tls_required", message).to_octets(Reply::to_nonsense())
+}
+
 /// The answer to a client that sends faster than it may.
 pub(crate) fn over_rate(message: &str) -> Response {
     Response::error(Status::TooManyRequests, "over_rate", message).with("Retry-After", "1")

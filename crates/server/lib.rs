@@ -14,6 +14,8 @@
 //! | the log | [`log`] |
 //! | what goes from one core to another | [`mailbox`] |
 //! | what is counted | [`metrics`] |
+//! | how octets travel | `transport`, `tls` |
+//! | files that are read again when they change | [`reload`] |
 //! | when connections are to be looked at again, and the time | [`timer`], `clock` |
 
 pub mod broker;
@@ -29,7 +31,11 @@ pub mod log;
 pub mod mailbox;
 pub mod metrics;
 mod process;
+pub mod reload;
 mod site;
 pub mod timer;
+mod tls;
+mod transport;
 
-pub use process::run;
+pub use process::{check, run};
+pub use tls::TlsError;

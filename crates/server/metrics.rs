@@ -62,6 +62,8 @@ pub struct CoreMetrics {
     throttled_reads: Figure,
     disconnects: [Figure; DisconnectReason::ALL.len()],
     refusals: [Figure; Refusal::ALL.len()],
+    /// By version, 1.2 and 1.3, and by whether they went on from an earlier one.
+    tls_handshakes: [[Figure; 2]; 2],
     connections: Figure,
     requests_depth: Figure,
     deliveries_depth: Figure,
@@ -80,6 +82,11 @@ impl CoreMetrics {
     /// A connection became a WebSocket.
     pub fn add_handshake(&self) {
         self.handshakes.add(1);
+    }
+
+    /// A TLS handshake is done.
+    pub fn add_tls_handshake(&self, is_1_3: bool, is_resumed: bool) {
+        self.tls_handshakes[usize::from(is_1_3)][usize::from(is_resumed)].add(1);
     }
 
     /// A client sent a WebSocket message, or a message to publish over HTTP.
@@ -157,6 +164,8 @@ pub enum DisconnectReason {
     Refused,
     /// Its backlog was full, and its overflow policy says to disconnect.
     SlowConsumer,
+    /// What it sent is no TLS that is spoken here, or its certificate was refused.
+    TlsFailed,
     /// No whole request came in time.
     HandshakeTimeout,
     /// Pings stayed without an answer.
@@ -171,13 +180,14 @@ pub enum DisconnectReason {
 
 impl DisconnectReason {
     /// Every reason, in the order of the variants.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ClientClosed,
         Self::ServerClosed,
         Self::Reset,
         Self::ProtocolError,
         Self::Refused,
         Self::SlowConsumer,
+        Self::TlsFailed,
         Self::HandshakeTimeout,
         Self::PingTimeout,
         Self::OverRate,
@@ -194,6 +204,7 @@ impl DisconnectReason {
             Self::ProtocolError => "protocol_error",
             Self::Refused => "refused",
             Self::SlowConsumer => "slow_consumer",
+            Self::TlsFailed => "tls_failed",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::PingTimeout => "ping_timeout",
             Self::OverRate => "over_rate",
@@ -343,6 +354,7 @@ impl Collector for Figures {
             self.encode_family(&mut encoder, family, MetricType::Gauge)?;
         }
         self.encode_disconnects(&mut encoder)?;
+        self.encode_tls_handshakes(&mut encoder)?;
         self.encode_refusals(&mut encoder)?;
         self.encode_mailbox_depths(&mut encoder)
     }
@@ -392,6 +404,25 @@ impl Figures {
             for (reason, figure) in reasons.iter().zip(figures(metrics)) {
                 let labels = [("core", core.to_string()), ("reason", (*reason).to_owned())];
                 encode_sample(&mut samples, &labels, kind, figure)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_tls_handshakes(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let kind = MetricType::Counter;
+        let mut samples =
+            encoder.encode_descriptor("tls_handshakes", "TLS handshakes that were done", None, kind)?;
+        for (core, metrics) in self.cores() {
+            for (version, handshakes) in ["1.2", "1.3"].into_iter().zip(&metrics.tls_handshakes) {
+                for (resumed, figure) in ["false", "true"].into_iter().zip(handshakes) {
+                    let labels = [
+                        ("core", core.to_string()),
+                        ("version", version.to_owned()),
+                        ("resumed", resumed.to_owned()),
+                    ];
+                    encode_sample(&mut samples, &labels, kind, figure)?;
+                }
             }
         }
         Ok(())
@@ -478,6 +509,8 @@ mod tests {
         (0..5).for_each(|_| core.add_accept_error());
         core.add_throttled_read();
         core.set_connections(6);
+        (0..17).for_each(|_| core.add_tls_handshake(true, false));
+        (0..18).for_each(|_| core.add_tls_handshake(false, true));
         core.set_mailbox_depth((7, 8));
         core.set_shard(&Counters {
             deliveries: 9,
@@ -510,6 +543,8 @@ mod tests {
             ("fanwire_event_streams{core=\"1\"}", 14),
             ("fanwire_polls{core=\"1\"}", 15),
             ("fanwire_skipped_messages_total{core=\"1\"}", 16),
+            ("fanwire_tls_handshakes_total{core=\"1\",version=\"1.3\",resumed=\"false\"}", 17),
+            ("fanwire_tls_handshakes_total{core=\"1\",version=\"1.2\",resumed=\"true\"}", 18),
         ];
         let samples = samples(&metrics.render());
         for (sample, value) in expected {

@@ -1,13 +1,15 @@
-//! What all cores share, besides the mailboxes: none of it changes while the broker runs, but for its state.
+//! What all cores share, besides the mailboxes: none of it changes while the broker runs, but for its state and
+//! what is read from files again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mio::Waker;
 
-use crate::config::{Limits, Timeouts};
+use crate::config::{Limits, Listen, Timeouts};
 use crate::guard::Guard;
 use crate::metrics::Metrics;
+use crate::tls::Tls;
 
 /// What every event loop of a broker knows.
 pub(crate) struct Site {
@@ -21,6 +23,10 @@ pub(crate) struct Site {
     pub(crate) max_subscriptions: usize,
     /// Whether clients may negotiate permessage-deflate.
     pub(crate) compression: bool,
+    /// Where the broker listens, with the ports that were chosen for port 0.
+    pub(crate) listening: Vec<Listen>,
+    /// How TLS is spoken, where it is.
+    pub(crate) tls: Option<Tls>,
     /// Whether the demo pages and endpoints are there.
     pub(crate) demo: bool,
     /// How long what is waited for.

@@ -18,7 +18,9 @@ fn example() -> String {
 fn example_with_everything_set() -> String {
     let is_unset = |line: &str| line.starts_with('#') && !line.starts_with("# ") && line != "#";
     let set = |line: &str| if is_unset(line) { line[1..].to_owned() } else { line.to_owned() };
-    example().lines().map(|line| set(line) + "\n").collect()
+    let text: String = example().lines().map(|line| set(line) + "\n").collect();
+    // Nobody listens where TLS is spoken unless told to.
+    text.replace("listen = [", "listen = [\"tls://127.0.0.1:8443\", ")
 }
 
 fn config_of(name: &str, text: &str) -> Result<Config, String> {
@@ -64,6 +66,8 @@ fn the_example_names_every_key_and_no_other() {
         ("limits", "[limits]\nno_such_key = 1"),
         ("proxies", "[proxies]\nno_such_key = 1"),
         ("log", "[log]\nno_such_key = 1"),
+        ("tls", "[tls]\nno_such_key = 1"),
+        ("certificates", "[tls]\ncertificates = [{ no_such_key = 1 }]"),
         ("topics", "[[topics]]\nno_such_key = 1"),
         ("history", "[[topics]]\nmatch = \"a\"\nhistory = { no_such_key = 1 }"),
         ("keys", "[[topics]]\nmatch = \"a\"\nkeys = { no_such_key = 1 }"),

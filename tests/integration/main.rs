@@ -17,3 +17,4 @@ mod raw;
 mod shutdown;
 mod support;
 mod timeouts;
+mod tls;

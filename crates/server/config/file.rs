@@ -11,7 +11,10 @@ use toml::Spanned;
 
 use super::error::ConfigError;
 use super::network::Network;
-use super::units::{Address, BadValue, Compression, Count, Level, Match, Overflow, Period, Size, Switch};
+use super::units::{
+    BadValue, ClientCertificates, Compression, Count, FilePath, Level, Listen, Match, Overflow, Period, Size,
+    Switch,
+};
 use super::{LogFormat, ProxyProtocol};
 
 /// What a file says. What it does not say is decided elsewhere.
@@ -19,7 +22,7 @@ use super::{LogFormat, ProxyProtocol};
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     #[serde(default, deserialize_with = "one_or_several")]
-    pub(super) listen: Option<Written<Vec<Address>>>,
+    pub(super) listen: Option<Written<Vec<Listen>>>,
     pub(super) cores: Option<Written<Count>>,
     pub(super) pin: Option<Written<Switch>>,
     pub(super) max_message: Option<Written<Size>>,
@@ -37,6 +40,8 @@ pub(super) struct File {
     pub(super) proxies: ProxiesTable,
     #[serde(default)]
     pub(super) log: LogTable,
+    #[serde(default)]
+    pub(super) tls: TlsTable,
     #[serde(default, deserialize_with = "rules")]
     pub(super) topics: Vec<TopicTable>,
 }
@@ -83,6 +88,25 @@ pub(super) struct ProxiesTable {
 pub(super) struct LogTable {
     pub(super) format: Option<Written<LogFormat>>,
     pub(super) level: Option<Written<Level>>,
+}
+
+/// `[tls]`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsTable {
+    #[serde(default, deserialize_with = "table")]
+    pub(super) certificates: Option<Written<Vec<CertificateTable>>>,
+    pub(super) self_signed: Option<Written<Switch>>,
+    pub(super) client_ca: Option<Written<FilePath>>,
+    pub(super) client_certificates: Option<Written<ClientCertificates>>,
+}
+
+/// One of the `certificates` of `[tls]`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { cert = \"chain.pem\", key = \"key.pem\" }")]
+pub(super) struct CertificateTable {
+    pub(super) cert: Written<FilePath>,
+    pub(super) key: Written<FilePath>,
 }
 
 /// One of the `[[topics]]`.

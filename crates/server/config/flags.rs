@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::LogFormat;
-use super::units::{Address, Compression, Count, Level, Period, Size, Switch};
+use super::units::{Compression, Count, FilePath, Level, Listen, Period, Size, Switch};
 
 const EXAMPLES: &str = "\
 Examples:
   fanwire --demo                                  try it: open http://127.0.0.1:8080/
   fanwire --listen 0.0.0.0:8080 --cores 4         serve other machines, on four cores
+  fanwire --listen tls://0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem
+                                                  the same over TLS: wss:// and https://
   fanwire --config /etc/fanwire.toml              history and overflow policies are set in the file
   fanwire check --config /etc/fanwire.toml        what would hold?
 
 Sizes are written 1000, 64KiB, 1MiB; lengths of time 500ms, 10s, 10m. Flags win over the file.
-Timeouts and the rules for topics are set in the file only: docs/fanwire.example.toml has every key.";
+Timeouts, client certificates and the rules for topics are set in the file only: docs/fanwire.example.toml has every key.";
 
 /// A pub/sub broker over WebSocket for real-time feeds: every subscriber gets every message of a topic in order,
 /// or is told exactly which ones it did not get.
@@ -39,9 +41,18 @@ pub(super) struct Flags {
     /// Read the configuration from a TOML file
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Listen on this address; may be repeated [default: 127.0.0.1:8080]
+    /// Listen on ADDR (over TLS with tls:// in front); may be repeated [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
-    pub(super) listen: Vec<Address>,
+    pub(super) listen: Vec<Listen>,
+    /// The PEM file of the certificate for tls:// addresses, with its chain
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_cert: Option<FilePath>,
+    /// The PEM file of the certificate's key
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_key: Option<FilePath>,
+    /// Make a certificate of its own for tls:// addresses, to try TLS out: no client trusts it
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) tls_self_signed: Option<Switch>,
     /// Run so many event loops, one per core, at most 64 [default: one for each core of the machine]
     #[arg(long, value_name = "N")]
     pub(super) cores: Option<Count>,

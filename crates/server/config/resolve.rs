@@ -1,6 +1,7 @@
 //! One configuration from flags, file and defaults, if it can hold.
 
 mod limits;
+mod tls;
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -18,10 +19,11 @@ use super::file::{
     File, HistoryTable, KeysTable, MessageIdsTable, Source, TimeoutsTable, TopicTable, Written,
 };
 use super::flags::Flags;
-use super::units::{Address, Compression, Count, Level, Match, Overflow, Period, Size, Switch};
+use super::units::{Compression, Count, Level, Listen, Match, Overflow, Period, Size, Switch};
 use super::{Config, LATE_MS, LogConfig, Timeouts, present_cores};
 use crate::mailbox::MAX_CORES;
 use crate::timer::RESOLUTION_MS;
+use tls::TlsFlags;
 
 const KIB: usize = 1024;
 const HOUR_MS: u64 = 60 * 60 * 1000;
@@ -71,11 +73,12 @@ const DEFAULT_KEYS: KeyLimits = KeyLimits { max: 10_000, bytes: 4 * KIB * KIB };
 const DEFAULT_MESSAGE_IDS: MessageIdLimits = MessageIdLimits { max: 10_000, max_age_ms: 2 * 60 * 1000 };
 
 /// What flags and file ask for together, if it can hold.
-pub(super) fn resolve(flags: Flags, file: File, source: &Source) -> Result<Config, ConfigError> {
+pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<Config, ConfigError> {
     let source = Sayings(source);
     let default = Config::default();
+    let tls_flags = TlsFlags::take(&mut flags);
     let listen = (!flags.listen.is_empty()).then_some(flags.listen);
-    let listen = source.said("listen", listen, file.listen, addresses(&default.listen));
+    let listen = source.said("listen", listen, file.listen, default.listen.clone());
     let cores = source.said("cores", flags.cores, file.cores, Count(default.cores));
     let cores = cores.within(Count(1), Count(MAX_CORES))?.0;
     let pin = source.said("pin", flags.pin, file.pin, Switch(default.pin));
@@ -96,6 +99,7 @@ pub(super) fn resolve(flags: Flags, file: File, source: &Source) -> Result<Confi
     let max_message = max_message.within(MIN_MAX_MESSAGE, Size(MAX_MAX_MESSAGE_BYTES))?;
     Ok(Config {
         listen: distinct(&listen)?,
+        tls: source.tls(tls_flags, file.tls, &listen)?,
         cores,
         pin: pinnable(&pin, cores)?,
         compression: compression.value != Compression::Off,
@@ -298,19 +302,16 @@ fn compressible(compression: &Said<Compression>) -> Result<usize, ConfigError> {
     Ok(said.within(Size(MIN_DEFLATE_PAYLOAD_BYTES), Size(MAX_MAX_MESSAGE_BYTES))?.0)
 }
 
-fn addresses(listen: &[SocketAddr]) -> Vec<Address> {
-    listen.iter().copied().map(Address).collect()
-}
-
-/// The addresses, of which none takes another. Two ports that the kernel chooses are different.
-fn distinct(listen: &Said<Vec<Address>>) -> Result<Vec<SocketAddr>, ConfigError> {
-    let mut distinct: Vec<SocketAddr> = Vec::with_capacity(listen.value.len());
-    for &Address(address) in &listen.value {
-        if let Some(&by) = distinct.iter().find(|other| overlap(address, **other)) {
+/// Where to listen, of which no address takes another. Two ports that the kernel chooses are different.
+fn distinct(listen: &Said<Vec<Listen>>) -> Result<Vec<Listen>, ConfigError> {
+    let mut distinct: Vec<Listen> = Vec::with_capacity(listen.value.len());
+    for &listen_on in &listen.value {
+        let address = listen_on.address;
+        if let Some(by) = distinct.iter().map(|other| other.address).find(|by| overlap(address, *by)) {
             let (address, by) = if address.ip().is_unspecified() { (by, address) } else { (address, by) };
             return Err(listen.rejected(Problem::AddressTaken { address, by }));
         }
-        distinct.push(address);
+        distinct.push(listen_on);
     }
     Ok(distinct)
 }

@@ -23,7 +23,7 @@ fn an_empty_file_changes_nothing() {
 #[test]
 fn what_holds_is_displayed_as_a_file_that_says_the_same() {
     let file = r#"
-        listen = ["127.0.0.1:1", "[::1]:2"]
+        listen = ["127.0.0.1:1", "tls://[::1]:2"]
         cores = 3
         max_message = 2000
         backlog = "1MiB"
@@ -36,6 +36,7 @@ fn what_holds_is_displayed_as_a_file_that_says_the_same() {
         proxies = { trust = ["10.0.0.0/8", "::1"], protocol = "proxy" }
         timeouts = { handshake = "1s", ping = "2s", unanswered_pings = 3, close = "1500ms", idle_http = "2h" }
         log = { format = "json", level = "warn,fanwire=debug" }
+        tls = { certificates = [{ cert = "a \"b\".pem", key = "k" }], client_ca = "ca", client_certificates = "optional" }
         [[topics]]
         match = "prices.*.bid"
         history = { messages = 7, max_age = "8d" }
@@ -53,7 +54,8 @@ fn what_holds_is_displayed_as_a_file_that_says_the_same() {
     assert_ne!(displayed, Config::default().to_string());
     assert_eq!(config(&[], &displayed).unwrap().to_string(), displayed);
     for said in [
-        "listen = [\"127.0.0.1:1\", \"[::1]:2\"]",
+        "listen = [\"127.0.0.1:1\", \"tls://[::1]:2\"]",
+        "[tls]\ncertificates = [{ cert = 'a \"b\".pem', key = \"k\" }]\nclient_ca = \"ca\"\nclient_certificates = \"optional\"",
         "cores = 3",
         "max_message = \"2000B\"",
         "backlog = \"1MiB\"",
@@ -350,6 +352,44 @@ fn values_that_contradict_each_other_are_told_which_and_what_to_do() {
             "test.toml:1: listen: 127.0.0.1:1 is part of 0.0.0.0:1, which is there too; leave one out",
         ),
         (
+            "listen = [\"tls://127.0.0.1:1\", \"127.0.0.1:1\"]",
+            "test.toml:1: listen: 127.0.0.1:1 is there twice; leave one out",
+        ),
+        (
+            "listen = \"tls://127.0.0.1:1\"",
+            "test.toml:1: listen: tls://127.0.0.1:1 has no certificate to show; give --tls-cert and --tls-key, or \
+             certificates in [tls], or --tls-self-signed to try it out",
+        ),
+        (
+            "listen = \"tls://127.0.0.1:1\"\n[tls]\nclient_ca = \"ca.pem\"",
+            "test.toml:1: listen: tls://127.0.0.1:1 has no certificate to show; give --tls-cert and --tls-key, or \
+             certificates in [tls], or --tls-self-signed to try it out",
+        ),
+        (
+            "[tls]\nself_signed = true",
+            "test.toml:2: tls.self_signed: no address speaks TLS; listen on one such as tls://127.0.0.1:8443, or leave \
+             this out",
+        ),
+        (
+            "[tls]\n\nclient_ca = \"ca.pem\"",
+            "test.toml:3: tls.client_ca: no address speaks TLS; listen on one such as tls://127.0.0.1:8443, or leave \
+             this out",
+        ),
+        (
+            "listen = \"tls://127.0.0.1:1\"\n[tls]\nself_signed = true\nclient_certificates = \"optional\"",
+            "test.toml:4: tls.client_certificates: it is not said who vouches for clients; give client_ca, or leave \
+             this out",
+        ),
+        (
+            "listen = \"tls://127.0.0.1:1\"\ntls.certificates = [{ cert = \"c\", key = \"k\" }]\ntls.self_signed = true",
+            "test.toml:3: tls.self_signed: there are certificates already, and one that nobody trusts is for trying \
+             out; leave one out",
+        ),
+        (
+            "listen = \"tls://127.0.0.1:1\"\ntls.certificates = []",
+            "test.toml:2: tls.certificates: the list is empty; name a certificate, or leave it out",
+        ),
+        (
             "[[topics]]\nmatch = \"a\"\n\nhistory = {}",
             "test.toml:4: history: a history needs a bound: messages, bytes or max_age; leave history out to keep no \
              messages",
@@ -395,6 +435,31 @@ fn values_that_contradict_each_other_are_told_which_and_what_to_do() {
     if present_cores() < 64 {
         assert!(error.unwrap_err().to_string().starts_with("--pin: 64 event loops cannot be pinned to "));
     }
+}
+
+#[test]
+fn a_certificate_and_its_key_go_together_on_the_command_line_and_win_over_the_file() {
+    let file = "listen = \"tls://127.0.0.1:1\"\ntls.certificates = [{ cert = \"a\", key = \"b\" }]";
+    let tls = |flags| config(flags, file).map(|config| config.tls.unwrap().to_string());
+    assert!(tls(&[]).unwrap().contains("cert = \"a\", key = \"b\""));
+    assert!(tls(&["--tls-cert", "c", "--tls-key", "d"]).unwrap().contains("[{ cert = \"c\", key = \"d\" }]"));
+    let error = tls(&["--tls-cert", "c"]).unwrap_err().to_string();
+    assert_eq!(error, "--tls-cert: a certificate and its key go together; give --tls-key too");
+    let error = tls(&["--tls-key", "d"]).unwrap_err().to_string();
+    assert_eq!(error, "--tls-key: a certificate and its key go together; give --tls-cert too");
+}
+
+#[test]
+fn clients_have_to_show_a_certificate_where_somebody_vouches_for_them_unless_told_otherwise() {
+    let required = |further| {
+        let file = format!(
+            "listen = \"tls://127.0.0.1:1\"\ntls.self_signed = true\ntls.client_ca = \"ca\"\n{further}"
+        );
+        config(&[], &file).unwrap().tls.unwrap().clients.unwrap().required
+    };
+    assert!(required(""));
+    assert!(required("tls.client_certificates = \"required\""));
+    assert!(!required("tls.client_certificates = \"optional\""));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use fanwire_broker::overflow::OverflowPolicy;
@@ -158,17 +159,65 @@ impl fmt::Display for Compression {
     }
 }
 
-/// An address to listen on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Address(pub(super) SocketAddr);
+/// An address to listen on: `127.0.0.1:8080`, or `tls://127.0.0.1:8443` where TLS is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address.
+    pub address: SocketAddr,
+    /// Whether TLS is spoken there.
+    pub tls: bool,
+}
 
-impl FromStr for Address {
+const TLS_SCHEME: &str = "tls://";
+
+impl FromStr for Listen {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        text.parse()
-            .map(Self)
-            .map_err(|_| BadValue::new(text, "an address such as 127.0.0.1:8080 or [::1]:8080"))
+        let (tls, address) = text.strip_prefix(TLS_SCHEME).map_or((false, text), |address| (true, address));
+        address.parse().map(|address| Self { address, tls }).map_err(|_| {
+            BadValue::new(text, "an address such as 127.0.0.1:8080, [::1]:8080 or tls://127.0.0.1:8443")
+        })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { TLS_SCHEME } else { "" };
+        write!(f, "{scheme}{}", self.address)
+    }
+}
+
+/// The path of a file, from the directory that the broker is started in.
+#[derive(Clone, Debug)]
+pub(super) struct FilePath(pub(super) PathBuf);
+
+impl FromStr for FilePath {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        if text.is_empty() { Err(BadValue::new(text, "the path of a file")) } else { Ok(Self(text.into())) }
+    }
+}
+
+/// Whether clients show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientCertificates {
+    /// They may.
+    Optional,
+    /// They must.
+    Required,
+}
+
+impl FromStr for ClientCertificates {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text {
+            "optional" => Ok(Self::Optional),
+            "required" => Ok(Self::Required),
+            _ => Err(BadValue::new(text, "optional or required")),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use slab::Slab;
 
 use super::{Connection, Phase};
 use crate::guard::Admission;
+use crate::transport::Transport;
 
 /// The connections of one core.
 ///
@@ -31,13 +32,13 @@ impl Connections {
     /// Takes in an accepted socket, which counts as `admission`. `register` is told its slot, and may refuse it.
     pub(crate) fn insert<E>(
         &mut self,
-        mut stream: TcpStream,
+        mut transport: Transport,
         admission: Admission,
         now_ms: u64,
         register: impl FnOnce(&mut TcpStream, usize) -> Result<(), E>,
     ) -> Result<ConnectionId, E> {
         let entry = self.slots.vacant_entry();
-        register(&mut stream, entry.key())?;
+        register(transport.socket_mut(), entry.key())?;
         let id = ConnectionId { slot: entry.key() as u32, generation: self.next_generation };
         self.next_generation = self.next_generation.wrapping_add(1);
         if self.admissions.len() <= entry.key() {
@@ -45,7 +46,7 @@ impl Connections {
             self.kept.resize(entry.key() + 1, 0);
         }
         self.admissions[entry.key()] = admission;
-        entry.insert(Connection::new(id, stream, now_ms));
+        entry.insert(Connection::new(id, transport, now_ms));
         Ok(id)
     }
 
@@ -123,7 +124,9 @@ mod tests {
     fn insert(connections: &mut Connections) -> ConnectionId {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        connections.insert(stream, Admission::REFUSED, 0, |_, _| Ok::<_, Infallible>(())).unwrap()
+        connections
+            .insert(Transport::Plain(stream), Admission::REFUSED, 0, |_, _| Ok::<_, Infallible>(()))
+            .unwrap()
     }
 
     #[test]
@@ -148,7 +151,11 @@ mod tests {
         let mut connections = Connections::default();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        assert!(connections.insert(stream, Admission::REFUSED, 0, |_, _| Err("no memory")).is_err());
+        assert!(
+            connections
+                .insert(Transport::Plain(stream), Admission::REFUSED, 0, |_, _| Err("no memory"))
+                .is_err()
+        );
         assert_eq!((connections.len(), connections.ids()), (0, Vec::new()));
     }
 }

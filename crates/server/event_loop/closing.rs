@@ -8,8 +8,6 @@
 //! A socket that is closed with unread input resets the connection, and a reset takes our last bytes with it
 //! (RFC 9112 §9.6): so the peer's end is waited for.
 
-use std::net::Shutdown;
-
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_broker::shard::Backlog;
 use fanwire_wire::close::CloseCode;
@@ -67,8 +65,13 @@ impl EventLoop {
     pub(super) fn end_if_closing(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Phase::Closing(closing) = &mut connection.phase else { return };
+        let has_broken = match connection.transport.end() {
+            // The rest goes out with the next edge.
+            Ok(false) => return,
+            Ok(true) => false,
+            Err(_) => true,
+        };
         closing.flushed = true;
-        let has_broken = connection.stream.shutdown(Shutdown::Write).is_err();
         if closing.peer_ended || has_broken {
             let reason = closing.reason;
             self.drop_connection(id, reason);

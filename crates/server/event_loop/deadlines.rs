@@ -124,7 +124,7 @@ impl EventLoop {
     fn has_acknowledged(&mut self, id: ConnectionId) -> bool {
         let now_ms = self.now.monotonic_ms;
         let Some(connection) = self.connections.get_mut(id) else { return false };
-        let Ok(progress) = listener::acknowledged(&connection.stream) else { return false };
+        let Ok(progress) = listener::acknowledged(connection.transport.socket()) else { return false };
         let Some(liveness) = connection.liveness() else { return false };
         if progress.bytes <= liveness.acknowledged_bytes {
             return false;
@@ -140,8 +140,9 @@ impl EventLoop {
         connection.since_ms = self.now.monotonic_ms;
         // A WebSocket peer answers for itself: that its kernel acknowledges the ping says nothing. An event stream's has
         // no answer but that.
+        let ping_bytes = PING.len() as u64 + connection.transport.overhead_bytes();
         let (liveness, ping, acknowledged_anyway) = match &mut connection.phase {
-            Phase::WebSocket(web_socket) => (&mut web_socket.liveness, &PING[..], PING.len() as u64),
+            Phase::WebSocket(web_socket) => (&mut web_socket.liveness, &PING[..], ping_bytes),
             Phase::EventStream(liveness) => (liveness, HEARTBEAT, 0),
             Phase::Proxied | Phase::Http(_) | Phase::Closing(_) | Phase::Gone => return,
         };

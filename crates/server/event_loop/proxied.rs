@@ -29,7 +29,7 @@ impl EventLoop {
     /// Reads the header of a connection that has to begin with one.
     pub(super) fn read_proxy_header(&mut self, id: ConnectionId, scratch: &mut [u8]) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let front = look_at(&mut connection.stream, &mut scratch[..MAX_PROXY_HEADER_BYTES]);
+        let front = look_at(connection.transport.socket_mut(), &mut scratch[..MAX_PROXY_HEADER_BYTES]);
         match front {
             Front::Header(source) => self.learn_source(id, source),
             Front::Incomplete if !connection.ending => connection.readable = false,
@@ -49,6 +49,10 @@ impl EventLoop {
         let Source::Client(address) = source else { return };
         if let Err(refusal) = self.count_for(id, address) {
             self.metrics.add_refusal(refusal);
+            if self.is_tls_handshaking(id) {
+                // It would take that to be told.
+                return self.drop_connection(id, DisconnectReason::Refused);
+            }
             self.shard.reply(id, &http_api::turned_down(refusal).to_octets(Reply::to_nonsense()));
             self.begin_closing(id, DisconnectReason::Refused);
         }
