@@ -14,7 +14,7 @@ use crate::config::Timeouts;
 use crate::metrics::DisconnectReason;
 use crate::transport::Transport;
 
-pub(crate) use conversation::{Awaited, Conversation, Exchange, Step};
+pub(crate) use conversation::{Awaited, Bounds, Conversation, Exchange, Step};
 pub(crate) use table::Connections;
 
 /// One accepted socket.

@@ -248,7 +248,8 @@ pub(crate) fn no_longer_held(epoch: &str, offset: u64) -> Response {
 /// The answer to what the shard did not do.
 pub(crate) fn refused(code: ErrorCode) -> Response {
     let message = code.explanation().unwrap_or("the request was not carried out");
-    Response::error(status_of(code), code.as_str(), message)
+    let response = Response::error(status_of(code), code.as_str(), message);
+    if code == ErrorCode::Unavailable { response.with("Retry-After", "1") } else { response }
 }
 
 /// The status that goes with a code.

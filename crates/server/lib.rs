@@ -9,7 +9,7 @@
 //! | what HTTP requests ask for, and what they are answered | `http_api`, `demo` |
 //! | what all cores share | `site` |
 //! | what the operator decides | [`config`] |
-//! | who is let in | `guard` |
+//! | who is let in, how fast it may send, and what all hold together | `guard` |
 //! | taking in connections, and what the kernel is told about them | [`listener`] |
 //! | the log | [`log`] |
 //! | what goes from one core to another | [`mailbox`] |

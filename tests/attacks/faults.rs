@@ -4,12 +4,12 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tungstenite::Message;
 
-use crate::support::{PATIENCE, while_others_are_served};
+use crate::support::{Attacker, PATIENCE, while_others_are_served};
 
 /// The real binary, which is killed when the test ends.
 struct Process {
@@ -19,10 +19,16 @@ struct Process {
 
 impl Process {
     fn start(address: SocketAddr, config: &str) -> Self {
-        let path =
-            format!("{}/attacks-{}-{}.toml", env!("CARGO_TARGET_TMPDIR"), std::process::id(), address.port());
+        Self::start_by(Command::new("env"), address, config)
+    }
+
+    /// The same, by a command that is given the binary and its arguments.
+    fn start_by(mut command: Command, address: SocketAddr, config: &str) -> Self {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let path = format!("{}/attacks-{}-{number}.toml", env!("CARGO_TARGET_TMPDIR"), std::process::id());
         fs::write(&path, config).expect("the file is written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fanwire"));
+        command.arg(env!("CARGO_BIN_EXE_fanwire"));
         command.args(["--config", &path, "--cores", "2", "--listen", &address.to_string()]);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the broker starts");
         let mut lines =
@@ -79,6 +85,23 @@ impl Drop for Stopped {
         // SAFETY: as above. If the process has gone, there is nothing to go on with.
         unsafe { libc::ptrace(libc::PTRACE_DETACH, self.0, NOTHING, NOTHING) };
     }
+}
+
+#[test]
+fn a_process_without_file_descriptors_serves_those_who_are_there_and_recovers() {
+    const FILES: usize = 128;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -n {FILES}; exec \"$0\" \"$@\"")]);
+    // By default it takes no more connections than it has files for.
+    let process = Process::start_by(shell, any_port(), "limits.connections = 1000\n");
+    while_others_are_served(process.address, || {
+        // The kernel accepts them; the broker cannot, and they wait.
+        let waiting: Vec<_> = (0..3 * FILES).map(|_| Attacker::connect(process.address)).collect();
+        drop(waiting);
+        let mut late = Attacker::connect(process.address);
+        late.send_whole(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert!(late.rest().starts_with("HTTP/1.1 200 "), "who came last is served when there is room");
+    });
 }
 
 fn any_port() -> SocketAddr {

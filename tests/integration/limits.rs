@@ -1,6 +1,6 @@
 //! What clients may have together, each address of them, and each connection.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use fanwire_wire::frame::{OpCode, write_masked_frame};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::support::{FOREVER_MS, HttpClient, PATIENCE, TestBroker, handshake};
+use crate::support::{FOREVER_MS, HttpClient, HttpResponse, PATIENCE, TestBroker, handshake};
 
 /// A broker that counts this machine's clients like any other.
 fn broker_with(limits: Limits) -> TestBroker {
@@ -132,14 +132,18 @@ fn raw(broker: &TestBroker) -> HttpClient {
 
 #[test]
 fn who_sends_faster_than_it_may_waits_and_loses_nothing() {
-    let commands = Limits { commands_per_second: Some(100), ..Limits::default() };
-    let bytes = Limits { bytes_per_second: Some(2_000), ..Limits::default() };
+    // A few reads' worth, sent at once: so it is paused, and time alone brings it back.
+    const PINGS: usize = 2_000;
+    let commands = Limits { commands_per_second: Some(1_000), ..Limits::default() };
+    let bytes = Limits { bytes_per_second: Some(100_000), ..Limits::default() };
     for limits in [commands, bytes] {
         let broker = broker_with(Limits { patience_ms: FOREVER_MS, ..limits });
         let mut client = raw(&broker);
-        let mut pongs = vec![0; 102 * 150];
-        client.send(pings(150, 100));
+        let mut pongs = vec![0; 102 * PINGS];
+        let mut writer = client.stream().get_ref().try_clone().unwrap();
+        let sender = std::thread::spawn(move || writer.write_all(&pings(PINGS, 100)));
         client.stream().read_exact(&mut pongs).unwrap();
+        sender.join().unwrap().unwrap();
         assert!(pongs.chunks(102).all(|pong| pong[..2] == [0x8a, 100]));
         assert!(broker.figure("fanwire_throttled_reads_total") > 0);
     }
@@ -177,10 +181,7 @@ fn who_stays_over_a_rate_is_closed_and_told_which() {
         let mut flooder = broker.web_socket("/topics/a.b?echo=false");
         let mut writer = flooder.socket.get_ref().try_clone().unwrap();
         // It ends when the broker closes the connection.
-        let flood =
-            std::thread::spawn(
-                move || while std::io::Write::write_all(&mut writer, &pings(50, 100)).is_ok() {},
-            );
+        let flood = std::thread::spawn(move || while writer.write_all(&pings(50, 100)).is_ok() {});
         let close = loop {
             match flooder.socket.read() {
                 Ok(Message::Close(frame)) => break frame.unwrap(),
@@ -207,7 +208,7 @@ fn an_http_client_that_stays_over_a_rate_is_told_too() {
     let mut writer = client.stream().get_ref().try_clone().unwrap();
     let flood = std::thread::spawn(move || {
         let requests = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(20);
-        while std::io::Write::write_all(&mut writer, requests.as_bytes()).is_ok() {}
+        while writer.write_all(requests.as_bytes()).is_ok() {}
     });
     let last = loop {
         let response = client.response();
@@ -221,10 +222,10 @@ fn an_http_client_that_stays_over_a_rate_is_told_too() {
 }
 
 /// Publishes 100 KB on a topic; what that is answered.
-fn publish_much(client: &mut HttpClient, topic: &str) -> u16 {
+fn publish_much(client: &mut HttpClient, topic: &str) -> HttpResponse {
     let body = "x".repeat(100_000);
     let head = "Host: x\r\nContent-Type: text/plain\r\nContent-Length: 100000";
-    client.request(format!("POST /topics/{topic} HTTP/1.1\r\n{head}\r\n\r\n{body}")).status
+    client.request(format!("POST /topics/{topic} HTTP/1.1\r\n{head}\r\n\r\n{body}"))
 }
 
 #[test]
@@ -232,18 +233,20 @@ fn short_of_memory_it_takes_nobody_new_then_no_new_topic_and_serves_on() {
     let broker = broker_with(Limits { memory: Some(4 << 20), ..Limits::default() });
     let mut publisher = broker.http();
     let mut subscriber = broker.web_socket("/topics/small");
-    assert_eq!(publish_much(&mut publisher, "t.0"), 200);
+    assert_eq!(publish_much(&mut publisher, "t.0").status, 200);
     // A core may not have seen yet what another one holds.
     let mut refused = 0;
     let filled = (1..1_000).find(|n| {
-        let status = publish_much(&mut publisher, &format!("t.{n}"));
+        let status = publish_much(&mut publisher, &format!("t.{n}")).status;
         refused += usize::from(status != 200);
         status == 503
             && broker.http().response_or_end().is_some_and(|response| response.code() == "short_of_memory")
     });
     let filled = filled.expect("the budget is a bound");
     assert!((35..=45).contains(&filled), "{filled} topics of 100 KB in 4 MiB, {refused} refused");
-    assert_eq!(publish_much(&mut publisher, "t.0"), 200, "a topic that is there goes on");
+    let response = publish_much(&mut publisher, "t.new");
+    assert_eq!((response.code().as_str(), &*response.headers["retry-after"]), ("unavailable", "1"));
+    assert_eq!(publish_much(&mut publisher, "t.0").status, 200, "a topic that is there goes on");
     subscriber.send("small");
     assert_eq!(subscriber.receive_text(), "small", "and so does everybody who is there");
 }
@@ -273,5 +276,33 @@ fn short_of_memory_histories_let_go_of_their_older_half_and_what_is_let_go_is_to
             break;
         }
         assert!(began.elapsed() < PATIENCE, "{told} are told to be gone");
+    }
+}
+
+#[test]
+fn a_head_and_a_batch_are_no_larger_than_the_operator_says() {
+    let broker = broker_with(Limits { header_bytes: 1_024, batch: 2, ..Limits::default() });
+    let head =
+        |length: usize| format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(length - 39));
+    assert_eq!(broker.http().request(head(1_024)).status, 200);
+    let response = broker.http().request(head(1_025));
+    assert_eq!(response.status, 431);
+    assert!(response.text().contains("more than 1024 octets"), "{response:?}");
+
+    let batch = |count: usize| {
+        let messages = vec![r#"{"topic":"a.b","data":1}"#; count].join(",");
+        format!("{{\"type\":\"publish_batch\",\"id\":1,\"messages\":[{messages}]}}")
+    };
+    let mut client = broker.web_socket("/v1/ws");
+    client.receive_json();
+    for (count, kind) in [(2, "published_batch"), (3, "error")] {
+        client.send(batch(count));
+        let answer = client.receive_json();
+        assert_eq!(answer["type"], kind, "{answer}");
+        let body = batch(count).replace("\"type\":\"publish_batch\",\"id\":1,", "");
+        let request =
+            format!("POST /v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let response = broker.http().request(request);
+        assert_eq!(response.status, if kind == "error" { 413 } else { 200 }, "{response:?}");
     }
 }

@@ -68,6 +68,8 @@ pub(super) struct LimitsTable {
     pub(super) bytes_per_second: Option<Written<Size>>,
     pub(super) patience: Option<Written<Period>>,
     pub(super) memory: Option<Written<Size>>,
+    pub(super) header_bytes: Option<Written<Size>>,
+    pub(super) batch: Option<Written<Count>>,
     pub(super) inflated_ratio: Option<Written<Count>>,
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use fanwire_wire::limits::{MAX_BATCH_MESSAGES, MAX_HEAD_BYTES};
+
 use super::network::Network;
 use super::units::{Period, Size};
 
@@ -21,6 +23,10 @@ pub struct Limits {
     pub bytes_per_second: Option<u64>,
     /// What the broker may hold, in bytes; `None` is three quarters of the machine's memory, or of its container's.
     pub memory: Option<u64>,
+    /// The head of a request, in bytes.
+    pub header_bytes: usize,
+    /// Messages of one batch.
+    pub batch: usize,
     /// To how many times what it took compressed a message may inflate, where that is more than 64 KiB.
     pub inflated_ratio: usize,
     /// How long a connection may stay over one of these rates, in milliseconds, before it is closed.
@@ -41,6 +47,8 @@ impl Default for Limits {
             bytes_per_second: None,
             patience_ms: 30_000,
             memory: None,
+            header_bytes: MAX_HEAD_BYTES,
+            batch: MAX_BATCH_MESSAGES,
             // JSON that repeats itself comes to 50. DEFLATE can do 1032, and 64 KiB of that, one read, are 66 MB to inflate.
             inflated_ratio: 200,
         }
@@ -64,6 +72,8 @@ impl fmt::Display for Limits {
         if let Some(memory) = self.memory {
             writeln!(f, "memory = \"{}\"", Size(memory as usize))?;
         }
+        writeln!(f, "header_bytes = \"{}\"", Size(self.header_bytes))?;
+        writeln!(f, "batch = {}", self.batch)?;
         writeln!(f, "inflated_ratio = {}", self.inflated_ratio)?;
         writeln!(f, "patience = \"{}\"", Period(self.patience_ms))
     }

@@ -32,7 +32,7 @@ fn what_holds_is_displayed_as_a_file_that_says_the_same() {
         compression = false
         drain = "0ms"
         demo = true
-        limits = { connections = 7, connections_per_address = 8, handshakes_per_second_per_address = 9, commands_per_second = 10, bytes_per_second = "11KiB", memory = "13MiB", inflated_ratio = 14, patience = "12s" }
+        limits = { connections = 7, connections_per_address = 8, handshakes_per_second_per_address = 9, commands_per_second = 10, bytes_per_second = "11KiB", memory = "13MiB", header_bytes = "15KiB", batch = 16, inflated_ratio = 14, patience = "12s" }
         proxies = { trust = ["10.0.0.0/8", "::1"], protocol = "proxy" }
         timeouts = { handshake = "1s", ping = "2s", unanswered_pings = 3, close = "1500ms", idle_http = "2h" }
         log = { format = "json", level = "warn,fanwire=debug" }
@@ -66,7 +66,8 @@ fn what_holds_is_displayed_as_a_file_that_says_the_same() {
         "demo = true",
         "handshake = \"1s\"\nping = \"2s\"\nunanswered_pings = 3\nclose = \"1500ms\"\nidle_http = \"2h\"",
         "[limits]\nconnections = 7\nconnections_per_address = 8\nhandshakes_per_second_per_address = 9\n\
-         commands_per_second = 10\nbytes_per_second = \"11KiB\"\nmemory = \"13MiB\"\ninflated_ratio = 14\npatience = \"12s\"",
+         commands_per_second = 10\nbytes_per_second = \"11KiB\"\nmemory = \"13MiB\"\nheader_bytes = \"15KiB\"\nbatch = 16\n\
+         inflated_ratio = 14\npatience = \"12s\"",
         "[proxies]\ntrust = [\"10.0.0.0/8\", \"::1/128\"]\nprotocol = \"proxy\"",
         "format = \"json\"",
         "fanwire=debug",
@@ -303,6 +304,8 @@ fn a_value_out_of_range_is_told_the_range() {
             "test.toml:1: limits.bytes_per_second: 1023B is not between 1KiB and 1024GiB",
         ),
         ("limits.memory = 1", "test.toml:1: limits.memory: 1B is not between 1MiB and 1024GiB"),
+        ("limits.header_bytes = 1", "test.toml:1: limits.header_bytes: 1B is not between 1KiB and 16KiB"),
+        ("limits.batch = 1001", "test.toml:1: limits.batch: 1001 is not between 1 and 1000"),
         ("limits.inflated_ratio = 9", "test.toml:1: limits.inflated_ratio: 9 is not between 10 and 1100"),
         ("limits.patience = \"0s\"", "test.toml:1: limits.patience: 0ms is not between 100ms and 1d"),
         (

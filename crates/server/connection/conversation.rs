@@ -10,7 +10,7 @@
 use std::mem;
 
 use fanwire_wire::error::RequestError;
-use fanwire_wire::http::{BodyDecoder, BodyLength, Request, parse_request};
+use fanwire_wire::http::{BodyDecoder, BodyLength, Request, parse_request_within};
 use fanwire_wire::topic::Topic;
 
 use crate::http_api::{Call, Known, PendingStream, PendingUpgrade, Reply};
@@ -85,6 +85,13 @@ pub(crate) struct Exchange {
     pub(crate) reply: Reply,
 }
 
+/// The most octets of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) head: usize,
+    pub(crate) body: usize,
+}
+
 /// What to do next.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -147,15 +154,15 @@ impl Conversation {
         }
     }
 
-    /// Goes on with the current request, or the next. `call_of` says what a head asks for; a body has at most
-    /// `max_body` octets. After an error nothing that follows has a meaning.
+    /// Goes on with the current request, or the next. `call_of` says what a head asks for. After an error nothing that
+    /// follows has a meaning.
     pub(crate) fn next_step(
         &mut self,
         call_of: impl FnOnce(&Request<'_>) -> Call,
-        max_body: usize,
+        bounds: Bounds,
     ) -> Result<Step, RequestError> {
         if matches!(self.progress, Progress::Head)
-            && let Some(step) = self.read_head(call_of, max_body)?
+            && let Some(step) = self.read_head(call_of, bounds)?
         {
             return Ok(step);
         }
@@ -202,9 +209,11 @@ impl Conversation {
     fn read_head(
         &mut self,
         call_of: impl FnOnce(&Request<'_>) -> Call,
-        max_body: usize,
+        bounds: Bounds,
     ) -> Result<Option<Step>, RequestError> {
-        let Some((request, head_len)) = parse_request(&self.input)? else { return Ok(Some(Step::Wait)) };
+        let Some((request, head_len)) = parse_request_within(&self.input, bounds.head)? else {
+            return Ok(Some(Step::Wait));
+        };
         let call = call_of(&request);
         let reply = Reply::to(&request);
         let length = request.body();
@@ -217,7 +226,7 @@ impl Conversation {
             // The answer does not wait for a body that it does not need, so what follows cannot be told apart.
             return Ok(Some(Step::Answer(Exchange { call, body: Vec::new(), reply: reply.last() })));
         }
-        let decoder = BodyDecoder::new(length, max_body)?;
+        let decoder = BodyDecoder::new(length, bounds.body)?;
         self.progress =
             Progress::Body(Box::new(Incomplete { call, reply, decoder, body: Vec::new(), expects_continue }));
         Ok(None)
@@ -250,6 +259,7 @@ mod tests {
     use crate::http_api::Response;
 
     const MAX_BODY: usize = 10;
+    const BOUNDS: Bounds = Bounds { head: 200, body: MAX_BODY };
 
     /// GET is answered at once, POST takes its body.
     fn call_of(request: &Request<'_>) -> Call {
@@ -270,7 +280,7 @@ mod tests {
         for piece in octets.chunks(size) {
             conversation.receive(piece);
             loop {
-                match conversation.next_step(call_of, MAX_BODY)? {
+                match conversation.next_step(call_of, BOUNDS)? {
                     Step::Wait => break,
                     Step::Continue => {}
                     Step::Answer(exchange) => {
@@ -309,10 +319,23 @@ mod tests {
     }
 
     #[test]
+    fn a_head_over_the_bound_is_an_error_wherever_it_is_cut() {
+        let head =
+            |length: usize| format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(length - 32));
+        let (fits, larger) = (head(BOUNDS.head), head(BOUNDS.head + 1));
+        assert_eq!(fits.len(), BOUNDS.head);
+        for size in 1..=larger.len() {
+            assert_eq!(requests_in(fits.as_bytes(), size).unwrap().len(), 1);
+            let error = RequestError::HeadTooLarge { limit: BOUNDS.head };
+            assert_eq!(requests_in(larger.as_bytes(), size), Err(error));
+        }
+    }
+
+    #[test]
     fn a_body_that_nobody_needs_ends_the_connection_with_the_answer() {
         let mut conversation = Conversation::default();
         conversation.receive(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nGET ");
-        let step = conversation.next_step(call_of, MAX_BODY).unwrap();
+        let step = conversation.next_step(call_of, BOUNDS).unwrap();
         assert!(matches!(step, Step::Answer(Exchange { reply, .. }) if !reply.keeps_alive()), "{step:?}");
     }
 
@@ -320,7 +343,7 @@ mod tests {
     fn no_buffer_is_kept_while_a_request_waits_for_the_shard() {
         let mut conversation = Conversation::default();
         conversation.receive(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        let Step::Answer(exchange) = conversation.next_step(call_of, MAX_BODY).unwrap() else {
+        let Step::Answer(exchange) = conversation.next_step(call_of, BOUNDS).unwrap() else {
             panic!("the request is whole")
         };
         conversation.await_answer(Awaited::Published, exchange.reply);
@@ -331,14 +354,14 @@ mod tests {
     fn nothing_is_read_past_a_request_that_waits_for_the_shard() {
         let mut conversation = Conversation::default();
         conversation.receive(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        let Step::Answer(exchange) = conversation.next_step(call_of, MAX_BODY).unwrap() else {
+        let Step::Answer(exchange) = conversation.next_step(call_of, BOUNDS).unwrap() else {
             panic!("the request is whole")
         };
         conversation.await_answer(Awaited::Published, exchange.reply);
-        assert!(matches!(conversation.next_step(call_of, MAX_BODY), Ok(Step::Wait)));
+        assert!(matches!(conversation.next_step(call_of, BOUNDS), Ok(Step::Wait)));
         assert!(conversation.take_awaited().is_some());
         conversation.finish();
         assert!(conversation.has_begun(), "the next has come already");
-        assert!(matches!(conversation.next_step(call_of, MAX_BODY), Ok(Step::Answer(_))));
+        assert!(matches!(conversation.next_step(call_of, BOUNDS), Ok(Step::Answer(_))));
     }
 }

@@ -29,12 +29,13 @@ impl EventLoop {
     fn deadline_ms(&mut self, id: ConnectionId) -> Option<u64> {
         let connection = self.connections.get_mut(id)?;
         let deadline_ms = connection.deadline_ms(&self.site.timeouts);
-        match self.rates.standing(id.slot, self.now.monotonic_ms) {
+        let now_ms = self.now.monotonic_ms;
+        Some(match self.rates.standing(id.slot, now_ms) {
             Standing::Over { look_again_ms } if connection.place == Place::Paused => {
-                Some(deadline_ms.min(look_again_ms))
+                deadline_ms.min(look_again_ms)
             }
-            _ => Some(deadline_ms),
-        }
+            Standing::Within | Standing::Over { .. } | Standing::Hopeless(_) => deadline_ms,
+        })
     }
 
     /// Looks at every connection whose timer has gone off.

@@ -127,8 +127,7 @@ impl EventLoop {
     /// Counts what a read of so many bytes brought against the connection's rates.
     fn charge(&mut self, id: ConnectionId, bytes: usize) {
         let spent = Spent { commands: mem::take(&mut self.commands), bytes: bytes as u64 };
-        let was_all = self.connections.get_mut(id).is_none_or(|connection| !connection.readable);
-        match self.rates.spend(id.slot, spent, was_all, self.now.monotonic_ms) {
+        match self.rates.spend(id.slot, spent, self.now.monotonic_ms) {
             Standing::Within => {}
             Standing::Over { .. } => self.metrics.add_throttled_read(),
             Standing::Hopeless(kind) => self.end_for_rate(id, kind.key()),

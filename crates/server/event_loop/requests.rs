@@ -16,7 +16,7 @@ use fanwire_wire::notification::Notification;
 
 use super::EventLoop;
 use crate::connection::{
-    Awaited, Connection, Conversation, Endpoint, Exchange, Liveness, Phase, Step, WebSocket,
+    Awaited, Bounds, Connection, Conversation, Endpoint, Exchange, Liveness, Phase, Step, WebSocket,
 };
 use crate::guard::Admission;
 use crate::http_api::{self, Call, PendingStream, PendingUpgrade, Poll, Reply, Response};
@@ -42,12 +42,13 @@ impl EventLoop {
         let may_be_forwarded = self.connections.admission(id) == Admission::OF_ALL;
         let conversation = self.connections.get_mut(id)?.conversation()?;
         let site = &self.site;
+        let bounds = Bounds { head: site.limits.header_bytes, body: site.max_message_bytes };
         let mut client = None;
         let call_of = |request: &Request<'_>| {
             client = may_be_forwarded.then(|| site.guard.forwarded_for(request.headers())).flatten();
             http_api::call_of(request, site)
         };
-        let step = conversation.next_step(call_of, site.max_message_bytes);
+        let step = conversation.next_step(call_of, bounds);
         Some(step.map(|step| self.count_forwarded(id, step, client)))
     }
 
@@ -143,7 +144,7 @@ impl EventLoop {
     }
 
     fn publish_batch(&mut self, id: ConnectionId, body: &[u8], reply: Reply) {
-        match http_api::batch_in(body) {
+        match http_api::batch_in(body, self.site.limits.batch) {
             Err(response) => self.respond(id, &response, reply),
             Ok((drafts, atomic)) => {
                 self.metrics.add_message_in();

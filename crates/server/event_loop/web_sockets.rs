@@ -10,7 +10,7 @@ use fanwire_wire::binary::parse_command;
 use fanwire_wire::close::{CloseCode, CloseReason};
 use fanwire_wire::command::{self, Command, Envelope, PayloadKind, Rejection};
 use fanwire_wire::deflate::Inflater;
-use fanwire_wire::error::{ErrorCode, ProtocolError};
+use fanwire_wire::error::{CommandError, ErrorCode, ProtocolError};
 use fanwire_wire::frame::{OpCode, Role, write_frame};
 use fanwire_wire::limits::MAX_CONTROL_PAYLOAD_BYTES;
 use fanwire_wire::message::{Incoming, MessageKind, MessageReader};
@@ -111,7 +111,7 @@ impl EventLoop {
     }
 
     fn handle_command(&mut self, id: ConnectionId, parsed: Result<Envelope<'_>, Box<Rejection>>) {
-        match parsed {
+        match parsed.and_then(|envelope| within_batch(envelope, self.site.limits.batch)) {
             Ok(envelope) => {
                 if matches!(envelope.command, Command::Publish { .. } | Command::PublishBatch { .. }) {
                     self.note_publisher(id);
@@ -175,6 +175,19 @@ impl EventLoop {
             DisconnectReason::ProtocolError,
         );
         self.handle_shard_events();
+    }
+}
+
+/// The command, unless it is a batch of more messages than the operator takes.
+fn within_batch(envelope: Envelope<'_>, limit: usize) -> Result<Envelope<'_>, Box<Rejection>> {
+    match &envelope.command {
+        Command::PublishBatch { messages, .. } if messages.len() > limit => Err(Box::new(Rejection {
+            command: Some(envelope.command.name()),
+            id: envelope.id,
+            topic: None,
+            error: CommandError::BatchTooLarge { limit },
+        })),
+        _ => Ok(envelope),
     }
 }
 

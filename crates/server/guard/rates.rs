@@ -24,8 +24,10 @@ pub(crate) struct Rates {
 struct Account {
     commands: Bucket,
     bytes: Bucket,
-    /// Since when it has always had more to send than it may.
-    over_since_ms: Option<u64>,
+    /// Until when it owes, or has owed last.
+    owed_until_ms: u64,
+    /// Since when it has owed, but for short pauses.
+    over_since_ms: u64,
 }
 
 /// What one read brought.
@@ -68,6 +70,10 @@ pub(crate) enum Standing {
     Hopeless(Kind),
 }
 
+/// Who has owed nothing for so long, in milliseconds, begins anew. One that always has more to send than it may owes nothing for
+/// moments only: a timer brings it back a little late.
+const CALM_MS: u64 = 1_000;
+
 /// A rate that nobody exceeds, for those that are not limited.
 const NO_RATE: u64 = u64::MAX;
 
@@ -87,7 +93,7 @@ impl Rates {
             return;
         }
         let [commands, bytes] = self.rates().map(|rate| Bucket::full(rate, now_ms));
-        let account = Account { commands, bytes, over_since_ms: None };
+        let account = Account { commands, bytes, owed_until_ms: now_ms, over_since_ms: now_ms };
         let slot = slot as usize;
         if self.accounts.len() <= slot {
             self.accounts.resize(slot + 1, account);
@@ -95,17 +101,18 @@ impl Rates {
         self.accounts[slot] = account;
     }
 
-    /// Notes what a read brought, and whether that `was_all` that the client had sent.
-    pub(crate) fn spend(&mut self, slot: u32, spent: Spent, was_all: bool, now_ms: u64) -> Standing {
+    /// Notes what a read brought.
+    pub(crate) fn spend(&mut self, slot: u32, spent: Spent, now_ms: u64) -> Standing {
         let [of_commands, of_bytes] = self.rates();
         let Some(account) = self.accounts.get_mut(slot as usize) else { return Standing::Within };
         let over_commands = account.commands.spend(of_commands, spent.commands, now_ms);
         let over_bytes = account.bytes.spend(of_bytes, spent.bytes, now_ms);
         if over_commands || over_bytes {
-            account.over_since_ms.get_or_insert(now_ms);
-        } else if was_all {
-            // One that has more to send than it may is within the rate now and then, too: when it was read late.
-            account.over_since_ms = None;
+            if now_ms > account.owed_until_ms + CALM_MS {
+                account.over_since_ms = now_ms;
+            }
+            let until_ms = account.commands.solvent_at_ms(of_commands);
+            account.owed_until_ms = until_ms.max(account.bytes.solvent_at_ms(of_bytes));
         }
         self.standing(slot, now_ms)
     }
@@ -113,23 +120,16 @@ impl Rates {
     /// How the connection stands now.
     pub(crate) fn standing(&self, slot: u32, now_ms: u64) -> Standing {
         let Some(account) = self.accounts.get(slot as usize) else { return Standing::Within };
-        let until_ms = self.solvent_at_ms(account);
-        if until_ms <= now_ms {
+        if account.owed_until_ms <= now_ms {
             return Standing::Within;
         }
-        let hopeless_at_ms = account.over_since_ms.unwrap_or(now_ms) + self.patience_ms;
+        let hopeless_at_ms = account.over_since_ms + self.patience_ms;
         if hopeless_at_ms > now_ms {
-            return Standing::Over { look_again_ms: until_ms.min(hopeless_at_ms) };
+            return Standing::Over { look_again_ms: account.owed_until_ms.min(hopeless_at_ms) };
         }
         let [of_commands, _] = self.rates();
         let is_over_commands = account.commands.solvent_at_ms(of_commands) > now_ms;
         Standing::Hopeless(if is_over_commands { Kind::Commands } else { Kind::Bytes })
-    }
-
-    /// When a connection has paid back all that it owes.
-    fn solvent_at_ms(&self, Account { commands, bytes, .. }: &Account) -> u64 {
-        let [of_commands, of_bytes] = self.rates();
-        commands.solvent_at_ms(of_commands).max(bytes.solvent_at_ms(of_bytes))
     }
 
     fn rates(&self) -> [Rate; 2] {
@@ -153,9 +153,6 @@ mod tests {
         rates
     }
 
-    const ALL: bool = true;
-    const PART: bool = false;
-
     fn spent(commands: u64, bytes: u64) -> Spent {
         Spent { commands, bytes }
     }
@@ -163,15 +160,15 @@ mod tests {
     #[test]
     fn without_rates_nothing_is_too_much_and_nothing_is_kept() {
         let mut rates = rates(None, None);
-        assert_eq!(rates.spend(3, spent(u64::MAX, u64::MAX), ALL, 0), Standing::Within);
+        assert_eq!(rates.spend(3, spent(u64::MAX, u64::MAX), 0), Standing::Within);
         assert_eq!(rates.accounts.capacity(), 0);
     }
 
     #[test]
     fn a_connection_over_a_rate_is_not_read_until_it_has_paid() {
         for mut rates in [rates(Some(10), None), rates(None, Some(10)), rates(Some(10), Some(1_000_000))] {
-            assert_eq!(rates.spend(3, spent(10, 10), ALL, 0), Standing::Within, "a second's worth at once");
-            assert_eq!(rates.spend(3, spent(5, 5), ALL, 0), Standing::Over { look_again_ms: 500 });
+            assert_eq!(rates.spend(3, spent(10, 10), 0), Standing::Within, "a second's worth at once");
+            assert_eq!(rates.spend(3, spent(5, 5), 0), Standing::Over { look_again_ms: 500 });
             assert_eq!(rates.standing(3, 499), Standing::Over { look_again_ms: 500 });
             assert_eq!(rates.standing(3, 500), Standing::Within);
         }
@@ -181,36 +178,42 @@ mod tests {
     fn who_stays_over_a_rate_is_hopeless_after_a_while_and_who_pauses_is_not() {
         let mut rates = rates(Some(10), None);
         for (now, look_again_ms) in [(0, 3_000), (2_999, 5_000), (4_999, 5_000)] {
-            assert_eq!(rates.spend(3, spent(40, 0), ALL, now), Standing::Over { look_again_ms }, "at {now}");
+            assert_eq!(rates.spend(3, spent(40, 0), now), Standing::Over { look_again_ms }, "at {now}");
         }
         assert_eq!(rates.standing(3, 5_000), Standing::Hopeless(Kind::Commands));
-        assert_eq!(rates.spend(3, spent(0, 0), ALL, 60_000), Standing::Within);
-        assert_eq!(rates.spend(3, spent(40, 0), ALL, 61_000), Standing::Over { look_again_ms: 64_000 });
+        assert_eq!(rates.spend(3, spent(0, 0), 60_000), Standing::Within);
+        assert_eq!(rates.spend(3, spent(40, 0), 61_000), Standing::Over { look_again_ms: 64_000 });
     }
 
     #[test]
-    fn who_always_has_more_to_send_is_hopeless_even_if_it_is_read_so_late_that_it_has_paid() {
-        let mut rates = rates(Some(10), None);
-        assert_ne!(rates.spend(3, spent(20, 0), PART, 0), Standing::Within);
-        assert_eq!(rates.spend(3, spent(5, 0), PART, 4_000), Standing::Within, "it paid and more");
-        assert_eq!(rates.spend(3, spent(20, 0), PART, 5_000), Standing::Hopeless(Kind::Commands));
-        assert_eq!(rates.spend(3, spent(0, 0), ALL, 60_000), Standing::Within);
-        assert_ne!(rates.spend(3, spent(20, 0), PART, 61_000), Standing::Hopeless(Kind::Commands));
+    fn who_owes_again_and_again_is_hopeless_however_late_it_is_read_and_who_is_calm_in_between_is_not() {
+        for (pause, is_hopeless) in [(CALM_MS, true), (CALM_MS + 1, false)] {
+            let mut rates = rates(Some(10), None);
+            let mut now = 0;
+            let mut standing = rates.spend(3, spent(20, 0), now);
+            while now < 20_000
+                && let Standing::Over { look_again_ms } = standing
+            {
+                now = look_again_ms + pause;
+                standing = rates.spend(3, spent(20, 0), now);
+            }
+            assert_eq!(standing == Standing::Hopeless(Kind::Commands), is_hopeless, "a pause of {pause} ms");
+        }
     }
 
     #[test]
     fn one_read_that_takes_longer_to_pay_back_than_is_put_up_with_is_hopeless() {
         let mut rates = rates(None, Some(10));
-        assert_eq!(rates.spend(3, spent(0, 1_000), ALL, 0), Standing::Over { look_again_ms: 5_000 });
+        assert_eq!(rates.spend(3, spent(0, 1_000), 0), Standing::Over { look_again_ms: 5_000 });
         assert_eq!(rates.standing(3, 5_000), Standing::Hopeless(Kind::Bytes));
     }
 
     #[test]
     fn a_new_connection_in_the_slot_owes_nothing() {
         let mut rates = rates(None, Some(10));
-        assert_ne!(rates.spend(3, spent(0, 1_000), ALL, 0), Standing::Within);
+        assert_ne!(rates.spend(3, spent(0, 1_000), 0), Standing::Within);
         rates.open(3, 1);
         assert_eq!(rates.standing(3, 1), Standing::Within);
-        assert_eq!(rates.spend(3, spent(0, 10), ALL, 1), Standing::Within);
+        assert_eq!(rates.spend(3, spent(0, 10), 1), Standing::Within);
     }
 }

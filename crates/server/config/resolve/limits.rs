@@ -1,5 +1,7 @@
 //! `[limits]` and `[proxies]`.
 
+use fanwire_wire::limits::{MAX_BATCH_MESSAGES, MAX_HEAD_BYTES};
+
 use super::{MAX_HISTORY_BYTES, MAX_TABLE, MAX_TIMEOUT, MIN_TIMEOUT, Sayings};
 use crate::config::error::ConfigError;
 use crate::config::file::{LimitsTable, ProxiesTable, Written};
@@ -14,6 +16,9 @@ const MAX_BYTES_PER_SECOND: Size = Size(1 << 40);
 
 /// A few backlogs and messages have to fit.
 const MIN_MEMORY: Size = Size(1 << 20);
+
+/// Below this the handshakes of browsers do not fit.
+const MIN_HEAD: Size = Size(1024);
 
 /// Below this, compression is not worth having.
 const MIN_RATIO: Count = Count(10);
@@ -31,6 +36,8 @@ impl Sayings<'_> {
             bytes_per_second: bytes,
             patience,
             memory,
+            header_bytes: head,
+            batch,
             inflated_ratio: ratio,
         } = table;
         let bytes = bytes.map(|bytes| {
@@ -39,6 +46,8 @@ impl Sayings<'_> {
         });
         let memory =
             memory.map(|memory| self.written("limits.memory", memory).within(MIN_MEMORY, MAX_HISTORY_BYTES));
+        let head = self.said("limits.header_bytes", None, head, Size(default.header_bytes));
+        let batch = self.said("limits.batch", None, batch, Count(default.batch));
         let ratio = self.said("limits.inflated_ratio", None, ratio, Count(default.inflated_ratio));
         let patience = self.said("limits.patience", None, patience, Period(default.patience_ms));
         let default_handshakes = default.handshakes_per_second_per_address as usize;
@@ -59,6 +68,8 @@ impl Sayings<'_> {
                 .map(|count| count as u64),
             bytes_per_second: bytes.transpose()?.map(|Size(bytes)| bytes as u64),
             memory: memory.transpose()?.map(|Size(bytes)| bytes as u64),
+            header_bytes: head.within(MIN_HEAD, Size(MAX_HEAD_BYTES))?.0,
+            batch: batch.within(Count(1), Count(MAX_BATCH_MESSAGES))?.0,
             inflated_ratio: ratio.within(MIN_RATIO, MAX_RATIO)?.0,
             patience_ms: patience.within(MIN_TIMEOUT, MAX_TIMEOUT)?.0,
         })
