@@ -53,7 +53,8 @@ const MAX_UNREAD_REPLY_BYTES: usize = 256 * 1024;
 ///   send by [`handle_request`](Self::handle_request) and [`handle_delivery`](Self::handle_delivery), in the order in
 ///   which it was sent. A slot may be used again, with another generation, in the turn after its `disconnect`.
 /// - **Events**: after each of these calls [`poll_event`](Self::poll_event) is called until it returns `None`, before
-///   the next of them. What answers an event comes before anything that the connection is sent later.
+///   the next of them. What answers an event comes before anything that the connection is sent later. One about a
+///   connection that has just been disconnected asks for nothing.
 /// - **Answers** to polls that have waited, by [`poll_answer`](Self::poll_answer), which is called in each turn ahead of
 ///   the flush until it returns `None`. One message may answer more of them than there is room for at a time.
 /// - **Out to cores**: [`poll_requests`](Self::poll_requests) and [`poll_deliveries`](Self::poll_deliveries) give one
