@@ -15,6 +15,7 @@ use fanwire_broker::shard::{Identity, Shard};
 use fanwire_wire::topic::TopicOrPattern;
 use mio::{Poll, Waker};
 
+use crate::auth::{Auth, KeyError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::event_loop::{EventLoop, Parts, WAKER};
@@ -58,6 +59,11 @@ impl Stopper {
 pub enum StartError {
     /// An address cannot be listened on.
     Listen(BindError),
+    /// Others than this machine may reach an address, and nobody is asked who it is: [`Config::insecure_open`] says that it
+    /// is meant.
+    Exposed(SocketAddr),
+    /// The keys that tokens are signed with cannot be had.
+    Keys(KeyError),
     /// The kernel has no random octets, which the epoch is made of.
     Random(getrandom::Error),
     /// The kernel refuses what an event loop needs.
@@ -68,6 +74,13 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen(error) => error.fmt(f),
+            Self::Exposed(address) => {
+                write!(
+                    f,
+                    "others than this machine may reach {address}, and without keys any of them may do everything"
+                )
+            }
+            Self::Keys(error) => error.fmt(f),
             Self::Random(error) => write!(f, "no random octets for the epoch: {error}"),
             Self::Core(error) => write!(f, "cannot start an event loop: {error}"),
         }
@@ -82,6 +95,12 @@ impl From<BindError> for StartError {
     }
 }
 
+impl From<KeyError> for StartError {
+    fn from(error: KeyError) -> Self {
+        Self::Keys(error)
+    }
+}
+
 impl From<io::Error> for StartError {
     fn from(error: io::Error) -> Self {
         Self::Core(error)
@@ -91,11 +110,15 @@ impl From<io::Error> for StartError {
 impl Broker {
     /// Listens, and starts a thread for each core. When this returns, clients can connect.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        if let Some(address) = config.exposed_address().filter(|_| !config.insecure_open) {
+            return Err(StartError::Exposed(address));
+        }
+        let auth = Auth::load(config.auth.clone())?;
         let identity = new_identity().map_err(StartError::Random)?;
         let bound = listener::bind(&config.listen, config.cores, config.timeouts.patience())?;
         let polls = (0..config.cores).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
         let wakers = polls.iter().map(waker_of).collect::<io::Result<Vec<_>>>()?;
-        let site = Arc::new(site(&config, &identity, Control::new(wakers.clone())));
+        let site = Arc::new(site(&config, auth, &identity, Control::new(wakers.clone())));
         let settings = Arc::new(settings(config.settings, config.demo));
         let clock = Clock::start();
         let parts = polls.into_iter().zip(bound.listeners).zip(mailboxes(wakers)).enumerate();
@@ -127,6 +150,12 @@ impl Broker {
         &self.site.epoch
     }
 
+    /// Reads anew what tokens are signed with, from the files that the configuration names. If that fails, the keys that
+    /// it has stay. Clients that are connected are who they were until their tokens expire.
+    pub fn reload_keys(&self) -> Result<(), KeyError> {
+        self.site.auth.reload()
+    }
+
     /// What stops it.
     pub fn stopper(&self) -> Stopper {
         Stopper(Arc::clone(&self.site))
@@ -148,7 +177,7 @@ fn waker_of(poll: &Poll) -> io::Result<Arc<Waker>> {
     Waker::new(poll.registry(), WAKER).map(Arc::new)
 }
 
-fn site(config: &Config, identity: &Identity, control: Control) -> Site {
+fn site(config: &Config, auth: Auth, identity: &Identity, control: Control) -> Site {
     Site {
         cores: config.cores,
         epoch: Arc::clone(&identity.epoch),
@@ -156,6 +185,8 @@ fn site(config: &Config, identity: &Identity, control: Control) -> Site {
         max_subscriptions: config.settings.max_subscriptions,
         compression: config.compression,
         demo: config.demo,
+        auth,
+        origins: config.origins.clone(),
         timeouts: config.timeouts,
         metrics: Metrics::new(config.cores),
         control,

@@ -8,6 +8,7 @@
 //!
 //! Flags win over the file, and the file over the defaults. `docs/fanwire.example.toml` explains every key.
 
+mod auth;
 mod error;
 mod file;
 mod flags;
@@ -27,10 +28,12 @@ use fanwire_broker::message_ids::MessageIdLimits;
 use fanwire_broker::settings::{MaxAge, Settings, TopicRule};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+pub use auth::{Algorithm, AuthConfig, KeyConfig, KeySource, MetricsAccess, Secret};
 pub use error::{ConfigError, Origin, Place, Problem};
 pub use units::BadValue;
 
 use crate::mailbox::MAX_CORES;
+use crate::origin::Origins;
 use file::Source;
 use flags::{Action, CommandLine};
 pub(crate) use units::Period;
@@ -40,8 +43,10 @@ use units::{Overflow, Size};
 ///
 /// Displayed, it is a configuration file that says the same.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch that the operator has by this name")]
 pub struct Config {
-    /// Where to listen. Loopback unless told otherwise: a broker lets anybody in who reaches it.
+    /// Where to listen. Without keys a broker lets anybody in who reaches it, so that loopback addresses are the only ones,
+    /// unless it is to be open.
     pub listen: Vec<SocketAddr>,
     /// Event loops, each on a thread of its own: 1 to 64.
     pub cores: usize,
@@ -51,6 +56,12 @@ pub struct Config {
     pub compression: bool,
     /// Whether the demo pages and endpoints are served.
     pub demo: bool,
+    /// Whether it may be open to others than this machine and ask nobody who it is.
+    pub insecure_open: bool,
+    /// How it is told who clients are.
+    pub auth: AuthConfig,
+    /// Of which pages requests are taken besides its own.
+    pub origins: Origins,
     /// How long what is waited for.
     pub timeouts: Timeouts,
     /// What is logged, and how.
@@ -123,6 +134,9 @@ impl Default for Config {
             pin: false,
             compression: true,
             demo: false,
+            insecure_open: false,
+            auth: AuthConfig::default(),
+            origins: Origins::default(),
             timeouts: Timeouts::default(),
             log: LogConfig { format: LogFormat::Text, level: Targets::new().with_default(LevelFilter::INFO) },
             settings: Settings::default(),
@@ -162,6 +176,11 @@ impl Config {
         }
     }
 
+    /// The first address that others than this machine may reach, if nobody is asked there who it is.
+    pub(crate) fn exposed_address(&self) -> Option<SocketAddr> {
+        resolve::exposed_address(&self.listen, &self.auth)
+    }
+
     fn from_flags(mut flags: flags::Flags) -> Result<Box<Self>, ConfigError> {
         let source = match flags.config.take() {
             Some(path) => Source::read(path)?,
@@ -184,6 +203,9 @@ impl fmt::Display for Config {
         writeln!(f, "compression = {}", self.compression)?;
         writeln!(f, "drain = \"{}\"", Period(self.timeouts.drain_ms))?;
         writeln!(f, "demo = {}", self.demo)?;
+        writeln!(f, "insecure_open = {}", self.insecure_open)?;
+        write_origins(&self.origins, f)?;
+        self.auth.fmt(f)?;
         self.timeouts.fmt(f)?;
         self.log.fmt(f)?;
         self.settings.topics.iter().try_for_each(|rule| write_rule(rule, f))
@@ -207,6 +229,11 @@ impl fmt::Display for LogConfig {
         writeln!(f, "format = \"{}\"", self.format)?;
         writeln!(f, "level = \"{}\"", self.level)
     }
+}
+
+fn write_origins(origins: &Origins, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let allowed: Vec<_> = origins.iter().map(|origin| format!("\"{origin}\"")).collect();
+    writeln!(f, "\n[origins]\nallow = [{}]", allowed.join(", "))
 }
 
 fn write_rule(rule: &TopicRule, f: &mut fmt::Formatter<'_>) -> fmt::Result {

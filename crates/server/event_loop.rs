@@ -22,6 +22,7 @@ mod closing;
 mod deadlines;
 mod exchanging;
 mod flushing;
+mod identities;
 mod reading;
 mod requests;
 mod stopping;
@@ -39,6 +40,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::clock::Clock;
 use crate::connection::Connections;
+use crate::connection::Sessions;
 use crate::demo::EchoCompressor;
 use crate::mailbox::Mailbox;
 use crate::metrics::CoreMetrics;
@@ -68,6 +70,7 @@ pub(crate) struct EventLoop {
     stage: Stage,
     entrance: Entrance,
     connections: Connections,
+    sessions: Sessions,
     /// Connections with input that was not read yet.
     ready: VecDeque<ConnectionId>,
     /// Frames that came together with the handshake before them.
@@ -109,6 +112,7 @@ impl EventLoop {
             timers: TimerWheel::new(now.monotonic_ms),
             stage: Stage::Running,
             connections: Connections::default(),
+            sessions: Sessions::default(),
             ready: VecDeque::new(),
             early_frames: VecDeque::new(),
             requests: Inbox::default(),

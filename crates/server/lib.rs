@@ -6,6 +6,7 @@
 //! | a process that is one | [`run`] |
 //! | one core's event loop, a phase of its turn in each file | `event_loop` |
 //! | one accepted socket | `connection` |
+//! | who clients are, and of which pages | `auth`, [`origin`] |
 //! | what HTTP requests ask for, and what they are answered | `http_api`, `demo` |
 //! | what all cores share | `site` |
 //! | what the operator decides | [`config`] |
@@ -15,6 +16,7 @@
 //! | what is counted | [`metrics`] |
 //! | when connections are to be looked at again, and the time | [`timer`], `clock` |
 
+mod auth;
 pub mod broker;
 mod clock;
 pub mod config;
@@ -26,8 +28,10 @@ pub mod listener;
 pub mod log;
 pub mod mailbox;
 pub mod metrics;
+pub mod origin;
 mod process;
 mod site;
 pub mod timer;
 
+pub use auth::KeyError;
 pub use process::run;

@@ -145,13 +145,15 @@ pub enum DisconnectReason {
     HandshakeTimeout,
     /// Pings stayed without an answer.
     PingTimeout,
+    /// Its token expired, and it had no other in time.
+    TokenExpired,
     /// The broker stops.
     Shutdown,
 }
 
 impl DisconnectReason {
     /// Every reason, in the order of the variants.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ClientClosed,
         Self::ServerClosed,
         Self::Reset,
@@ -160,6 +162,7 @@ impl DisconnectReason {
         Self::SlowConsumer,
         Self::HandshakeTimeout,
         Self::PingTimeout,
+        Self::TokenExpired,
         Self::Shutdown,
     ];
 
@@ -174,6 +177,7 @@ impl DisconnectReason {
             Self::SlowConsumer => "slow_consumer",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::PingTimeout => "ping_timeout",
+            Self::TokenExpired => "token_expired",
             Self::Shutdown => "shutdown",
         }
     }

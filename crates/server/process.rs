@@ -39,10 +39,13 @@ pub fn run(config: Config) -> ExitCode {
 /// Runs a broker until a signal stops it.
 fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let file_limit = raise_file_limit()?;
-    let (cores, demo) = (config.cores, config.demo);
+    let (cores, demo, is_exposed) = (config.cores, config.demo, config.exposed_address().is_some());
     let broker = Broker::start(config)?;
     stop_on_signals(broker.stopper())?;
     announce(&broker, cores, demo, file_limit);
+    if is_exposed {
+        warn_of_open_addresses(&broker);
+    }
     Ok(broker.join()?)
 }
 
@@ -74,5 +77,15 @@ fn announce(broker: &Broker, cores: usize, demo: bool, file_limit: FileLimit) {
         for address in broker.addresses() {
             tracing::info!("open http://{address}/ for the demo, http://{address}/demo/chat for the chat");
         }
+    }
+}
+
+/// Says what it means that nobody is asked who it is.
+fn warn_of_open_addresses(broker: &Broker) {
+    let open = broker.addresses().iter().filter(|address| !address.ip().to_canonical().is_loopback());
+    for address in open {
+        tracing::warn!(
+            "anybody who reaches {address} may publish and subscribe to everything (insecure_open)"
+        );
     }
 }

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mio::Waker;
 
+use crate::auth::Auth;
 use crate::config::Timeouts;
 use crate::metrics::Metrics;
+use crate::origin::Origins;
 
 /// What every event loop of a broker knows.
 pub(crate) struct Site {
@@ -22,6 +24,10 @@ pub(crate) struct Site {
     pub(crate) compression: bool,
     /// Whether the demo pages and endpoints are there.
     pub(crate) demo: bool,
+    /// Who clients are.
+    pub(crate) auth: Auth,
+    /// Of which pages requests are taken besides the broker's own.
+    pub(crate) origins: Origins,
     /// How long what is waited for.
     pub(crate) timeouts: Timeouts,
     /// The counters of all cores.

@@ -20,16 +20,16 @@ fn example_with_everything_set() -> String {
 }
 
 /// A file that is there until it is dropped.
-struct TemporaryFile(PathBuf);
+pub(crate) struct TemporaryFile(PathBuf);
 
 impl TemporaryFile {
-    fn new(name: &str, text: &str) -> Self {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
         let path = std::env::temp_dir().join(format!("fanwire-{}-{name}.toml", std::process::id()));
         fs::write(&path, text).unwrap();
         Self(path)
     }
 
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
 }
@@ -81,6 +81,10 @@ fn the_example_names_every_key_and_no_other() {
         ("top", "no_such_key = 1"),
         ("timeouts", "[timeouts]\nno_such_key = 1"),
         ("log", "[log]\nno_such_key = 1"),
+        ("origins", "[origins]\nno_such_key = 1"),
+        ("auth", "[auth]\nno_such_key = 1"),
+        ("auth-keys", "[auth]\nkeys = [{ no_such_key = 1 }]"),
+        ("anonymous", "[auth]\nanonymous = { no_such_key = 1 }"),
         ("topics", "[[topics]]\nno_such_key = 1"),
         ("history", "[[topics]]\nmatch = \"a\"\nhistory = { no_such_key = 1 }"),
         ("keys", "[[topics]]\nmatch = \"a\"\nkeys = { no_such_key = 1 }"),

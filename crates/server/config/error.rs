@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::auth::Secret;
+
 /// Why a configuration does not hold.
 #[derive(Debug)]
 pub enum ConfigError {
@@ -84,6 +86,15 @@ pub enum Problem {
         /// The one that takes it.
         by: SocketAddr,
     },
+    /// Others than this machine may reach an address, and nobody is asked who it is.
+    Exposed {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// A key does not say, in one way, what it is.
+    NotAKey,
+    /// A secret could be guessed.
+    ShortSecret,
     /// There are not as many cores to pin to.
     TooFewCores {
         /// The event loops.
@@ -167,6 +178,19 @@ impl fmt::Display for Problem {
             }
             Self::AddressTaken { address, by } => {
                 write!(f, "{address} is part of {by}, which is there too; leave one out")
+            }
+            Self::Exposed { address } => write!(
+                f,
+                "others than this machine may reach {address}, and without keys any of them could publish and subscribe to \
+                 everything; put keys into [auth], or listen on 127.0.0.1, or say --insecure-open if that is meant"
+            ),
+            Self::NotAKey => f.write_str(
+                "a key is { algorithm = \"HS256\", secret = \"...\" } or the same with secret_file, \
+                 { algorithm = \"RS256\", public_key = \"file.pem\" } or the same with ES256 or EdDSA, each with an id if \
+                 tokens name it, or { jwks = \"file.json\" }",
+            ),
+            Self::ShortSecret => {
+                write!(f, "the secret has less than {} octets; use random ones", Secret::LEAST_BYTES)
             }
             Self::TooFewCores { wanted, present } => {
                 write!(

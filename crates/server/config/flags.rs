@@ -10,12 +10,12 @@ use super::units::{Address, Count, Level, Period, Size, Switch};
 const EXAMPLES: &str = "\
 Examples:
   fanwire --demo                                  try it: open http://127.0.0.1:8080/
-  fanwire --listen 0.0.0.0:8080 --cores 4         serve other machines, on four cores
+  fanwire --listen 0.0.0.0:8080 --insecure-open   serve other machines, whoever is on them
   fanwire --config /etc/fanwire.toml              history and overflow policies are set in the file
   fanwire check --config /etc/fanwire.toml        what would hold?
 
 Sizes are written 1000, 64KiB, 1MiB; lengths of time 500ms, 10s, 10m. Flags win over the file.
-Timeouts and the rules for topics are set in the file only: docs/fanwire.example.toml has every key.";
+Keys, timeouts and the rules for topics are set in the file only: docs/fanwire.example.toml has every key.";
 
 /// A pub/sub broker over WebSocket for real-time feeds: every subscriber gets every message of a topic in order,
 /// or is told exactly which ones it did not get.
@@ -69,6 +69,10 @@ pub(super) struct Flags {
     /// Serve the demo pages and endpoints
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) demo: Option<Switch>,
+    /// Let anybody who reaches an address publish and subscribe to everything there; without it, and without keys in the
+    /// file, only loopback addresses are listened on
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) insecure_open: Option<Switch>,
     /// Write the log as text or json [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub(super) log_format: Option<LogFormat>,

@@ -1,5 +1,7 @@
 //! One configuration from flags, file and defaults, if it can hold.
 
+mod auth;
+
 use std::fmt::Display;
 use std::net::SocketAddr;
 
@@ -11,6 +13,7 @@ use fanwire_broker::patterns::covers;
 use fanwire_broker::settings::{MaxAge, Settings, TopicRule, TopicSettings};
 use fanwire_wire::limits::MAX_MAX_MESSAGE_BYTES;
 
+pub(super) use self::auth::exposed_address;
 use super::error::{ConfigError, Origin, Place, Problem};
 use super::file::{
     File, HistoryTable, KeysTable, MessageIdsTable, Source, TimeoutsTable, TopicTable, Written,
@@ -81,6 +84,12 @@ pub(super) fn resolve(flags: Flags, file: File, source: &Source) -> Result<Confi
         source.said("compression", flags.compression, file.compression, Switch(default.compression));
     let drain = source.said("drain", flags.drain, file.drain, Period(default.timeouts.drain_ms));
     let demo = source.said("demo", flags.demo, file.demo, Switch(default.demo));
+    let insecure_open =
+        source.said("insecure_open", flags.insecure_open, file.insecure_open, Switch(default.insecure_open));
+    let insecure_open = insecure_open.value.0;
+    let auth = source.auth(file.auth)?;
+    let listening = distinct(&listen)?;
+    auth::refuse_if_exposed(&listen, &auth, insecure_open)?;
     let max = default.settings;
     let max_message =
         source.said("max_message", flags.max_message, file.max_message, Size(max.max_message_bytes));
@@ -94,11 +103,14 @@ pub(super) fn resolve(flags: Flags, file: File, source: &Source) -> Result<Confi
     );
     let max_message = max_message.within(MIN_MAX_MESSAGE, Size(MAX_MAX_MESSAGE_BYTES))?;
     Ok(Config {
-        listen: distinct(&listen)?,
+        listen: listening,
         cores,
         pin: pinnable(&pin, cores)?,
         compression: compression.value.0,
         demo: demo.value.0,
+        insecure_open,
+        auth,
+        origins: file.origins.allow.into_iter().flat_map(|written| written.value).collect(),
         timeouts: Timeouts {
             drain_ms: drain.within(Period(0), MAX_DRAIN)?.0,
             ..source.timeouts(file.timeouts, default.timeouts)?

@@ -88,6 +88,7 @@ impl EventLoop {
             _ => reason,
         };
         self.metrics.add_disconnect(reason);
+        self.sessions.end(id.slot);
         self.shard.disconnect(id);
         self.entrance.expect_room();
     }

@@ -1,4 +1,4 @@
-//! What time ends: requests that do not become whole, polls that wait, silent peers, closes without an answer.
+//! What time ends: requests that do not become whole, polls that wait, tokens, silent peers, closes without an answer.
 
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_broker::shard::Backlog;
@@ -19,12 +19,9 @@ impl EventLoop {
     /// Has a connection looked at when its patience ends, which may now be sooner than it was. Later needs no call:
     /// the deadline is worked out again when the timer goes off.
     pub(super) fn arm_deadline(&mut self, id: ConnectionId) {
-        let timeouts = &self.site.timeouts;
-        let Some(deadline_ms) =
-            self.connections.get_mut(id).map(|connection| connection.deadline_ms(timeouts))
-        else {
-            return;
-        };
+        let token_deadline_ms = self.token_deadline_ms(id).unwrap_or(u64::MAX);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let deadline_ms = connection.deadline_ms(&self.site.timeouts).min(token_deadline_ms);
         self.timers.arm(id.slot, id.generation, deadline_ms);
     }
 
@@ -39,6 +36,9 @@ impl EventLoop {
     }
 
     fn expire(&mut self, id: ConnectionId) {
+        if let Some(due) = self.token_due(id) {
+            return self.expire_token(id, due);
+        }
         let now_ms = self.now.monotonic_ms;
         let Some(connection) = self.connections.get_mut(id) else { return };
         if connection.place == Place::Paused {

@@ -28,7 +28,7 @@ impl EventLoop {
                 Ok(Step::Wait) => return,
                 Ok(Step::Continue) => self.shard.reply(id, http_api::CONTINUE),
                 Ok(Step::Answer(exchange)) => self.carry_out(id, exchange),
-                Err(error) => self.respond(id, &http_api::bad_request(&error), Reply::to_nonsense()),
+                Err(error) => self.respond(id, &http_api::bad_request(&error), &Reply::to_nonsense()),
             }
             self.handle_shard_events();
         }
@@ -37,14 +37,15 @@ impl EventLoop {
     /// The next step of a connection that speaks HTTP.
     fn next_step(&mut self, id: ConnectionId) -> Option<Result<Step, RequestError>> {
         let conversation = self.connections.get_mut(id)?.conversation()?;
-        let site = &self.site;
-        Some(conversation.next_step(|request| http_api::call_of(request, site), site.max_message_bytes))
+        let (site, now_ms) = (&self.site, self.now.wall_ms);
+        Some(conversation.next_step(|request| http_api::asked(request, site, now_ms), site.max_message_bytes))
     }
 
     fn carry_out(&mut self, id: ConnectionId, exchange: Exchange) {
-        let Exchange { call, body, reply } = exchange;
+        let Exchange { call, client, body, reply } = exchange;
+        self.admit(id, client);
         match call {
-            Call::Answer(response) | Call::Post(Err(response)) => self.respond(id, &response, reply),
+            Call::Answer(response) | Call::Post(Err(response)) => self.respond(id, &response, &reply),
             Call::Latest(topic, known) => {
                 self.await_answer(id, Awaited::Latest(known), reply);
                 self.shard.latest(id, topic);
@@ -62,7 +63,7 @@ impl EventLoop {
     }
 
     /// Answers the current request, and goes on to the next or closes.
-    pub(super) fn respond(&mut self, id: ConnectionId, response: &Response, reply: Reply) {
+    pub(super) fn respond(&mut self, id: ConnectionId, response: &Response, reply: &Reply) {
         self.shard.reply(id, &response.to_octets(reply));
         if !reply.keeps_alive() {
             let reason =
@@ -92,11 +93,13 @@ impl EventLoop {
         self.arm_deadline(id);
     }
 
-    /// When a poll will have waited long enough. Who has ended its side is not waited with: it may have left.
+    /// When a poll will have waited long enough, or its client's token ends. Who has ended its side is not waited with: it
+    /// may have left.
     fn end_of_wait_ms(&mut self, id: ConnectionId, wait_ms: Option<u64>) -> Option<u64> {
         let has_left = self.connections.get_mut(id)?.ending;
         let wait_ms = wait_ms.filter(|wait_ms| *wait_ms > 0 && !has_left)?;
-        Some(self.now.monotonic_ms + wait_ms)
+        let token_ends_at_ms = self.sessions.deadline_ms(id.slot).unwrap_or(u64::MAX);
+        Some((self.now.monotonic_ms + wait_ms).min(token_ends_at_ms))
     }
 
     /// Has a poll that waits answered now.
@@ -109,7 +112,7 @@ impl EventLoop {
 
     fn publish(&mut self, id: ConnectionId, draft: Draft, reply: Reply) {
         if let Err(error) = check_payload(draft.kind, &draft.payload) {
-            return self.respond(id, &http_api::bad_payload(&error), reply);
+            return self.respond(id, &http_api::bad_payload(&error), &reply);
         }
         self.metrics.add_message_in();
         self.await_answer(id, Awaited::Published, reply);
@@ -118,7 +121,7 @@ impl EventLoop {
 
     fn publish_batch(&mut self, id: ConnectionId, body: &[u8], reply: Reply) {
         match http_api::batch_in(body) {
-            Err(response) => self.respond(id, &response, reply),
+            Err(response) => self.respond(id, &response, &reply),
             Ok((drafts, atomic)) => {
                 self.metrics.add_message_in();
                 self.await_answer(id, Awaited::PublishedBatch, reply);

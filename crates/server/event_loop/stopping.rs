@@ -93,7 +93,7 @@ impl EventLoop {
     /// Tells a client that waits for an answer that none will come, and closes.
     fn turn_away(&mut self, id: ConnectionId) {
         if let Some((_, reply)) = self.take_awaited(id) {
-            self.shard.reply(id, &http_api::stopping().to_octets(reply.last()));
+            self.shard.reply(id, &http_api::stopping().to_octets(&reply.last()));
         }
         self.begin_closing(id, DisconnectReason::Shutdown);
     }

@@ -1,7 +1,7 @@
 //! What peers do, and what the server does with their connections.
 
 use bytes::Bytes;
-use fanwire_broker::{self as broker, Backlog, Draft, Encoding, Interface};
+use fanwire_broker::{self as broker, Backlog, Draft, Encoding, Interface, Permissions};
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, PayloadKind, Position};
 use fanwire_wire::topic::Topic;
@@ -20,6 +20,7 @@ impl Broker {
         let (speaks, socket) = (Speaks::Http(None), Socket::new(window));
         self.peers.push(Peer { number, core, connection, speaks, socket, is_over: false, is_gone: false });
         self.call(core, |shard| shard.connect(connection));
+        self.call(core, |shard| shard.permit(connection, Permissions::everything()));
         number
     }
 

@@ -230,6 +230,7 @@ impl Broker {
                     Speaks::Json(_) => panic!("JSON connections are told in JSON"),
                 }
             }
+            Event::Authenticate { .. } => panic!("nobody says who it is"),
             Event::SlowConsumer { connection, reason } => {
                 assert!(!reason.is_empty());
                 let peer = self.owner(core, connection).expect("a stranger is too slow");

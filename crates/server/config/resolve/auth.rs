@@ -1,0 +1,90 @@
+//! Who clients are, and where that matters, from flags, file and defaults.
+
+use std::net::SocketAddr;
+
+use fanwire_broker::permissions::{Grants, Permissions};
+
+use super::{MAX_TIMEOUT, Said, Sayings};
+use crate::config::auth::{Algorithm, AuthConfig, KeyConfig, KeySource, Secret};
+use crate::config::error::{ConfigError, Problem};
+use crate::config::file::{AnonymousTable, AuthTable, KeyTable, Written};
+use crate::config::units::{Address, Cookie, Match, Name, Period};
+
+/// Clocks that differ by more are to be set.
+const MAX_LEEWAY: Period = Period(10 * 60 * 1000);
+
+impl Sayings<'_> {
+    pub(super) fn auth(&self, table: AuthTable) -> Result<AuthConfig, ConfigError> {
+        let default = AuthConfig::default();
+        let leeway = self.said("auth.leeway", None, table.leeway, Period(default.leeway_ms));
+        let grace = self.said("auth.grace", None, table.grace, Period(default.grace_ms));
+        Ok(AuthConfig {
+            keys: table.keys.into_iter().map(|key| self.key(key)).collect::<Result<_, _>>()?,
+            issuers: names(table.issuer),
+            audiences: names(table.audience),
+            leeway_ms: leeway.within(Period(0), MAX_LEEWAY)?.0,
+            grace_ms: grace.within(Period(0), MAX_TIMEOUT)?.0,
+            cookie: table.cookie.map(|written| {
+                let Cookie(name) = written.value;
+                name
+            }),
+            anonymous: table.anonymous.map(anonymous),
+            metrics: self.said("auth.metrics", None, table.metrics, default.metrics).value,
+        })
+    }
+
+    fn key(&self, table: Written<KeyTable>) -> Result<KeyConfig, ConfigError> {
+        let Said { value: table, place } = self.written("auth.keys", table);
+        let KeyTable { id, algorithm, secret, secret_file, public_key, jwks } = table;
+        let algorithm = algorithm.map(|written| written.value);
+        let source = match (algorithm, secret, secret_file, public_key, jwks) {
+            (Some(Algorithm::Hs256), Some(secret), None, None, None) => {
+                let secret = self.written("auth.keys.secret", secret);
+                let octets = secret.value.0.as_bytes();
+                KeySource::Secret(Secret::new(octets).ok_or_else(|| secret.rejected(Problem::ShortSecret))?)
+            }
+            (Some(Algorithm::Hs256), None, Some(file), None, None) => {
+                KeySource::SecretFile(file.value.0.into())
+            }
+            (Some(algorithm), None, None, Some(file), None) if algorithm != Algorithm::Hs256 => {
+                KeySource::PublicKey { algorithm, path: file.value.0.into() }
+            }
+            (None, None, None, None, Some(file)) if id.is_none() => KeySource::Jwks(file.value.0.into()),
+            _ => return Err(ConfigError::Rejected { place, problem: Problem::NotAKey }),
+        };
+        Ok(KeyConfig { id: id.map(|id| id.value.0), source })
+    }
+}
+
+/// An open broker is one that asks nobody who it is: it serves those who are on its machine, unless the operator says that
+/// it is meant.
+pub(super) fn refuse_if_exposed(
+    listen: &Said<Vec<Address>>,
+    auth: &AuthConfig,
+    insecure_open: bool,
+) -> Result<(), ConfigError> {
+    let addresses: Vec<SocketAddr> = listen.value.iter().map(|address| address.0).collect();
+    match exposed_address(&addresses, auth) {
+        Some(address) if !insecure_open => Err(listen.rejected(Problem::Exposed { address })),
+        _ => Ok(()),
+    }
+}
+
+/// The first of the addresses that others than this machine may reach, if nobody is asked who it is there.
+pub(in crate::config) fn exposed_address(addresses: &[SocketAddr], auth: &AuthConfig) -> Option<SocketAddr> {
+    let exposed = addresses.iter().copied().find(|address| !address.ip().to_canonical().is_loopback());
+    exposed.filter(|_| !auth.has_keys())
+}
+
+fn names(written: Option<Written<Vec<Name>>>) -> Vec<String> {
+    written.into_iter().flat_map(|written| written.value).map(|Name(name)| name).collect()
+}
+
+fn anonymous(table: AnonymousTable) -> Permissions {
+    let AnonymousTable { subscribe, publish } = table;
+    Permissions { identity: None, subscribe: grants(subscribe), publish: grants(publish) }
+}
+
+fn grants(written: Option<Written<Vec<Match>>>) -> Grants {
+    written.into_iter().flat_map(|written| written.value).map(|Match(granted)| granted).collect()
+}
