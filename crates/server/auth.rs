@@ -9,6 +9,7 @@
 mod claims;
 mod credentials;
 mod keys;
+mod mint;
 mod token;
 
 use std::error::Error;
@@ -24,6 +25,7 @@ use claims::Policy;
 pub(crate) use credentials::{NoSingleToken, TOKEN_PROTOCOL};
 pub use keys::KeyError;
 use keys::KeyRing;
+pub use mint::{Mint, SigningKey};
 pub(crate) use token::TokenError;
 
 /// What a broker knows to tell who its clients are by.

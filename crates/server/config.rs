@@ -32,10 +32,11 @@ pub use auth::{Algorithm, AuthConfig, KeyConfig, KeySource, MetricsAccess, Secre
 pub use error::{ConfigError, Origin, Place, Problem};
 pub use units::BadValue;
 
+use crate::auth::Mint;
 use crate::mailbox::MAX_CORES;
 use crate::origin::Origins;
 use file::Source;
-use flags::{Action, CommandLine};
+use flags::{Action, CommandLine, Flags, TokenFlags};
 pub(crate) use units::Period;
 use units::{Overflow, Size};
 
@@ -123,6 +124,8 @@ pub enum Invocation {
     Run(Box<Config>),
     /// To say which configuration would hold: displayed, it is a file.
     Check(Box<Config>),
+    /// To sign a token.
+    Token(Box<Mint>),
 }
 
 impl Default for Config {
@@ -173,6 +176,7 @@ impl Config {
         match action {
             None => Self::from_flags(flags).map(Invocation::Run),
             Some(Action::Check(flags)) => Self::from_flags(flags).map(Invocation::Check),
+            Some(Action::Token(flags)) => Self::mint(flags).map(Box::new).map(Invocation::Token),
         }
     }
 
@@ -181,7 +185,19 @@ impl Config {
         resolve::exposed_address(&self.listen, &self.auth)
     }
 
-    fn from_flags(mut flags: flags::Flags) -> Result<Box<Self>, ConfigError> {
+    /// The token that the flags ask for, to be signed with their key or the configuration's.
+    fn mint(flags: TokenFlags) -> Result<Mint, ConfigError> {
+        let auth = match &flags.config {
+            Some(path) => {
+                let flags = Flags { config: Some(path.clone()), ..Flags::default() };
+                Some(Self::from_flags(flags)?.auth)
+            }
+            None => None,
+        };
+        resolve::mint(flags, auth)
+    }
+
+    fn from_flags(mut flags: Flags) -> Result<Box<Self>, ConfigError> {
         let source = match flags.config.take() {
             Some(path) => Source::read(path)?,
             None => Source::default(),

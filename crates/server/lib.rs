@@ -33,5 +33,5 @@ mod process;
 mod site;
 pub mod timer;
 
-pub use auth::KeyError;
+pub use auth::{KeyError, Mint, SigningKey};
 pub use process::run;

@@ -44,7 +44,7 @@ fn config_of(name: &str, text: &str) -> Result<Config, String> {
     let file = TemporaryFile::new(name, text);
     match Config::from_args(["fanwire", "--config", file.path()]) {
         Ok(Invocation::Run(config)) => Ok(*config),
-        Ok(Invocation::Check(_)) => unreachable!("no check was asked for"),
+        Ok(Invocation::Check(_) | Invocation::Token(_)) => unreachable!("nothing else was asked for"),
         Err(error) => Err(error.to_string()),
     }
 }

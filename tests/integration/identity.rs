@@ -3,6 +3,9 @@
 mod connected;
 mod enforced;
 mod keys;
+mod minting;
+mod origins;
+mod reloading;
 mod tokens;
 
 use fanwire::config::{Config, KeyConfig, KeySource, MetricsAccess, Secret};

@@ -42,6 +42,13 @@ pub enum KeyError {
         /// What the key is to be for.
         algorithm: Algorithm,
     },
+    /// The file does not have a private key for the algorithm.
+    NotPrivate {
+        /// The file.
+        path: PathBuf,
+        /// What the key is to be for.
+        algorithm: Algorithm,
+    },
     /// The file has a secret that could be guessed.
     ShortSecret {
         /// The file.
@@ -67,6 +74,13 @@ impl fmt::Display for KeyError {
             }
             Self::NotPem { path, algorithm } => {
                 write!(f, "{} is not a public key for {algorithm} in PEM (BEGIN PUBLIC KEY)", path.display())
+            }
+            Self::NotPrivate { path, algorithm } => {
+                write!(
+                    f,
+                    "{} is not a private key for {algorithm} in PEM (BEGIN PRIVATE KEY)",
+                    path.display()
+                )
             }
             Self::ShortSecret { path } => {
                 let least = Secret::LEAST_BYTES;
@@ -191,11 +205,11 @@ fn keys_in_set(path: &Path) -> Result<Vec<Key>, KeyError> {
     if keys.is_empty() { Err(KeyError::NoKey { path: path.to_owned() }) } else { Ok(keys) }
 }
 
-fn secret_in(path: &Path) -> Result<Secret, KeyError> {
+pub(super) fn secret_in(path: &Path) -> Result<Secret, KeyError> {
     Secret::in_file(&read(path)?).ok_or_else(|| KeyError::ShortSecret { path: path.to_owned() })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, KeyError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, KeyError> {
     fs::read(path).map_err(|error| KeyError::Unreadable { path: path.to_owned(), error })
 }
 

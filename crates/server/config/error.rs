@@ -95,6 +95,8 @@ pub enum Problem {
     NotAKey,
     /// A secret could be guessed.
     ShortSecret,
+    /// The configuration has no secret, and other keys that it has cannot sign.
+    NothingToSignWith,
     /// There are not as many cores to pin to.
     TooFewCores {
         /// The event loops.
@@ -192,6 +194,9 @@ impl fmt::Display for Problem {
             Self::ShortSecret => {
                 write!(f, "the secret has less than {} octets; use random ones", Secret::LEAST_BYTES)
             }
+            Self::NothingToSignWith => f.write_str(
+                "it has no secret that a token could be signed with; name a private key with --key-file",
+            ),
             Self::TooFewCores { wanted, present } => {
                 write!(
                     f,

@@ -13,15 +13,16 @@ use fanwire_broker::patterns::covers;
 use fanwire_broker::settings::{MaxAge, Settings, TopicRule, TopicSettings};
 use fanwire_wire::limits::MAX_MAX_MESSAGE_BYTES;
 
-pub(super) use self::auth::exposed_address;
+pub(super) use self::auth::{exposed_address, mint};
 use super::error::{ConfigError, Origin, Place, Problem};
 use super::file::{
-    File, HistoryTable, KeysTable, MessageIdsTable, Source, TimeoutsTable, TopicTable, Written,
+    File, HistoryTable, KeysTable, MessageIdsTable, OriginsTable, Source, TimeoutsTable, TopicTable, Written,
 };
 use super::flags::Flags;
 use super::units::{Address, Count, Level, Match, Overflow, Period, Size, Switch};
 use super::{Config, LATE_MS, LogConfig, Timeouts, present_cores};
 use crate::mailbox::MAX_CORES;
+use crate::origin::{AllowedOrigin, Origins};
 use crate::timer::RESOLUTION_MS;
 
 const KIB: usize = 1024;
@@ -110,7 +111,7 @@ pub(super) fn resolve(flags: Flags, file: File, source: &Source) -> Result<Confi
         demo: demo.value.0,
         insecure_open,
         auth,
-        origins: file.origins.allow.into_iter().flat_map(|written| written.value).collect(),
+        origins: origins(flags.allow_origin, file.origins),
         timeouts: Timeouts {
             drain_ms: drain.within(Period(0), MAX_DRAIN)?.0,
             ..source.timeouts(file.timeouts, default.timeouts)?
@@ -297,6 +298,11 @@ impl Sayings<'_> {
             max_age_ms: max_age.transpose()?.map(|max_age| max_age.0),
         })
     }
+}
+
+fn origins(flags: Vec<AllowedOrigin>, file: OriginsTable) -> Origins {
+    let allowed = if flags.is_empty() { file.allow.map(|written| written.value) } else { Some(flags) };
+    allowed.into_iter().flatten().collect()
 }
 
 fn addresses(listen: &[SocketAddr]) -> Vec<Address> {

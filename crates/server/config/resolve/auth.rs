@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use fanwire_broker::permissions::{Grants, Permissions};
 
 use super::{MAX_TIMEOUT, Said, Sayings};
+use crate::auth::{Mint, SigningKey};
 use crate::config::auth::{Algorithm, AuthConfig, KeyConfig, KeySource, Secret};
-use crate::config::error::{ConfigError, Problem};
+use crate::config::error::{ConfigError, Origin, Place, Problem};
 use crate::config::file::{AnonymousTable, AuthTable, KeyTable, Written};
+use crate::config::flags::TokenFlags;
 use crate::config::units::{Address, Cookie, Match, Name, Period};
 
 /// Clocks that differ by more are to be set.
@@ -54,6 +56,47 @@ impl Sayings<'_> {
         };
         Ok(KeyConfig { id: id.map(|id| id.value.0), source })
     }
+}
+
+/// What a token is to say, and what it is to be signed with: the key of the flags, or else the first secret of the
+/// configuration, which is the only kind of key there that can sign.
+pub(in crate::config) fn mint(flags: TokenFlags, auth: Option<AuthConfig>) -> Result<Mint, ConfigError> {
+    let auth = auth.unwrap_or_default();
+    let own = |name: Option<Name>, configured: Vec<String>| match name {
+        Some(Name(name)) => Some(name),
+        None => configured.into_iter().next(),
+    };
+    let (key_id, key) = match flags.key_file {
+        Some(path) => {
+            let algorithm = flags.algorithm.unwrap_or(Algorithm::Hs256);
+            (flags.key_id.map(|Name(id)| id), SigningKey::File { algorithm, path })
+        }
+        None => signing_key(auth.keys).ok_or_else(nothing_to_sign_with)?,
+    };
+    Ok(Mint {
+        key,
+        key_id,
+        subject: flags.subject.0,
+        subscribe: flags.subscribe.into_iter().map(|Match(granted)| granted).collect(),
+        publish: flags.publish.into_iter().map(|Match(granted)| granted).collect(),
+        metrics: flags.metrics,
+        ttl_s: flags.ttl.0.div_ceil(1000),
+        issuer: own(flags.issuer, auth.issuers),
+        audience: own(flags.audience, auth.audiences),
+    })
+}
+
+fn signing_key(keys: Vec<KeyConfig>) -> Option<(Option<String>, SigningKey)> {
+    keys.into_iter().find_map(|KeyConfig { id, source }| match source {
+        KeySource::Secret(secret) => Some((id, SigningKey::Secret(secret))),
+        KeySource::SecretFile(path) => Some((id, SigningKey::File { algorithm: Algorithm::Hs256, path })),
+        KeySource::PublicKey { .. } | KeySource::Jwks(_) => None,
+    })
+}
+
+fn nothing_to_sign_with() -> ConfigError {
+    let place = Place { key: "config", origin: Origin::Flag };
+    ConfigError::Rejected { place, problem: Problem::NothingToSignWith }
 }
 
 /// An open broker is one that asks nobody who it is: it serves those who are on its machine, unless the operator says that
