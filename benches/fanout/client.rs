@@ -254,14 +254,16 @@ impl Client {
     }
 }
 
-fn open(address: SocketAddr, first_words: &[u8]) -> TcpStream {
+/// Connects, and says the first words.
+pub(crate) fn open(address: SocketAddr, first_words: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the target listens");
     stream.set_nodelay(true).expect("a socket");
     stream.write_all(first_words).expect("the target reads");
     stream
 }
 
-fn wait_until_ready(stream: &mut TcpStream, dialect: Dialect, topics: usize) {
+/// Reads until the connection is ready: see [`Dialect::is_ready`].
+pub(crate) fn wait_until_ready(stream: &mut TcpStream, dialect: Dialect, topics: usize) {
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
     let (mut answer, mut scratch) = (Vec::new(), [0; 4096]);
     while !dialect.is_ready(&answer, topics) {
@@ -302,7 +304,7 @@ fn read(stream: &mut mio::net::TcpStream, scratch: &mut [u8], mut came: impl FnM
 }
 
 /// A payload that begins with `words`, and ends with the mark.
-fn payload(bytes: usize, words: &str) -> String {
+pub(crate) fn payload(bytes: usize, words: &str) -> String {
     format!("{words:x<width$}{}", char::from(MARK), width = bytes - 1)
 }
 

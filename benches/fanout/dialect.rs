@@ -34,10 +34,7 @@ impl Dialect {
             Self::Raw => upgrade(address, &format!("/topics/{}", topics.join(","))),
             Self::Json => {
                 let mut bytes = upgrade(address, "/v1/ws");
-                for topic in topics {
-                    let command = format!(r#"{{"type":"subscribe","id":1,"topic":"{topic}"}}"#);
-                    write_masked_frame(&mut bytes, MASKING_KEY, OpCode::Text, false, command.as_bytes());
-                }
+                subscribe_in_json(topics, &mut bytes);
                 bytes
             }
             Self::Nats => {
@@ -89,6 +86,14 @@ fn upgrade(address: SocketAddr, path: &str) -> Vec<u8> {
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     request.into_bytes()
+}
+
+/// Writes commands that subscribe to `topics`, on a connection that speaks JSON.
+pub(crate) fn subscribe_in_json(topics: &[String], out: &mut Vec<u8>) {
+    for topic in topics {
+        let command = format!(r#"{{"type":"subscribe","id":1,"topic":"{topic}"}}"#);
+        write_masked_frame(out, MASKING_KEY, OpCode::Text, false, command.as_bytes());
+    }
 }
 
 fn nats_hello() -> String {

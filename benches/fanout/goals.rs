@@ -3,7 +3,9 @@
 use crate::plan::{NO_HOP, ONE_HOP};
 use crate::sample::{Metric, Of, Samples};
 use crate::statistics::{Estimate, Verdict, difference, estimate, ratio};
-use crate::target::{BATCHED_FLOOR, BUN, FANWIRE, FANWIRE_JSON, FANWIRE_TWO_CORES, FLOOR, PEERS, Target};
+use crate::target::{
+    BATCHED_FLOOR, BUN, FANWIRE, FANWIRE_BESIDE_SLOW, FANWIRE_JSON, FANWIRE_TWO_CORES, FLOOR, PEERS, Target,
+};
 use crate::workload::{CONNECTIONS, HOP, INTERLEAVED, ONE, SIXTEEN, SIXTY_FOUR, STEADY, TOGETHER};
 
 /// A bound for a figure, mostly as a ratio to another one.
@@ -69,11 +71,17 @@ pub(crate) fn all() -> Vec<Goal> {
     goals
 }
 
-fn of_fanwire_alone() -> [Goal; 4] {
+fn of_fanwire_alone() -> [Goal; 5] {
     let interleaved = of(INTERLEAVED.name, FANWIRE_JSON, CpuNsPerDelivery);
     let two_cores = of(SIXTY_FOUR.name, FANWIRE_TWO_CORES, CpuNsPerDelivery);
     let hop = |target| Of { workload: HOP.name, target, metric: LatencyP50Us };
     [
+        Goal {
+            name: "p99 µs beside slow readers, x without them".to_owned(),
+            of: of(STEADY.name, FANWIRE_BESIDE_SLOW, LatencyP99Us),
+            than: Than::Times(of(STEADY.name, FANWIRE, LatencyP99Us)),
+            bound: AtMost(1.1),
+        },
         Goal {
             name: "resident bytes of an idle subscriber".to_owned(),
             of: of(CONNECTIONS, FANWIRE, BytesPerConnection),

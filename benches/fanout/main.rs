@@ -27,6 +27,7 @@ mod report;
 mod rounds;
 mod sample;
 mod session;
+mod slow_readers;
 mod statistics;
 mod target;
 mod workload;

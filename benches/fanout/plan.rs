@@ -1,8 +1,8 @@
 //! What a round consists of: which targets are measured beside each other, and how.
 
 use crate::target::{
-    BATCHED_FLOOR, BUN, FANWIRE, FANWIRE_FROM_JSON, FANWIRE_HISTORY, FANWIRE_JSON, FANWIRE_TWO_CORES, FLOOR,
-    NATS, NCHAN, PEERS, TUNGSTENITE, Target, WS,
+    BATCHED_FLOOR, BUN, FANWIRE, FANWIRE_BESIDE_SLOW, FANWIRE_FROM_JSON, FANWIRE_HISTORY, FANWIRE_JSON,
+    FANWIRE_TWO_CORES, FLOOR, NATS, NCHAN, PEERS, TUNGSTENITE, Target, WS,
 };
 use crate::workload::{
     ALL_TOPICS, ALONE, Burst, CONNECTIONS, FROM_MANY, HOP, IDLE, INTERLEAVED, MAIN_PAYLOAD_BYTES,
@@ -92,7 +92,10 @@ pub(crate) fn all() -> Vec<Group> {
     groups.extend([
         Group { sessions: interleaved, takes_turns: true },
         Group { sessions: sessions(&from_many, MANY_PUBLISHERS, &bursts(&[FROM_MANY])), takes_turns: true },
-        Group { sessions: sessions(&with_peers(&[FLOOR, FANWIRE]), ONE_TOPIC, &latency), takes_turns: true },
+        Group {
+            sessions: sessions(&with_peers(&[FLOOR, FANWIRE, FANWIRE_BESIDE_SLOW]), ONE_TOPIC, &latency),
+            takes_turns: true,
+        },
         Group { sessions: sessions(&many_topics, MANY_TOPICS, &bursts(&[ROUND_ROBIN])), takes_turns: false },
         Group {
             sessions: sessions(&with_peers(&[FLOOR, FANWIRE]), IDLE, &[Step::Connect]),

@@ -9,6 +9,7 @@ use crate::latency;
 use crate::placement::{self, Publisher};
 use crate::plan::{NO_HOP, ONE_HOP, Session, Step};
 use crate::sample::Metric;
+use crate::slow_readers::SlowReaders;
 use crate::target::Running;
 use crate::workload::{Burst, CONNECTIONS, Rate};
 
@@ -31,6 +32,7 @@ pub(crate) struct Open {
     pub(crate) session: Session,
     running: Running,
     client: Client,
+    _slow_readers: SlowReaders,
     /// What connecting took of CPU, in nanoseconds, and of memory, in bytes, for each subscriber.
     cpu_ns_each: f64,
     bytes_each: f64,
@@ -53,11 +55,21 @@ impl Open {
             std::thread::sleep(10 * sizes.slice);
         }
         let bytes_each = each(resident, running.resident_bytes());
+        let slow_readers = if sizes.is_small { target.slow_readers / 10 } else { target.slow_readers };
+        let slow_readers = SlowReaders::connect(running.address, slow_readers);
         session.steps.iter().for_each(|step| client.check_answers(step.burst()));
         if target.is_unpinned() {
             placement::place_publisher(&mut client, running.address, Publisher::Elsewhere);
         }
-        Self { session: session.clone(), running, client, cpu_ns_each, bytes_each, latencies: Vec::new() }
+        Self {
+            session: session.clone(),
+            running,
+            client,
+            _slow_readers: slow_readers,
+            cpu_ns_each,
+            bytes_each,
+            latencies: Vec::new(),
+        }
     }
 
     /// Takes one step, which takes a slice.

@@ -17,6 +17,8 @@ pub(crate) struct Target {
     program: Program,
     pub(crate) subscribers: Dialect,
     pub(crate) publishers: Dialect,
+    /// Subscribers beside those that are measured that never read.
+    pub(crate) slow_readers: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,7 @@ enum Program {
 
 /// A target whose connections are raw topics.
 const fn raw(name: &'static str, program: Program) -> Target {
-    Target { name, program, subscribers: Dialect::Raw, publishers: Dialect::Raw }
+    Target { name, program, subscribers: Dialect::Raw, publishers: Dialect::Raw, slow_readers: 0 }
 }
 
 const ONE_CORE: Program = Program::Fanwire { cores: 1, keeps_history: false };
@@ -44,6 +46,8 @@ pub(crate) const FANWIRE_FROM_JSON: Target =
     Target { name: "Fanwire, JSON publishers", publishers: Dialect::Json, ..FANWIRE };
 pub(crate) const FANWIRE_JSON: Target =
     Target { name: "Fanwire, JSON", subscribers: Dialect::Json, ..FANWIRE_FROM_JSON };
+pub(crate) const FANWIRE_BESIDE_SLOW: Target =
+    Target { name: "Fanwire, beside slow readers", slow_readers: 50, ..FANWIRE };
 pub(crate) const FANWIRE_HISTORY: Target =
     raw("Fanwire, 4 KiB kept", Program::Fanwire { cores: 1, keeps_history: true });
 pub(crate) const FANWIRE_TWO_CORES: Target =
@@ -56,6 +60,7 @@ pub(crate) const NATS: Target = Target {
     program: Program::Peer("nats"),
     subscribers: Dialect::Nats,
     publishers: Dialect::Nats,
+    slow_readers: 0,
 };
 pub(crate) const NCHAN: Target = raw("nginx nchan", Program::Peer("nchan"));
 

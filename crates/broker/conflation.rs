@@ -1,4 +1,4 @@
-//! Conflation: while a connection is behind, the newest value of each key takes the place of the one before.
+//! Conflation: while a socket lags behind, the newest value of each key takes the place of the one before.
 //!
 //! It works in generations. What comes is *gathered*; when the connection has been sent all that was queued before, the
 //! gathered set is *frozen*, which is to say queued, and what comes then is gathered for the next one:
@@ -11,7 +11,7 @@
 //! So a key that changes all the time does not starve, offsets increase, and a value is at most one generation old when
 //! it is sent. (To replace values where they are queued would send the hot key to the end again and again.)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -48,7 +48,8 @@ struct Arrivals {
     count: u64,
     /// Those that were let go in front of the first.
     before: u64,
-    values: usize,
+    /// Where its values stand.
+    places: BTreeSet<u64>,
 }
 
 /// A message, as the value of its key: two are the same if one takes the other's place.
@@ -82,7 +83,7 @@ impl Gathered {
 
     /// How many values there are of `topic`.
     pub(crate) fn values_of(&self, topic: &Topic) -> usize {
-        self.topics.get(topic).map_or(0, |arrivals| arrivals.values)
+        self.topics.get(topic).map_or(0, |arrivals| arrivals.places.len())
     }
 
     /// Whether there is a value of the message's key, which is newer than any that is queued.
@@ -98,7 +99,7 @@ impl Gathered {
         }
         let arrivals = self.topics.entry(queued.message.topic.clone()).or_default();
         arrivals.count += 1;
-        arrivals.values += 1;
+        arrivals.places.insert(self.next_place);
         self.bytes += queued.message.bytes();
         self.places.insert(OfKey(queued.message.clone()), self.next_place);
         self.values.insert(self.next_place, Value { queued, nth: arrivals.count });
@@ -114,10 +115,9 @@ impl Gathered {
 
     /// Lets the `count` oldest values of `topic` go: those behind them tell of it. There must be more of them.
     pub(crate) fn let_oldest_go(&mut self, topic: &Topic, count: usize) {
-        debug_assert!(count < self.values_of(topic), "the last arrival is always held");
-        let of_topic = self.values.iter().filter(|(_, value)| value.queued.message.topic == *topic);
-        let oldest: Vec<u64> = of_topic.map(|(place, _)| *place).take(count).collect();
-        for place in oldest {
+        debug_assert!(count == 0 || count < self.values_of(topic), "the last arrival is always held");
+        let places = self.topics.get(topic).map(|arrivals| arrivals.places.iter().take(count).copied());
+        for place in places.into_iter().flatten().collect::<Vec<_>>() {
             if let Some(value) = self.take_out(place) {
                 self.places.remove(&OfKey(value.queued.message));
             }
@@ -126,15 +126,13 @@ impl Gathered {
 
     /// Lets all of `topic` go. Returns how many messages that were, with those that nothing told of yet.
     pub(crate) fn forget(&mut self, topic: &Topic) -> u64 {
-        let Some(arrivals) = self.topics.remove(topic) else { return 0 };
-        let bytes = &mut self.bytes;
-        self.values.retain(|_, value| {
-            let stays = value.queued.message.topic != *topic;
-            *bytes -= if stays { 0 } else { value.queued.message.bytes() };
-            stays
-        });
-        self.places.retain(|of_key, _| of_key.0.topic != *topic);
-        arrivals.count + arrivals.before
+        let Some(Arrivals { count, before, places }) = self.topics.remove(topic) else { return 0 };
+        for place in places {
+            if let Some(value) = self.take_out(place) {
+                self.places.remove(&OfKey(value.queued.message));
+            }
+        }
+        count + before
     }
 
     /// Hands over the generation: each value says how many messages of its topic in front of it, since the value before,
@@ -158,7 +156,7 @@ impl Gathered {
         let value = self.values.remove(&place)?;
         self.bytes -= value.queued.message.bytes();
         if let Some(arrivals) = self.topics.get_mut(&value.queued.message.topic) {
-            arrivals.values -= 1;
+            arrivals.places.remove(&place);
         }
         Some(value)
     }

@@ -23,6 +23,9 @@ use crate::write_queue::{ReplyKind, WriteQueue, Written};
 /// a few times over.
 const WRITE_BYTES: usize = 64 * 1024;
 
+/// Turns that connections with something in the palette have for each of one that is behind, at most.
+const TURNS_BEFORE_READY: u32 = 16;
+
 /// Whose turn it is, and what they have.
 #[derive(Debug)]
 pub(crate) struct Connections {
@@ -37,6 +40,8 @@ pub(crate) struct Connections {
     flushing: Vec<u32>,
     /// The slots of those that are behind and have something to do.
     ready: VecDeque<u32>,
+    /// Turns from the palette since one that is behind had its own.
+    turns_since_ready: u32,
     pub(crate) palette: Palette,
     /// What the last [`Self::output`] gathered or encoded.
     written: Written,
@@ -113,6 +118,11 @@ pub(crate) struct Behind {
 }
 
 impl Behind {
+    /// Whether it may have. While the socket is full, only what needs no room there is to be done.
+    fn has_something_to_do(&self) -> bool {
+        !self.blocked || self.catching_up.reads_ahead()
+    }
+
     fn has_nothing_to_come(&self) -> bool {
         self.queue.is_empty() && self.catching_up.is_empty() && self.snapshots.is_empty()
     }
@@ -150,6 +160,7 @@ impl Connections {
             touched: Vec::new(),
             flushing: Vec::new(),
             ready: VecDeque::new(),
+            turns_since_ready: 0,
             palette: Palette::new(epoch),
             written: Written::default(),
             spare_pieces: Vec::new(),
@@ -361,11 +372,16 @@ impl Connections {
     pub(crate) fn schedule(&mut self, slot: u32) {
         if let Some(behind) = &mut self.slots[slot as usize].behind
             && !behind.scheduled
-            && !behind.blocked
+            && behind.has_something_to_do()
         {
             behind.scheduled = true;
             self.ready.push_back(slot);
         }
+    }
+
+    /// Whether the socket is full.
+    pub(crate) fn is_blocked(&self, slot: u32) -> bool {
+        self.slots[slot as usize].behind.as_ref().is_some_and(|behind| behind.blocked)
     }
 
     /// The socket became writable.
@@ -451,12 +467,20 @@ impl Connections {
         }
     }
 
+    /// Whether one that is behind has its turn in front of those that have something in the palette: a hot topic may always
+    /// bring more of that.
+    pub(crate) fn is_turn_of_ready(&mut self) -> bool {
+        self.turns_since_ready += 1;
+        self.turns_since_ready > TURNS_BEFORE_READY && !self.ready.is_empty()
+    }
+
     /// The next connection that is behind and has something to do.
     pub(crate) fn next_ready(&mut self) -> Option<u32> {
+        self.turns_since_ready = 0;
         while let Some(slot) = self.ready.pop_front() {
             if let Some(behind) = &mut self.slots[slot as usize].behind
                 && std::mem::take(&mut behind.scheduled)
-                && !behind.blocked
+                && behind.has_something_to_do()
             {
                 return Some(slot);
             }
@@ -566,8 +590,8 @@ impl Connections {
         Flushed::Empty
     }
 
-    /// Whether the connection has something in its write queue. One that has nothing, and nothing to wait for, is no
-    /// longer behind.
+    /// Whether the connection has something to write in its queue: what is gathered there has its turn yet to come. One that has
+    /// nothing, and nothing to wait for, is no longer behind.
     pub(crate) fn settle(&mut self, slot: u32) -> bool {
         let Connection { state, behind: Some(behind), .. } = &self.slots[slot as usize] else { return false };
         if behind.has_nothing_to_come() && *state != State::Doomed {
@@ -575,6 +599,6 @@ impl Connections {
             self.spans[slot as usize] = Span::default();
             return false;
         }
-        !behind.queue.is_empty()
+        !behind.queue.is_drained()
     }
 }

@@ -67,8 +67,9 @@ impl Terms {
         Self { listens: false, ..self }
     }
 
-    /// Whether messages are gathered, by key. Those for a subscription that has ended are in front of its end.
-    fn conflates(&self) -> bool {
+    /// Whether messages are gathered, by key, while the socket lags. Those for a subscription that has ended are in front of
+    /// its end.
+    pub(crate) fn conflates(&self) -> bool {
         self.listens && self.policy == OverflowPolicy::Conflate
     }
 
@@ -84,11 +85,12 @@ impl Terms {
 
     /// Puts a message into the queue of a connection that is behind. Where it has no room, the subscription pays for it.
     pub(crate) fn queue(&self, queue: &mut WriteQueue, queued: Queued, bound: usize) -> Payment {
-        if self.conflates() {
+        let has_room = queue.has_room(queued.message.bytes(), bound);
+        if self.conflates() && (queue.lags() || !has_room) {
             queue.gather(queued, bound);
             return settled_within(queue, bound);
         }
-        if queue.has_room(queued.message.bytes(), bound) {
+        if has_room {
             queue.push_message(queued);
             return Payment::Settled;
         }

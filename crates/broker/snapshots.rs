@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use fanwire_wire::command::CommandId;
 
 use crate::lanes::Ticket;
+use crate::subscriptions::SubscriptionId;
 
 /// What one connection waits for.
 #[derive(Debug, Default)]
@@ -38,6 +39,11 @@ impl Snapshots {
         let ticket = self.waiting.pop_front()?;
         self.outstanding = true;
         Some(ticket)
+    }
+
+    /// The subscription has ended: what it waits for is not asked for.
+    pub(crate) fn forget(&mut self, subscription: SubscriptionId) {
+        self.waiting.retain(|ticket| ticket.subscription != subscription);
     }
 
     /// Nothing is outstanding any more.

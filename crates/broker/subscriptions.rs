@@ -106,6 +106,16 @@ impl Subscriptions {
         self.by_slot.get(&(slot, self.audience_of(name)?)).copied()
     }
 
+    /// Whether a pattern that the connection subscribes to, live or not, matches the topic. That is asked for each topic of a
+    /// list: it does not grow with the connection's subscriptions.
+    pub(crate) fn have_pattern_for(&self, slot: u32, topic: &Topic) -> bool {
+        let mut has_one = false;
+        self.patterns.for_each_match(topic, |&audience| {
+            has_one |= self.by_slot.contains_key(&(slot, audience));
+        });
+        has_one
+    }
+
     /// The connection's subscription that is live for what `home` routes of the topic. Of several it is the one to the topic
     /// itself, or else the first to a pattern, in the order in which messages are fanned out.
     pub(crate) fn live_for(&self, slot: u32, topic: &Topic, home: usize) -> Option<&Subscription> {
@@ -116,6 +126,18 @@ impl Subscriptions {
             first = first.or(subscription.filter(|subscription| subscription.live & (1 << home) != 0));
         });
         first
+    }
+
+    /// Whether a subscription of the connection takes whatever `home` routes of the topic: it is live, and has no snapshot to
+    /// come.
+    pub(crate) fn takes_all(&self, slot: u32, topic: &Topic, home: usize) -> bool {
+        let mut takes_all = false;
+        self.audiences_for(topic, |audience| {
+            let subscription = self.by_slot.get(&(slot, audience)).map(|&id| self.subscription(id));
+            takes_all |=
+                subscription.is_some_and(|its| its.live & (1 << home) != 0 && its.coverage.is_none());
+        });
+        takes_all
     }
 
     /// A new subscription, not yet live, and the ticket to ask with. The connection must not have it yet.

@@ -8,6 +8,7 @@
 
 mod item;
 mod letting_go;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use fanwire_wire::topic::Topic;
 
 use self::item::Item;
 pub(crate) use self::item::{Queued, ReplyKind};
+use self::standing::Standing;
 use crate::conflation::Gathered;
 use crate::encoder::{Encoder, Encoding, Naming};
 use crate::message::{DeliveredAs, Message};
@@ -30,6 +32,8 @@ use crate::tick::Tick;
 pub(crate) struct WriteQueue {
     partial: Bytes,
     items: VecDeque<Item>,
+    /// Of the items.
+    standing: Standing,
     /// What comes behind all items. None of it is of a topic that an item must follow it of: see [`Self::freeze_for`].
     gathered: Gathered,
     /// Messages and notices among the items, in bytes as [`Item::bytes`] counts them.
@@ -44,6 +48,9 @@ pub(crate) struct WriteQueue {
     looked_ms: Option<u64>,
     /// The messages that were let go by count so far.
     skips: u64,
+    /// Whether the socket has left something of what it was offered, and has not had all since. Who is only sent what it reads
+    /// from history, or waits for a snapshot, does not lag.
+    lags: bool,
 }
 
 /// The front of a queue as it was written for the socket.
@@ -82,6 +89,16 @@ impl WriteQueue {
     /// The messages that were let go by count so far.
     pub(crate) fn skips(&self) -> u64 {
         self.skips
+    }
+
+    /// Whether the socket is behind, so that newer values are to take the place of older ones.
+    pub(crate) fn lags(&self) -> bool {
+        self.lags
+    }
+
+    /// The socket did not take what it was offered.
+    pub(crate) fn set_lagging(&mut self) {
+        self.lags = true;
     }
 
     /// Whether `bytes` more stay within `bound`. A queue without messages takes one of any size.
@@ -139,8 +156,7 @@ impl WriteQueue {
 
     /// The last item of the topic, where no boundary follows it.
     fn last_of(&mut self, topic: &Topic) -> Option<&mut Item> {
-        let mut since_boundary = self.items.iter_mut().rev().take_while(|item| !item.is_boundary());
-        since_boundary.find(|item| item.is_of(topic))
+        self.items.get_mut(self.standing.last_of(topic)?)
     }
 
     /// Takes a message for the next generation. If there is no room for it, older values of its topic are let go; and
@@ -148,6 +164,10 @@ impl WriteQueue {
     pub(crate) fn gather(&mut self, queued: Queued, bound: usize) {
         let (topic, offset, bytes) =
             (queued.message.topic.clone(), queued.message.offset, queued.message.bytes());
+        if !self.has_room(bytes, bound) && !self.has_messages_of(&topic) {
+            self.skips += 1;
+            return self.push_skipped(&topic, offset, 1);
+        }
         self.skips += u64::from(self.gathered.gather(queued));
         while self.bytes() > bound && self.bytes() > bytes {
             if !self.let_older_values_go(&topic) {
@@ -170,6 +190,11 @@ impl WriteQueue {
         }
     }
 
+    /// Whether there is a message of the topic, queued or gathered.
+    fn has_messages_of(&self, topic: &Topic) -> bool {
+        self.standing.has_messages(topic) || self.gathered.values_of(topic) > 0
+    }
+
     /// Queues what is gathered: what comes from here on is of the next generation.
     fn freeze(&mut self) {
         if !self.gathered.is_empty() {
@@ -189,6 +214,7 @@ impl WriteQueue {
         self.notice_bytes += item.notice_bytes();
         self.reply_bytes += item.reply_bytes();
         self.ageing += usize::from(item.is_ageing());
+        self.standing.push(&item);
         self.items.push_back(item);
     }
 
@@ -198,6 +224,7 @@ impl WriteQueue {
             self.notice_bytes -= item.notice_bytes();
             self.reply_bytes -= item.reply_bytes();
             self.ageing -= usize::from(item.is_ageing());
+            self.standing.pop(&item);
         }
     }
 
@@ -206,6 +233,7 @@ impl WriteQueue {
         self.notice_bytes = self.items.iter().map(Item::notice_bytes).sum();
         self.reply_bytes = self.items.iter().map(Item::reply_bytes).sum();
         self.ageing = self.items.iter().filter(|item| item.is_ageing()).count();
+        self.standing = Standing::of(&self.items);
     }
 
     /// Writes the front of the queue to `written`, up to about `max_bytes`.
@@ -235,6 +263,11 @@ impl WriteQueue {
     /// Takes what the socket took, the first `bytes` of `written`, off the front. What was written in part is kept
     /// as it was encoded, since the peer has seen its beginning.
     pub(crate) fn advance(&mut self, written: &Written, bytes: usize) {
+        self.take_off(written, bytes);
+        self.lags = bytes < written.bytes.len() || self.lags && !self.is_empty();
+    }
+
+    fn take_off(&mut self, written: &Written, bytes: usize) {
         if bytes < self.partial.len() {
             self.partial.advance(bytes);
             return;

@@ -59,8 +59,8 @@ pub(crate) enum Call {
     Stream(Box<PendingStream>),
     /// The body is to be published, as the payload of this; or the answer waits for it, so that the connection lives.
     Post(Result<Box<Draft>, Response>),
-    /// The body has messages to be published.
-    PostBatch,
+    /// The body has messages to be published; or the answer waits for it as well.
+    PostBatch(Result<(), Response>),
     /// The connection is to speak WebSocket.
     Upgrade(Box<PendingUpgrade>),
 }
@@ -68,7 +68,7 @@ pub(crate) enum Call {
 impl Call {
     /// Whether it needs the request's body.
     pub(crate) fn takes_body(&self) -> bool {
-        matches!(self, Self::Post(_) | Self::PostBatch)
+        matches!(self, Self::Post(_) | Self::PostBatch(_))
     }
 }
 
@@ -139,7 +139,10 @@ fn of_client(request: &Request<'_>, site: &Site, now_ms: u64) -> (Call, Client) 
     let client = match site.auth.client_of(request, now_ms) {
         Ok(client) => client,
         Err(_) if request.path() == "/metrics" && site.auth.everybody_reads_metrics() => Client::nobody(),
-        Err(error) => return (access::unauthorized(error).into(), Client::nobody()),
+        Err(error) => {
+            tracing::debug!(path = request.path(), "refused: {error}");
+            return (access::unauthorized(error).into(), Client::nobody());
+        }
     };
     let call = match request.path() {
         "/metrics" => page(request, || metrics(&client, site)),
@@ -173,7 +176,7 @@ fn web_socket(request: &Request<'_>, open: impl FnOnce() -> Call) -> Call {
 
 fn batch(request: &Request<'_>) -> Call {
     match request.method() {
-        Method::Post => Call::PostBatch,
+        Method::Post => Call::PostBatch(publish::said_of_batch(request)),
         Method::Options => options(Methods::Batch),
         Method::Get | Method::Head | Method::Other => method_not_allowed(Methods::Batch),
     }
@@ -241,7 +244,7 @@ fn bad_query(message: &str) -> Response {
 
 /// Input that is wrong in a way that commands can be wrong too.
 fn bad_input(code: ErrorCode, message: &str) -> Response {
-    Response::error(Status::BadRequest, code.as_str(), message)
+    Response::error(status_of(code), code.as_str(), message)
 }
 
 /// The answer to what is not a request, or not one that the broker takes. Nothing can follow it.
@@ -267,14 +270,17 @@ pub(crate) fn no_longer_held(epoch: &str, offset: u64) -> Response {
 
 /// The answer to what the shard did not do.
 pub(crate) fn refused(refused: &Refused) -> Response {
-    let (status, message) = match refused.code {
-        ErrorCode::BadSince => {
-            (Status::BadRequest, "this offset has not been published yet; use one that the broker gave you")
-        }
+    Response::error(status_of(refused.code), refused.code.as_str(), &refused.message)
+}
+
+/// The status that goes with a code.
+fn status_of(code: ErrorCode) -> Status {
+    match code {
         ErrorCode::BadJson
         | ErrorCode::BadCommand
         | ErrorCode::UnknownCommand
         | ErrorCode::BadTopic
+        | ErrorCode::BadSince
         | ErrorCode::BadPayload
         | ErrorCode::BadToken
         | ErrorCode::BinaryUnsupported
@@ -284,27 +290,14 @@ pub(crate) fn refused(refused: &Refused) -> Response {
         | ErrorCode::NotSubscribed
         | ErrorCode::PolicyNotAllowed
         | ErrorCode::NotKept
+        | ErrorCode::NotTogether
         | ErrorCode::Aborted
-        | ErrorCode::Superseded => (Status::BadRequest, "the request cannot be carried out"),
-        ErrorCode::NotTogether => (
-            Status::BadRequest,
-            "these topics are not kept together by one atomic rule, so they cannot be published to together",
-        ),
-        ErrorCode::MovedOn => {
-            (Status::PreconditionFailed, "the topic's latest message is not the one that you expect")
+        | ErrorCode::Superseded => Status::BadRequest,
+        ErrorCode::MovedOn => Status::PreconditionFailed,
+        ErrorCode::BatchTooLarge | ErrorCode::MessageTooBig => Status::ContentTooLarge,
+        ErrorCode::Forbidden => Status::Forbidden,
+        ErrorCode::TooManySubscriptions | ErrorCode::TooManyTopics | ErrorCode::Unavailable => {
+            Status::ServiceUnavailable
         }
-        ErrorCode::BatchTooLarge => (Status::ContentTooLarge, "a batch has at most 1000 messages"),
-        ErrorCode::MessageTooBig => (Status::ContentTooLarge, "the message is larger than this broker takes"),
-        ErrorCode::Forbidden => (Status::Forbidden, &*refused.message),
-        ErrorCode::TooManySubscriptions => {
-            (Status::ServiceUnavailable, "the connection has too many subscriptions")
-        }
-        ErrorCode::TooManyTopics => {
-            (Status::ServiceUnavailable, "the broker has as many topics as it may have")
-        }
-        ErrorCode::Unavailable => {
-            (Status::ServiceUnavailable, "the broker cannot do this now; try again later")
-        }
-    };
-    Response::error(status, refused.code.as_str(), message)
+    }
 }

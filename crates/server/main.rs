@@ -4,7 +4,6 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::{env, io};
 
-use fanwire::Mint;
 use fanwire::config::{Config, Invocation};
 
 fn main() -> ExitCode {
@@ -15,20 +14,7 @@ fn main() -> ExitCode {
             let _ = write!(io::stdout(), "{config}");
             ExitCode::SUCCESS
         }
-        Ok(Invocation::Token(mint)) => print_token(&mint),
+        Ok(Invocation::Token(mint)) => mint.print(),
         Err(error) => error.report(),
-    }
-}
-
-fn print_token(mint: &Mint) -> ExitCode {
-    match mint.sign() {
-        Ok(token) => {
-            let _ = writeln!(io::stdout(), "{token}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("fanwire: {error}");
-            ExitCode::from(2)
-        }
     }
 }

@@ -239,7 +239,7 @@ static COUNTERS: [Family; 8] = [
     Family {
         name: "skipped_messages",
         unit: None,
-        help: "Of those, messages that subscribers were told of by count alone: newer ones took their place, or they were too old",
+        help: "Messages that subscribers were not given, and told of by count: newer ones took their place, or they were too old",
         figure: |core| &core.messages_skipped,
     },
     Family {

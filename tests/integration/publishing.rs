@@ -241,6 +241,40 @@ fn a_publish_that_is_wrong_is_told_what_is_wrong_and_the_connection_lives() {
 }
 
 #[test]
+fn a_batch_is_not_named_as_a_message_is() {
+    let broker = broker();
+    let body = json!({"messages": [{"topic": "known.a", "data": 1}]}).to_string();
+    let mut http = broker.http();
+    for field in ["Fanwire-Key: a", "Fanwire-Message-Id: m-1", "Fanwire-Expect: e:1"] {
+        let refused = post(&mut http, "/v1/publish", &format!("{field}\r\n"), &body);
+        assert_eq!((refused.status, refused.code().as_str()), (400, "bad_command"), "{field}");
+    }
+    assert_eq!(
+        outcomes(&post(&mut http, "/v1/publish", "", &body).json()),
+        [1],
+        "nothing was published before"
+    );
+}
+
+#[test]
+fn a_code_comes_with_the_same_sentence_over_http_and_web_socket() {
+    let broker = broker();
+    let messages = json!([{"topic": "game.a", "data": 1}, {"topic": "known.a", "data": 1}]);
+    let batch = json!({"type": "publish_batch", "atomic": true, "messages": messages});
+    let expecting =
+        json!({"type": "publish", "topic": "known.a", "data": 1, "expect": {"epoch": "e", "offset": 1}});
+    let (mut json, mut http) = (json_client(&broker), broker.http());
+    for (command, path, field) in
+        [(batch, "/v1/publish", ""), (expecting, "/topics/known.a", "Fanwire-Expect: e:1\r\n")]
+    {
+        let told = ask(&mut json, &command);
+        let error = &post(&mut http, path, field, &command.to_string()).json()["error"];
+        assert_eq!((&error["code"], &error["message"]), (&told["code"], &told["message"]));
+        assert!(told["message"].is_string(), "{told}");
+    }
+}
+
+#[test]
 fn a_batch_may_be_as_large_as_a_message_and_no_larger() {
     let broker = broker();
     let batch = |bytes: usize| json!({"messages": [{"topic": "a", "data": "x".repeat(bytes)}]}).to_string();

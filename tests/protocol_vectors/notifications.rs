@@ -196,6 +196,31 @@ fn every_notification_is_written_byte_for_byte_as_the_page_has_it() {
     assert_eq!(types, BTreeSet::from(NOTIFICATION_TYPES));
 }
 
+#[test]
+fn an_error_on_the_page_says_what_the_broker_says() {
+    let mut said = BTreeSet::new();
+    for text in lines("json notification") {
+        let fields: Fields<'_> = serde_json::from_str(text).expect(text);
+        let results =
+            fields.results.iter().flatten().filter_map(|result| Some((result.code?, result.message?)));
+        for (code, message) in fields.code.zip(fields.message.as_deref()).into_iter().chain(results) {
+            if let Some(explanation) = error_code(code).expect(code).explanation() {
+                assert_eq!(message, explanation, "{text}");
+                said.insert(code);
+            }
+        }
+    }
+    let on_the_page = [
+        "bad_since",
+        "binary_unsupported",
+        "moved_on",
+        "not_subscribed",
+        "not_together",
+        "policy_not_allowed",
+    ];
+    assert_eq!(said, BTreeSet::from(on_the_page));
+}
+
 /// Every code. A new one does not compile here until it has its place.
 pub(crate) fn error_codes() -> impl Iterator<Item = ErrorCode> {
     use ErrorCode as Code;

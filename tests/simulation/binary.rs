@@ -65,7 +65,8 @@ impl Numbers {
             _ => json!(payload),
         };
         json!({
-            "type": "message", "topic": topic, "offset": delivery.offset, "skipped": delivery.skipped, "data": data
+            "type": "message", "topic": topic, "offset": delivery.offset, "skipped": delivery.skipped,
+            "snapshot": delivery.is_snapshot, "key": delivery.key, "data": data
         })
     }
 }

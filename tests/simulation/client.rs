@@ -545,7 +545,9 @@ impl Client {
         }
         *first = (*first).min(*next);
         let passed = *next..told.start;
-        if is_patterns && passed.clone().filter(theirs).count() as u64 != skipped {
+        // What was skipped may be told in front of the receipts that say which of it are its own.
+        let waits_for_receipts = !self.publishes.is_empty();
+        if (is_patterns || waits_for_receipts) && passed.clone().filter(theirs).count() as u64 != skipped {
             // A topic that only patterns listen to may be forgotten, and come back with a higher offset.
             self.jumps.push((topic.to_owned(), passed, skipped));
         } else {

@@ -9,7 +9,9 @@ mod core;
 mod follower;
 mod publishers;
 mod random;
+mod together;
 mod truth;
+mod values;
 mod watcher;
 mod world;
 

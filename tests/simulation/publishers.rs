@@ -14,6 +14,7 @@ use fanwire_wire::topic::TopicOrPattern;
 use serde_json::{Value, json};
 
 use crate::random::Random;
+use crate::together::{Ticks, Together};
 use crate::world::EPOCH;
 
 const STEPS: usize = 600;
@@ -103,52 +104,7 @@ struct World {
     frozen: Option<usize>,
     witnessed: BTreeMap<String, u64>,
     together: Together,
-}
-
-/// What was published together, and how it came.
-#[derive(Default)]
-struct Together {
-    /// The messages of each batch that was to be whole.
-    asked: Vec<BTreeSet<u64>>,
-    /// The messages that somebody published by themselves, too.
-    alone: BTreeSet<u64>,
-    /// What came since the last tick or gap.
-    open: Vec<u64>,
-    ticked: BTreeSet<u64>,
-}
-
-impl Together {
-    fn ask(&mut self, attempts: &[Attempt], atomic: bool) {
-        let payloads = attempts.iter().map(|attempt| attempt.payload);
-        if atomic {
-            self.asked.push(payloads.collect());
-        } else {
-            self.alone.extend(payloads);
-        }
-    }
-
-    fn tick(&mut self, count: usize) {
-        assert!(count <= self.open.len(), "a tick of {count} behind {:?}", self.open);
-        let tick: BTreeSet<u64> = self.open.drain(..).rev().take(count).collect();
-        assert!(
-            self.asked.iter().any(|batch| batch.is_superset(&tick)),
-            "{tick:?} were not published together"
-        );
-        self.ticked.extend(tick);
-    }
-
-    /// Nothing of a batch that was to be whole has come by itself.
-    fn assert_whole(&self, seen: &BTreeSet<u64>) {
-        let torn: Vec<_> = self
-            .asked
-            .iter()
-            .flatten()
-            .filter(|payload| {
-                seen.contains(payload) && !self.alone.contains(payload) && !self.ticked.contains(payload)
-            })
-            .collect();
-        assert!(torn.is_empty(), "{torn:?} came without a tick");
-    }
+    ticks: Ticks,
 }
 
 impl World {
@@ -173,6 +129,7 @@ impl World {
             frozen: None,
             witnessed: BTreeMap::new(),
             together: Together::default(),
+            ticks: Ticks::default(),
         };
         (0..=PUBLISHERS).for_each(|number| world.connect(number));
         world.say(0, &json!({"type": "subscribe", "topic": ">"}));
@@ -197,7 +154,7 @@ impl World {
             let may_be = published.contains(payload) || untold.contains(payload);
             assert!(may_be, "message {payload} is published, and its publisher was told that it is not");
         }
-        self.together.assert_whole(seen);
+        self.ticks.assert_whole(&self.together, |_| false);
     }
 
     fn step(&mut self) {
@@ -256,7 +213,7 @@ impl World {
             messages.swap_remove(0)
         };
         command["id"] = self.commands.into();
-        self.together.ask(&attempts, atomic);
+        self.together.publish(attempts.iter().map(|attempt| attempt.payload), atomic);
         self.publishers[number].unanswered.insert(self.commands, Asked { attempts, atomic });
         self.say(number, &command);
     }
@@ -343,7 +300,11 @@ impl World {
                 "subscribed" => {}
                 "message" => self.witness(&said),
                 "gap" => self.miss(&said),
-                "tick" => self.together.tick(said["count"].as_u64().expect("a count") as usize),
+                "tick" => {
+                    _ = self
+                        .ticks
+                        .hear_tick(said["count"].as_u64().expect("a count") as usize, &self.together);
+                }
                 _ => self.answered(number, &said),
             }
         }
@@ -355,7 +316,7 @@ impl World {
         let payload = said["data"].as_u64().expect("a payload");
         self.truth.learn(topic, offset, payload);
         self.truth.seen.insert(payload);
-        self.together.open.push(payload);
+        self.ticks.hear_message(payload);
         let last = self.witnessed.insert(topic.to_owned(), offset);
         assert!(last.is_none_or(|last| last < offset), "{topic} goes back to {offset}");
     }
@@ -363,7 +324,7 @@ impl World {
     fn miss(&mut self, said: &Value) {
         let topic = said["topic"].as_str().expect("a topic");
         let (from, to) = (said["from"].as_u64().expect("from"), said["to"].as_u64().expect("to"));
-        self.together.open.clear();
+        self.ticks.hear_other();
         self.truth.missing.extend((from..=to).map(|offset| (topic.to_owned(), offset)));
         self.witnessed.insert(topic.to_owned(), to);
     }

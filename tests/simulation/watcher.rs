@@ -1,12 +1,13 @@
 //! Clients that subscribe with a snapshot and publish nothing, so that every offset is theirs: the last value of each key,
 //! and then each message once and in order, or told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use fanwire_wire::topic::TopicOrPattern;
 use serde_json::Value;
 
 use crate::truth::Truth;
+use crate::values::Values;
 use crate::world::{KEEPS_VALUES, TOPICS};
 
 pub(crate) struct Watcher {
@@ -32,10 +33,7 @@ enum State {
 /// What it has of one topic.
 #[derive(Default)]
 struct Watched {
-    /// The offset of each key's value; of messages without a key as of one with an empty one.
-    values: BTreeMap<String, u64>,
-    /// The last of these.
-    as_of: Option<u64>,
+    values: Values,
     /// The offset that has to come next, once it is known.
     next: Option<u64>,
 }
@@ -65,10 +63,11 @@ impl Watcher {
             "message" => {
                 let (topic, offset) = (said["topic"].as_str().expect("a topic"), number("offset"));
                 let payload = said["data"].as_u64().or_else(|| said["data"].as_str()?.parse().ok());
-                truth.learn(topic, offset, payload.expect("a payload"));
+                let payload = payload.expect("a payload");
+                truth.learn(topic, offset, payload);
+                assert_eq!(said["key"].as_str(), truth.key_of(payload).as_deref(), "{said}");
                 if said["snapshot"] == true {
-                    let key = said["key"].as_str().unwrap_or_default().to_owned();
-                    self.value(topic, key, offset);
+                    self.value(topic, said["key"].as_str().unwrap_or_default(), offset);
                 } else {
                     self.account(topic, said["skipped"].as_u64().unwrap_or(0), (offset, offset + 1));
                 }
@@ -85,15 +84,13 @@ impl Watcher {
         }
     }
 
-    fn value(&mut self, topic: &str, key: String, offset: u64) {
+    fn value(&mut self, topic: &str, key: &str, offset: u64) {
         let State::Begun { at } = self.state else { panic!("a value of {topic} when {:?}", self.state) };
         assert!(at.is_none_or(|at| offset <= at), "{topic} {offset} is no value as of {at:?}");
         assert!(self.target.matches(topic), "{topic} was not asked for");
         let watched = self.topics.entry(topic.to_owned()).or_default();
         assert!(watched.next.is_none(), "a value of {topic}, which is live already");
-        assert!(watched.as_of.is_none_or(|last| last < offset), "values of {topic} go back to {offset}");
-        watched.as_of = Some(offset);
-        assert_eq!(watched.values.insert(key, offset), None, "two values of a key of {topic}");
+        watched.values.hear(topic, if keeps_keys(topic) { key } else { "" }, offset);
         self.count += 1;
     }
 
@@ -114,7 +111,7 @@ impl Watcher {
             "{topic} {from} in front of the end of the snapshot"
         );
         let watched = self.topics.entry(topic.to_owned()).or_default();
-        let expected = watched.next.or(watched.as_of.map(|last| last + 1));
+        let expected = watched.next.or(watched.values.last().map(|last| last + 1));
         if let Some(expected) = expected {
             // A topic that keeps nothing may be forgotten, and come back with a higher offset.
             let may_jump = !KEEPS_VALUES.contains(&topic) && from > expected + skipped;
@@ -136,7 +133,8 @@ impl Watcher {
             // Who asked for one topic is told where that is; a pattern's that keeps nothing may have been before its time.
             let is_owed = KEEPS_VALUES.contains(topic);
             let end = truth.last_offset(topic) + 1;
-            let next = watched.and_then(|watched| watched.next.or(watched.as_of.map(|last| last + 1)));
+            let next =
+                watched.and_then(|watched| watched.next.or(watched.values.last().map(|last| last + 1)));
             assert!(
                 !is_owed || end == 1 || next >= Some(end),
                 "{topic} stops at {next:?}, but {end} is next"
@@ -151,19 +149,14 @@ impl Watcher {
 impl Watched {
     /// No value that anybody knows of is newer, of those that were there.
     fn assert_newest(&self, topic: &str, truth: &Truth) {
-        let Some(as_of) = self.as_of else { return };
-        let is_keyed = topic.starts_with("keyed.");
-        let mut keys = BTreeSet::new();
-        for (offset, payload) in truth.messages_up_to(topic, as_of) {
-            let key = truth.key_of(payload).unwrap_or_default();
-            let value = if is_keyed { self.values.get(&key) } else { Some(&as_of) };
-            assert!(
-                value.is_some_and(|value| *value >= offset),
-                "{topic}: {value:?} is not newer than {offset}"
-            );
-            keys.insert(key);
-        }
-        let most = if is_keyed { keys.len() } else { 1 };
-        assert!(self.values.len() <= most, "{topic} has {} values of {most} keys", self.values.len());
+        let Some(last) = self.values.last() else { return };
+        let key_of = |payload| truth.key_of(payload).filter(|_| keeps_keys(topic)).unwrap_or_default();
+        let messages = truth.messages_up_to(topic, last);
+        self.values.assert_newest(topic, messages.map(|(offset, payload)| (offset, key_of(payload))));
     }
+}
+
+/// Whether the topic has a value for each key. The others have one, whatever its key.
+fn keeps_keys(topic: &str) -> bool {
+    topic.starts_with("keyed.")
 }

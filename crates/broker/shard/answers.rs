@@ -8,11 +8,11 @@ use fanwire_wire::topic::{Topic, TopicNumber, TopicOrPattern};
 use super::snapshots::is_live_for;
 use super::{Event, Shard};
 use crate::batches::Refused;
-use crate::connections::State;
+use crate::connections::{Behind, State};
 use crate::encoder::{Interface, Naming};
 use crate::lanes::{ConnectionId, Delivery, Ticket};
 use crate::message::Origin;
-use crate::overflow::slow_consumer_reason;
+use crate::overflow::{Payment, slow_consumer_reason};
 use crate::subscriptions::SubscriptionId;
 use crate::topic_table::{Chunk, Placement};
 
@@ -155,7 +155,11 @@ impl Shard {
     /// the core itself has subscribed to: no room is ever waited for.
     pub(super) fn forget_subscription(&mut self, subscription: SubscriptionId) {
         let slot = self.subscriptions.subscription(subscription).slot;
-        self.connections.at(slot).subscriptions.retain(|id| *id != subscription);
+        let connection = self.connections.at(slot);
+        connection.subscriptions.retain(|id| *id != subscription);
+        if let Some(behind) = &mut connection.behind {
+            behind.snapshots.forget(subscription);
+        }
         self.remove_subscription(subscription);
     }
 
@@ -208,20 +212,25 @@ impl Shard {
             return;
         }
         let slot = connection.slot;
-        let Some(behind) = &mut self.connections.at(slot).behind else { return };
-        if behind.catching_up.answered(topic, serial) {
+        let conflates = self.terms(slot, topic).is_some_and(|terms| terms.conflates());
+        let Some(Behind { catching_up, .. }) = self.connections.at(slot).behind.as_deref_mut() else {
+            return;
+        };
+        let missed = catching_up.missed(topic).unwrap_or(0);
+        if catching_up.answered(topic, serial) {
             if chunk.caught_up {
-                behind.catching_up.end(topic);
+                catching_up.end(topic);
             } else {
-                behind.catching_up.advance(topic, chunk.next);
+                catching_up.advance(topic, chunk.next, conflates);
             }
-            self.queue_chunk(connection, topic, chunk);
+            self.queue_chunk(connection, topic, chunk, missed);
         }
         self.connections.schedule(slot);
     }
 
-    /// What is no longer held is told first. Who cannot be told is let go, and gets nothing from behind the hole.
-    fn queue_chunk(&mut self, connection: ConnectionId, topic: &Topic, chunk: Chunk) {
+    /// What is no longer held is told first. Who cannot be told is let go, and gets nothing from behind the hole. What was
+    /// published after the offset `missed` is conflated as if it came live.
+    fn queue_chunk(&mut self, connection: ConnectionId, topic: &Topic, chunk: Chunk, missed: u64) {
         if let Some(gap) = chunk.gap {
             self.tell_gap(connection.slot, topic, gap);
         }
@@ -231,11 +240,22 @@ impl Shard {
         let origin = Some(Origin { core: self.core, connection });
         let naming = self.naming(connection.slot, topic);
         let Some(terms) = self.terms(connection.slot, topic) else { return };
-        let theirs = chunk.messages.into_iter().filter(|message| message.except != origin);
-        let queued = self.connections.with_queue(connection.slot, |queue| {
-            theirs.map(|message| queue.push_message(terms.queued((message, naming)))).count()
-        });
-        self.deliveries_made += queued.unwrap_or(0) as u64;
+        let bound = self.settings.backlog_bytes;
+        for message in chunk.messages.into_iter().filter(|message| message.except != origin) {
+            self.deliveries_made += 1;
+            let is_news = message.offset > missed && terms.conflates();
+            let queued = terms.queued((message, naming));
+            let payment = self.connections.with_queue(connection.slot, |queue| {
+                if is_news {
+                    return terms.queue(queue, queued, bound);
+                }
+                queue.push_message(queued);
+                Payment::Settled
+            });
+            if payment == Some(Payment::Disconnect) {
+                return self.too_slow(connection.slot, topic);
+            }
+        }
     }
 
     /// How the connection knows the topic: who was told its number needs no name.

@@ -12,7 +12,7 @@ use crate::lanes::{ConnectionId, Outbox, Receipt, Request, Start};
 use crate::message::Draft;
 use crate::overflow::Terms;
 use crate::snapshots::Coverage;
-use crate::subscriptions::{Subscription, SubscriptionId};
+use crate::subscriptions::SubscriptionId;
 
 /// How a subscription begins.
 #[derive(Debug, PartialEq, Eq)]
@@ -178,22 +178,13 @@ impl Shard {
             return Err(ErrorCode::Unavailable);
         }
         match target {
-            TopicOrPattern::Topic(topic) if begin.is_earlier() && self.has_pattern_for(slot, topic) => {
+            TopicOrPattern::Topic(topic)
+                if begin.is_earlier() && self.subscriptions.have_pattern_for(slot, topic) =>
+            {
                 Err(ErrorCode::Overlap)
             }
             _ => Ok(()),
         }
-    }
-
-    /// Whether a pattern that the connection subscribes to, live or not, matches the topic.
-    fn has_pattern_for(&self, slot: u32, topic: &Topic) -> bool {
-        self.patterns_for(slot, topic).next().is_some()
-    }
-
-    /// Whether a subscription of the connection is live for the topic. What the connection was given before it
-    /// unsubscribed may still be on its way into the write queue when none is.
-    fn listens(&self, slot: u32, topic: &Topic) -> bool {
-        self.subscriptions.live_for(slot, topic, self.home_of(topic)).is_some()
     }
 
     /// What holds for the topic's messages when the connection is behind; none for one that subscribes to nothing.
@@ -202,15 +193,6 @@ impl Shard {
         let asked = live.and_then(|subscription| subscription.overflow);
         let settings = self.settings.of_topic(topic);
         Some(settings.terms(self.connections.interface(slot)?, asked, live.is_some()))
-    }
-
-    fn patterns_for(&self, slot: u32, topic: &Topic) -> impl Iterator<Item = &Subscription> {
-        let subscriptions =
-            self.connections.subscriptions(slot).iter().map(|&id| self.subscriptions.subscription(id));
-        subscriptions.filter(|subscription| {
-            let audience = self.subscriptions.audience(subscription.audience);
-            audience.pattern().is_some_and(|pattern| pattern.matches(topic))
-        })
     }
 
     /// Asks to rewind a live subscription. It goes on as it is until the home has answered, and after a refusal too.
@@ -222,7 +204,7 @@ impl Shard {
         let subscription = self.subscriptions.find(id.slot, &target);
         let refused = match subscription.filter(|&id| self.subscriptions.subscription(id).live != 0) {
             None => ErrorCode::NotSubscribed,
-            Some(_) if self.has_pattern_for(id.slot, &topic) => ErrorCode::Overlap,
+            Some(_) if self.subscriptions.have_pattern_for(id.slot, &topic) => ErrorCode::Overlap,
             Some(subscription) => {
                 self.supersede(id, subscription, "recover", &topic);
                 let ticket = self.subscriptions.renew(subscription, command_id);
@@ -269,17 +251,12 @@ impl Shard {
     }
 
     /// Stops catching up on topics that only the subscription that has `ended` was for, and tells what does not come any
-    /// more. One that another still is for goes on: what is live meanwhile would otherwise be delivered over the hole.
+    /// more. One that another still is for goes on: what is live meanwhile would otherwise be delivered over the hole. It is
+    /// not for one that has a snapshot to come: of that the topic's value is the first.
     pub(super) fn stop_catching_up_on_unmatched(&mut self, slot: u32, ended: &TopicOrPattern) {
-        let topics = self
-            .connections
-            .at(slot)
-            .behind
-            .as_ref()
-            .map_or_else(Vec::new, |behind| behind.catching_up.topics());
-        for topic in topics {
-            if ended.matches(&topic)
-                && !self.listens(slot, &topic)
+        let Some(behind) = &self.connections.at(slot).behind else { return };
+        for topic in behind.catching_up.topics_of(ended) {
+            if !self.subscriptions.takes_all(slot, &topic, self.home_of(&topic))
                 && let Some(unread) = self.stop_catching_up(slot, &topic)
             {
                 self.queue_gap(slot, &topic, unread);
@@ -299,37 +276,6 @@ impl From<Since> for Start {
 
 impl From<ErrorCode> for Refused {
     fn from(code: ErrorCode) -> Self {
-        Self { code, message: explain(code).into() }
-    }
-}
-
-/// What the codes of the broker say to people: what was wrong, and what to do.
-const fn explain(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::BadSince => "this offset has not been published yet; use one that the broker gave you",
-        ErrorCode::Overlap => {
-            "a pattern that you subscribe to matches this topic, so a position cannot be kept for it alone; \
-             unsubscribe from the pattern first"
-        }
-        ErrorCode::AlreadySubscribed => "you subscribe to this already; to go back, use recover",
-        ErrorCode::NotSubscribed => "you do not subscribe to this",
-        ErrorCode::TooManySubscriptions => "this connection has as many subscriptions as it may have",
-        ErrorCode::TooManyTopics => "the broker keeps as many topics as it may; publish to one that exists",
-        ErrorCode::PolicyNotAllowed => {
-            "the operator does not allow this overflow policy for every topic of this; leave it out to get the one that is set"
-        }
-        ErrorCode::NotKept => "no last values are kept that a snapshot could be made of; leave it out",
-        ErrorCode::MovedOn => {
-            "the topic's latest message is not the one that you expect; look at it, then decide"
-        }
-        ErrorCode::NotTogether => {
-            "these topics are not kept together, so they cannot be published to together"
-        }
-        ErrorCode::Aborted => "another message of the batch was refused, so none of it was published",
-        ErrorCode::Superseded => "a later command took this one's place before it was carried out",
-        ErrorCode::Unavailable => {
-            "the part of the broker that has this topic does not answer; try again later"
-        }
-        _ => "the command was not carried out",
+        Self { code, message: code.explanation().unwrap_or("the command was not carried out").into() }
     }
 }

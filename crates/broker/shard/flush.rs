@@ -23,9 +23,19 @@ impl Shard {
         if self.run.is_some() {
             self.fan_out();
         }
+        if self.connections.is_turn_of_ready()
+            && let Some(behind) = self.next_behind()
+        {
+            return Some(behind);
+        }
         if let Some(slot) = self.connections.next_touched() {
             return Some(self.connections.id(slot));
         }
+        self.next_behind()
+    }
+
+    /// The next connection that is behind and has something to write.
+    fn next_behind(&mut self) -> Option<ConnectionId> {
         while let Some(slot) = self.connections.next_ready() {
             if self.read_on(slot) {
                 return Some(self.connections.id(slot));
@@ -58,7 +68,7 @@ impl Shard {
             self.connections.clear_span(slot);
             return Flushed::Empty;
         } else {
-            self.leave_behind(slot, bytes);
+            self.leave_behind(slot, Some(bytes));
         }
         self.connections.after_write(slot, bytes == 0)
     }
@@ -73,17 +83,20 @@ impl Shard {
     /// The connection gets a write queue, with what it has in the palette.
     pub(super) fn fall_behind(&mut self, slot: u32) {
         if self.connections.at(slot).behind.is_none() {
-            self.leave_behind(slot, 0);
+            self.leave_behind(slot, None);
         }
     }
 
-    /// Moves what the connection has in the palette, but for the first `written` bytes, to its write queue: the rest
-    /// of a frame as it is, what follows as references. One that is closed already gets what fits, and from behind the
-    /// first message that does not nothing but its close frame.
-    fn leave_behind(&mut self, slot: u32, written: usize) {
+    /// Moves what the connection has in the palette to its write queue: what is left of what the socket `took` a part of, if
+    /// it was offered that; the rest of a frame as it is, what follows as references. One that is closed already gets what
+    /// fits, and from behind the first message that does not nothing but its close frame.
+    fn leave_behind(&mut self, slot: u32, took: Option<usize>) {
         let pieces = self.connections.take_pieces(slot);
-        self.connections.behind(slot);
-        let mut written = written as u32;
+        let behind = self.connections.behind(slot);
+        if took.is_some() {
+            behind.queue.set_lagging();
+        }
+        let mut written = took.unwrap_or(0) as u32;
         let mut boundaries = pieces.iter().filter(|piece| piece.is_boundary()).count();
         let mut flow = Continue(());
         for piece in pieces {
@@ -218,25 +231,32 @@ impl Shard {
     }
 
     /// The turn of a connection that is behind. When it was sent everything, the next generation follows, and more of what
-    /// it catches up on behind that, so that neither waits for the end of the other. Returns whether it has something to
-    /// write.
+    /// it catches up on behind that, so that neither waits for the end of the other. While its socket is full, it has turns
+    /// for what it reads ahead alone. Returns whether it has something to write.
     fn read_on(&mut self, slot: u32) -> bool {
         let connection = self.connections.id(slot);
         let (stopping, now_ms) = (self.stopping.begun, self.now.monotonic_ms);
-        let is_drained = self.connections.with_queue(slot, |queue| {
-            let is_drained = queue.is_drained();
-            queue.begin_turn(now_ms);
-            is_drained
-        });
-        if is_drained == Some(true)
-            && !stopping
-            && let Some(behind) = &mut self.connections.at(slot).behind
-        {
-            if let Some(NextRead { topic, serial, from }) = behind.catching_up.next_read() {
-                self.request(self.home_of(&topic), Request::Read { topic, connection, serial, from });
-            }
+        let is_blocked = self.connections.is_blocked(slot);
+        let is_drained = !is_blocked
+            && self.connections.with_queue(slot, |queue| {
+                let is_drained = queue.is_drained();
+                queue.begin_turn(now_ms);
+                is_drained
+            }) == Some(true);
+        if !stopping {
+            self.request_history(connection, is_drained);
+        }
+        if !stopping && is_drained {
             self.request_snapshot(slot);
         }
-        self.connections.settle(slot)
+        !is_blocked && self.connections.settle(slot)
+    }
+
+    /// Asks for more of what the connection catches up on: of any topic if it `is_drained`, or else of one that reads ahead.
+    fn request_history(&mut self, connection: ConnectionId, is_drained: bool) {
+        let Some(behind) = &mut self.connections.at(connection.slot).behind else { return };
+        if let Some(NextRead { topic, serial, from }) = behind.catching_up.next_read(is_drained) {
+            self.request(self.home_of(&topic), Request::Read { topic, connection, serial, from });
+        }
     }
 }

@@ -163,3 +163,31 @@ pub(super) fn is_live_for(
     };
     subscription.live & (1 << home) != 0 && !subscription.coverage.as_deref().is_some_and(waits_for)
 }
+
+#[cfg(test)]
+mod tests {
+    use fanwire_wire::command;
+
+    use super::*;
+    use crate::encoder::{Encoding, Interface};
+    use crate::shard::Identity;
+
+    #[test]
+    fn a_client_that_subscribes_and_unsubscribes_without_end_leaves_nothing_that_waits() {
+        let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
+        let mut shard = Shard::new(0, 1, &identity, Arc::new(Settings::default()));
+        let id = ConnectionId { slot: 0, generation: 0 };
+        shard.connect(id);
+        shard.upgrade(id, Encoding { interface: Interface::Json, deflate_window_bits: None });
+        for _ in 0..100 {
+            for said in [
+                r#"{"type":"subscribe","topic":"t","snapshot":true}"#,
+                r#"{"type":"unsubscribe","topic":"t"}"#,
+            ] {
+                shard.handle_command(id, command::parse(said).expect("a command"));
+            }
+        }
+        let behind = shard.connections.at(0).behind.as_ref();
+        assert!(behind.is_some_and(|behind| behind.snapshots.is_empty()), "{behind:?}");
+    }
+}

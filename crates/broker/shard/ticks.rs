@@ -1,5 +1,6 @@
 //! Messages that were published together, from their home to the connections that they are for.
 
+use std::collections::hash_map::Entry;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::ops::Range;
 use std::sync::Arc;
@@ -41,6 +42,11 @@ impl Shares {
     }
 }
 
+fn part_of(messages: &[Arc<Message>], share: &Share) -> Arc<Tick> {
+    let of_share = share.iter().map(|(index, naming)| (messages[usize::from(*index)].clone(), *naming));
+    Arc::new(Tick { messages: of_share.collect() })
+}
+
 impl Shard {
     /// Routes messages that were published together: to each core those that it has subscribers of, as one.
     pub(super) fn route_together(&mut self, published: Vec<Published>) {
@@ -62,25 +68,32 @@ impl Shard {
         }
     }
 
-    /// A tick came from `home` for this core's subscribers. Those that get the same messages get the same octets.
+    /// A tick came from `home` for this core's subscribers. Those that get the same messages get the same octets. There may be
+    /// as many shares of it as subscribers: to who comes when the palette is full it is given as references.
     pub(super) fn deliver_tick(&mut self, home: usize, messages: &[Arc<Message>]) {
         self.fan_out();
         self.runs += 1;
-        let shares = self.share_out(home, messages);
+        let mut shares = self.share_out(home, messages);
         let mut parts: HashMap<(EncodingId, Share), (Range<u32>, Arc<Tick>)> = HashMap::default();
         let mut laggards = Vec::new();
-        for slot in shares.order {
+        for slot in std::mem::take(&mut shares.order) {
             let (Some(share), Some(encoding)) =
-                (shares.by_slot.get(&slot), self.connections.encoding_id(slot))
+                (shares.by_slot.remove(&slot), self.connections.encoding_id(slot))
             else {
                 continue;
             };
-            let (range, tick) = parts.entry((encoding, share.clone())).or_insert_with(|| {
-                let of_share =
-                    share.iter().map(|(index, naming)| (messages[usize::from(*index)].clone(), *naming));
-                let tick = Arc::new(Tick { messages: of_share.collect() });
-                (self.connections.palette.append_tick(encoding, &tick), tick)
-            });
+            let (range, tick) = match parts.entry((encoding, share)) {
+                Entry::Occupied(part) => part.into_mut(),
+                Entry::Vacant(place) => {
+                    let tick = part_of(messages, &place.key().1);
+                    if self.connections.palette.is_full() {
+                        self.deliveries_made += tick.messages.len() as u64;
+                        laggards.push((slot, tick));
+                        continue;
+                    }
+                    place.insert((self.connections.palette.append_tick(encoding, &tick), tick))
+                }
+            };
             match self.connections.give(slot, range.start, range.end) {
                 Given::Taken => {}
                 Given::Twice => continue,
@@ -89,14 +102,16 @@ impl Shard {
             self.deliveries_made += tick.messages.len() as u64;
         }
         for (slot, tick) in laggards {
+            self.fall_behind(slot);
             let _more = self.queue_tick(slot, tick, true);
         }
     }
 
     fn share_out(&self, home: usize, messages: &[Arc<Message>]) -> Shares {
         let mut shares = Shares::default();
+        // They were published by one connection, which wants all of them back or none.
+        let except = self.excepted_slot(messages.first().and_then(|message| message.except));
         for (index, message) in messages.iter().enumerate() {
-            let except = self.excepted_slot(message.except);
             self.subscriptions.audiences_for(&message.topic, |audience| {
                 let audience = self.subscriptions.audience(audience);
                 for (group, seats) in audience.seats_from(self.runs) {

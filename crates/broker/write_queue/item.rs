@@ -124,6 +124,16 @@ impl Item {
         }
     }
 
+    /// Each topic that it is of, once for each message, and how many messages that is: one, or none for what is told of it.
+    pub(super) fn for_each_topic(&self, mut found: impl FnMut(&Topic, usize)) {
+        match self {
+            Self::Reply(..) | Self::Value(..) => {}
+            Self::Message(queued) => found(&queued.message.topic, 1),
+            Self::Tick(tick) => tick.messages.iter().for_each(|(message, _)| found(&message.topic, 1)),
+            Self::Gap { topic, .. } | Self::Skipped { topic, .. } => found(topic, 0),
+        }
+    }
+
     pub(super) fn is_message_of(&self, topic: &Topic) -> bool {
         matches!(self, Self::Message(_)) && self.is_of(topic)
     }

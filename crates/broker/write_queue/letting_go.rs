@@ -140,6 +140,9 @@ impl WriteQueue {
     /// the gaps among them. Returns whether there was any message.
     pub(crate) fn drop_older_half(&mut self, topic: &Topic) -> bool {
         self.freeze_for(topic);
+        if !self.standing.has_messages(topic) {
+            return false;
+        }
         let is_lossy = |item: &Item| item.is_message_of(topic) || item.is_tick_of(topic);
         let count = self.items.iter().filter(|item| is_lossy(item)).count();
         let mut left = count.div_ceil(2);
@@ -154,7 +157,7 @@ impl WriteQueue {
         }
         self.items = gapped.kept;
         self.recount();
-        count > 0
+        true
     }
 
     /// Lets everything go from the first message or notice on. Replies in front of it are behind no hole, and one may be
@@ -186,6 +189,9 @@ impl WriteQueue {
     /// Lets values of `topic` go so that there is room for its newest: of those that have a newer value of their key
     /// behind them the older half, and if there are none, of all but the newest. Returns whether any went.
     pub(super) fn let_older_values_go(&mut self, topic: &Topic) -> bool {
+        if !self.standing.has_messages(topic) {
+            return self.let_older_gathered_go(topic);
+        }
         let superseded = self.superseded();
         let of_topic = |item: &Item| item.is_message_of(topic);
         let replaceable =
@@ -205,10 +211,7 @@ impl WriteQueue {
         let gathered = self.gathered.values_of(topic).saturating_sub(1);
         let half = (queued + gathered).div_ceil(2);
         let mut left = half.min(queued);
-        if half > queued {
-            self.skips += (half - queued) as u64;
-            self.gathered.let_oldest_go(topic, half - queued);
-        }
+        self.let_gathered_go(topic, half - left);
         let goes = |item: &Item| {
             let goes = left > 0 && of_topic(item);
             left -= usize::from(goes);
@@ -217,6 +220,18 @@ impl WriteQueue {
         let goes: Vec<bool> = self.items.iter().map(goes).collect();
         self.let_go(&goes);
         half > 0
+    }
+
+    /// The same where all of them are gathered.
+    fn let_older_gathered_go(&mut self, topic: &Topic) -> bool {
+        let half = self.gathered.values_of(topic).saturating_sub(1).div_ceil(2);
+        self.let_gathered_go(topic, half);
+        half > 0
+    }
+
+    fn let_gathered_go(&mut self, topic: &Topic, count: usize) {
+        self.skips += count as u64;
+        self.gathered.let_oldest_go(topic, count);
     }
 
     /// For each item, whether it is a message with a newer value of its key behind it, in front of the next boundary.

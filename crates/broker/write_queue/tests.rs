@@ -97,6 +97,20 @@ proptest! {
 }
 
 #[test]
+fn a_topic_with_nothing_to_let_go_does_not_cost_a_look_at_the_others() {
+    let mut queue = filled(1..=100);
+    queue.gather(message("keyed", 1, 10).into(), usize::MAX);
+    let full = queue.bytes();
+    let place = queue.items.as_slices().0.as_ptr();
+    for offset in 1..=9 {
+        make_room_by_gap(&mut queue, message("other", offset, 10).into(), full);
+        queue.gather(message("more", offset, 10).into(), full);
+    }
+    assert_eq!(queue.items.as_slices().0.as_ptr(), place, "all that is queued was moved");
+    assert_eq!((queue.items.len(), queue.skips()), (102, 9), "a gap, and a count");
+}
+
+#[test]
 fn gaps_that_follow_each_other_are_one() {
     let mut queue = WriteQueue::default();
     queue.push_gap(&topic("t"), 5, 6);
@@ -143,6 +157,14 @@ fn a_queue_without_messages_has_room_for_one_of_any_size() {
     assert!(queue.has_room(5_000, 100));
     queue.push_message(message("t", 1, 10).into());
     assert!(!queue.has_room(5_000, 100));
+}
+
+/// The naive twin of what a queue knows of where a topic stands: its last item behind the boundaries, and whether it has
+/// messages.
+fn standing_of(items: &VecDeque<Item>, topic: &Topic) -> (Option<usize>, bool) {
+    let behind = items.iter().rposition(Item::is_boundary).map_or(0, |boundary| boundary + 1);
+    let last = items.iter().rposition(|item| item.is_of(topic)).filter(|last| *last >= behind);
+    (last, items.iter().any(|item| item.is_message_of(topic) || item.is_tick_of(topic)))
 }
 
 /// What happens to a queue of two topics with four keys each, of which the reader takes some items at a time.
@@ -249,6 +271,11 @@ impl Books {
         );
         let items: usize = self.queue.items.iter().map(Item::bytes).sum();
         assert_eq!(self.queue.bytes(), items + self.queue.gathered.bytes());
+        for topic in TOPICS.map(topic) {
+            let standing = &self.queue.standing;
+            let known = (standing.last_of(&topic), standing.has_messages(&topic));
+            assert_eq!(known, standing_of(&self.queue.items, &topic), "{topic}");
+        }
         assert_eq!(self.queue.ageing, self.queue.items.iter().filter(|item| item.is_ageing()).count());
     }
 

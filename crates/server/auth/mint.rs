@@ -1,6 +1,7 @@
 //! Tokens for trying out.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fanwire_broker::permissions::Grants;
@@ -54,6 +55,20 @@ impl Mint {
         let (algorithm, key) = self.key.load()?;
         let header = Header { kid: self.key_id.clone(), ..Header::new(algorithm.into()) };
         jsonwebtoken::encode(&header, &self.claims(now_s), &key).map_err(|_| self.key.unusable())
+    }
+
+    /// Signs and prints it, and says how the process ends: with 0, or with 2 if it could not be signed.
+    pub fn print(&self) -> ExitCode {
+        match self.sign() {
+            Ok(token) => {
+                println!("{token}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("fanwire: {error}");
+                ExitCode::from(2)
+            }
+        }
     }
 
     fn claims(&self, now_s: u64) -> Value {

@@ -1,6 +1,7 @@
 //! The configuration file: its keys, and where in it they stand.
 
 use std::fmt;
+use std::iter;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -40,7 +41,7 @@ pub(super) struct File {
     pub(super) timeouts: TimeoutsTable,
     #[serde(default)]
     pub(super) log: LogTable,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "rules")]
     pub(super) topics: Vec<TopicTable>,
 }
 
@@ -214,6 +215,25 @@ where
 {
     let tables = Vec::<Spanned<T>>::deserialize(deserializer)?;
     Ok(tables.into_iter().map(|spanned| Written::new(spanned, |table| table)).collect())
+}
+
+fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TopicTable>, D::Error> {
+    deserializer.deserialize_seq(RulesVisitor)
+}
+
+/// The `[[topics]]`: who writes them in single brackets is told what is missing.
+struct RulesVisitor;
+
+impl<'de> Visitor<'de> for RulesVisitor {
+    type Value = Vec<TopicTable>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of rules, each of which begins with [[topics]], in double brackets")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rules: A) -> Result<Vec<TopicTable>, A::Error> {
+        iter::from_fn(|| rules.next_element().transpose()).collect()
+    }
 }
 
 /// A value written as text, as a flag's is; numbers and booleans may go without quotes.

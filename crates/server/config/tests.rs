@@ -191,6 +191,11 @@ fn a_file_that_cannot_be_understood_is_told_line_excerpt_and_remedy() {
             "test.toml:2: \"xml\" is not a log format: text or json",
             "format = \"xml\"",
         ),
+        (
+            "[topics]\nmatch = \"a\"",
+            "test.toml:1: invalid type: map, expected a list of rules, each of which begins with [[topics]]",
+            "[topics]",
+        ),
         ("[[topics]]\noverflow = \"gap\"", "test.toml:1: missing field `match`", "[[topics]]"),
         (
             "[[topics]]\nmatch = \"a..b\"",

@@ -107,6 +107,7 @@ impl EventLoop {
         let now_ms = self.now.monotonic_ms;
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.phase = Phase::EventStream(Liveness::default());
+        tracing::debug!(identity = self.shard.identity(id), "streaming");
         connection.since_ms = now_ms;
         self.arm_deadline(id);
     }

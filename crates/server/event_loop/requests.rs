@@ -45,7 +45,9 @@ impl EventLoop {
         let Exchange { call, client, body, reply } = exchange;
         self.admit(id, client);
         match call {
-            Call::Answer(response) | Call::Post(Err(response)) => self.respond(id, &response, &reply),
+            Call::Answer(response) | Call::Post(Err(response)) | Call::PostBatch(Err(response)) => {
+                self.respond(id, &response, &reply);
+            }
             Call::Latest(topic, known) => {
                 self.await_answer(id, Awaited::Latest(known), reply);
                 self.shard.latest(id, topic);
@@ -53,7 +55,7 @@ impl EventLoop {
             Call::Poll(poll) => self.poll(id, *poll, reply),
             Call::Stream(stream) => self.stream(id, stream, reply),
             Call::Post(Ok(draft)) => self.publish(id, Draft { payload: Bytes::from(body), ..*draft }, reply),
-            Call::PostBatch => self.publish_batch(id, &body, reply),
+            Call::PostBatch(Ok(())) => self.publish_batch(id, &body, reply),
             Call::Upgrade(upgrade) => self.upgrade(id, upgrade, reply),
             Call::Reject(octets) => {
                 self.shard.reply(id, &octets);
@@ -188,6 +190,7 @@ impl EventLoop {
             self.keep_early_frames(id, conversation.take_input());
         }
         self.metrics.add_handshake();
+        tracing::debug!(identity = self.shard.identity(id), "connected");
         self.arm_deadline(id);
     }
 

@@ -117,14 +117,11 @@ impl EventLoop {
 
     /// Tells a client that its interface has no messages of this kind.
     fn refuse_kind(&mut self, id: ConnectionId, kind: MessageKind) {
-        let (code, message) = match kind {
-            MessageKind::Text => {
-                (ErrorCode::TextUnsupported, "commands are octets in binary messages; this message is text")
-            }
-            MessageKind::Binary => {
-                (ErrorCode::BinaryUnsupported, "commands are JSON in text messages; this message is binary")
-            }
+        let code = match kind {
+            MessageKind::Text => ErrorCode::TextUnsupported,
+            MessageKind::Binary => ErrorCode::BinaryUnsupported,
         };
+        let message = code.explanation().unwrap_or_default();
         self.shard.notify(id, &Notification::Error { id: None, command: None, topic: None, code, message });
     }
 

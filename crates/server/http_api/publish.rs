@@ -65,21 +65,25 @@ fn bad_command(error: &CommandError) -> Response {
     bad_input(error.code(), &error.to_string())
 }
 
+/// Nothing, or the answer to a batch whose head says what each of its messages says for itself. Who names a batch as a
+/// message is named takes it for safe to repeat, which it is not.
+pub(super) fn said_of_batch(request: &Request<'_>) -> Result<(), Response> {
+    match [KEY, MESSAGE_ID, EXPECT].into_iter().find(|field| request.headers().octets(field).next().is_some())
+    {
+        None => Ok(()),
+        Some(field) => {
+            let expected = "left out of a batch, whose messages each have their own in the body";
+            Err(bad_command(&CommandError::BadField { field, expected }))
+        }
+    }
+}
+
 /// The messages in the body of a batch, and whether it is atomic.
 pub(crate) fn batch_in(body: &[u8]) -> Result<(Drafts, bool), Response> {
     let text = str::from_utf8(body)
         .map_err(|error| bad_input(ErrorCode::BadJson, &format!("the body is not UTF-8: {error}")))?;
-    let (messages, atomic) = parse_batch(text).map_err(|error| bad_batch(&error))?;
+    let (messages, atomic) = parse_batch(text).map_err(|error| bad_command(&error))?;
     Ok((drafts_of(messages, true), atomic))
-}
-
-/// The answer to a batch that is wrong as a whole.
-fn bad_batch(error: &CommandError) -> Response {
-    let status = match error.code() {
-        ErrorCode::BatchTooLarge => Status::ContentTooLarge,
-        _ => Status::BadRequest,
-    };
-    Response::error(status, error.code().as_str(), &error.to_string())
 }
 
 /// The answer to a body that is not of the kind that its content type says.

@@ -29,7 +29,7 @@ pub(super) fn read_messages(
 fn read_message(mut octets: Octets<'_>) -> Result<Publication<'_>, CommandError> {
     let head = Head::read(&mut octets)?;
     let What::Payload(kind) = head.what else {
-        return Err(LayoutError::BadField { field: "messages" }.into());
+        return Err(LayoutError::NotPublish.into());
     };
     let more = MoreFlags::read(head, &mut octets)?;
     head.allow(HAS_KEY | HAS_MORE_FLAGS)?;

@@ -10,6 +10,13 @@ use crate::limits::MAX_BATCH_MESSAGES;
 pub(crate) const BAD_BATCH: CommandError =
     CommandError::BadList { field: Field::Messages.name(), limit: MAX_BATCH_MESSAGES };
 
+/// What each message says for itself, how that is to be beside the list, and the other way round. A `message_id` of the
+/// whole batch, above all, would make nobody's second attempt safe.
+const OF_EACH_MESSAGE: [Field; 6] =
+    [Field::Topic, Field::Key, Field::MessageId, Field::Expect, Field::Data, Field::Encoding];
+const BESIDE_MESSAGES: &str = "left out beside \"messages\", each of which has its own";
+const WITHIN_MESSAGES: &str = "left out here: it stands beside \"messages\", and holds for all of them";
+
 /// The messages of a batch; in the place of one that could not be read, what is wrong with it.
 pub type Messages<'a> = Vec<Result<Publication<'a>, CommandError>>;
 
@@ -22,11 +29,15 @@ pub(super) fn parse_publish_batch<'a>(fields: &Fields<'a>) -> Result<Command<'a>
 /// Reads a batch that is not a command among others, and so has no `type`: its messages, and whether it is atomic.
 pub fn parse_batch(text: &str) -> Result<(Messages<'_>, bool), CommandError> {
     let mut fields = Fields::default();
-    fields.read(text)?;
+    fields.read(text).map_err(|error| match error {
+        CommandError::NotObject => CommandError::NotBatch,
+        other => other,
+    })?;
     messages_of(&fields)
 }
 
 fn messages_of<'a>(fields: &Fields<'a>) -> Result<(Messages<'a>, bool), CommandError> {
+    fields.without(&OF_EACH_MESSAGE, BESIDE_MESSAGES)?;
     let list = fields.optional_json(Field::Messages);
     let list = list.ok_or(CommandError::MissingField(Field::Messages.name()))?;
     let atomic = fields.optional_boolean(Field::Atomic)?.unwrap_or(false);
@@ -44,5 +55,7 @@ fn parse_messages(list: &str) -> Result<Messages<'_>, CommandError> {
 }
 
 fn parse_message(text: &str) -> Result<Publication<'_>, CommandError> {
-    parse_publication(&Fields::of_element(text, BAD_BATCH)?)
+    let fields = Fields::of_element(text)?;
+    fields.without(&[Field::Echo, Field::Atomic], WITHIN_MESSAGES)?;
+    parse_publication(&fields)
 }

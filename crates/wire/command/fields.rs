@@ -88,12 +88,20 @@ impl<'a> Fields<'a> {
     }
 
     /// The fields of an element of a list, whose elements are to be objects.
-    pub(super) fn of_element(text: &'a str, no_object: CommandError) -> Result<Self, CommandError> {
+    pub(super) fn of_element(text: &'a str) -> Result<Self, CommandError> {
         let mut fields = Self::default();
-        match fields.read(text) {
-            Ok(()) => Ok(fields),
-            Err(CommandError::NotObject) => Err(no_object),
-            Err(error) => Err(error),
+        fields.read(text).map_err(|error| match error {
+            CommandError::NotObject => CommandError::BadElement,
+            other => other,
+        })?;
+        Ok(fields)
+    }
+
+    /// Refuses fields that are known and have no meaning where these stand: what they say would be overlooked.
+    pub(super) fn without(&self, misplaced: &[Field], expected: &'static str) -> Result<(), CommandError> {
+        match misplaced.iter().find(|&&field| self.optional_json(field).is_some()) {
+            None => Ok(()),
+            Some(field) => Err(CommandError::BadField { field: field.name(), expected }),
         }
     }
 

@@ -87,6 +87,10 @@ pub(crate) const BAD_OVERFLOW: CommandError = CommandError::BadField {
     expected: "\"gap\", \"conflate\" or \"disconnect\"",
 };
 
+/// How what each topic of a list says for itself is to be beside the list, and the other way round.
+const BESIDE_TOPICS: &str = "left out beside \"topics\", each of which has its own";
+const WITHIN_TOPICS: &str = "left out here: it stands beside \"topics\", and holds for all of them";
+
 /// What is wrong with a list of topics that is empty, too long or no list.
 pub(crate) const BAD_LIST: CommandError =
     CommandError::BadList { field: Field::Topics.name(), limit: MAX_LIST_TOPICS };
@@ -97,22 +101,11 @@ pub(super) fn parse_subscribe<'a>(fields: &Fields<'a>) -> Result<Command<'a>, Co
     let wanted = match fields.optional_json(Field::Topics) {
         None => smallvec![Wanted::parse(fields, snapshot)?],
         Some(list) => {
-            refuse_beside_list(fields)?;
+            fields.without(&[Field::Topic, Field::Since], BESIDE_TOPICS)?;
             parse_list(list, snapshot)?
         }
     };
     Ok(Command::Subscribe { wanted, overflow, snapshot })
-}
-
-/// What each topic of a list says for itself would be overlooked beside the list.
-fn refuse_beside_list(fields: &Fields<'_>) -> Result<(), CommandError> {
-    match [Field::Topic, Field::Since].into_iter().find(|&field| fields.optional_json(field).is_some()) {
-        None => Ok(()),
-        Some(field) => {
-            let expected = "left out beside \"topics\", each of which has its own";
-            Err(CommandError::BadField { field: field.name(), expected })
-        }
-    }
 }
 
 fn overflow_field(fields: &Fields<'_>) -> Result<Option<OverflowPolicy>, CommandError> {
@@ -126,8 +119,13 @@ fn parse_list(list: &str, snapshot: bool) -> Result<WantedList, CommandError> {
         return Err(BAD_LIST);
     }
     let parse = |(index, text)| {
-        let wanted = Fields::of_element(text, BAD_LIST).and_then(|fields| Wanted::parse(&fields, snapshot));
-        wanted.map_err(|error| error.within(Field::Topics.name(), index))
+        parse_element(text, snapshot).map_err(|error| error.within(Field::Topics.name(), index))
     };
     texts.into_iter().enumerate().map(parse).collect()
+}
+
+fn parse_element(text: &str, snapshot: bool) -> Result<Wanted, CommandError> {
+    let fields = Fields::of_element(text)?;
+    fields.without(&[Field::Overflow, Field::Snapshot], WITHIN_TOPICS)?;
+    Wanted::parse(&fields, snapshot)
 }

@@ -114,6 +114,53 @@ impl ErrorCode {
             Self::Unavailable => "unavailable",
         }
     }
+
+    /// What every interface says to people of a command that could be read and was not carried out: what was wrong, and
+    /// what to do. None if the code alone does not say it.
+    #[must_use]
+    pub const fn explanation(self) -> Option<&'static str> {
+        Some(match self {
+            Self::BadSince => "this offset has not been published yet; use one that the broker gave you",
+            Self::BinaryUnsupported => "commands are JSON in text messages; this message is binary",
+            Self::TextUnsupported => "commands are octets in binary messages; this message is text",
+            Self::Overlap => {
+                "a pattern that you subscribe to matches this topic, so a position cannot be kept for it alone; \
+                 unsubscribe from the pattern first"
+            }
+            Self::AlreadySubscribed => "you subscribe to this already; to go back, use recover",
+            Self::NotSubscribed => "you do not subscribe to this",
+            Self::TooManySubscriptions => {
+                "this connection has as many subscriptions as it may have; unsubscribe from another first"
+            }
+            Self::TooManyTopics => "the broker keeps as many topics as it may; use one that exists",
+            Self::PolicyNotAllowed => {
+                "the operator does not allow this overflow policy for all that you subscribe to with it; \
+                 leave it out to get the one that is set"
+            }
+            Self::NotKept => "no last values are kept that a snapshot could be made of; leave snapshot out",
+            Self::MovedOn => {
+                "the topic's latest message is not the one that you expect; look at it, then decide"
+            }
+            Self::NotTogether => {
+                "the operator does not keep these topics together, as one rule with atomic = true would; \
+                 publish the batch without atomic"
+            }
+            Self::Aborted => "another message of the batch was refused, so none of it was published",
+            Self::Superseded => "a later command took this one's place before it was carried out",
+            Self::Unavailable => {
+                "the part of the broker that has this topic does not answer; try again later"
+            }
+            Self::BadJson
+            | Self::BadCommand
+            | Self::UnknownCommand
+            | Self::BadTopic
+            | Self::BadPayload
+            | Self::MessageTooBig
+            | Self::BadToken
+            | Self::Forbidden
+            | Self::BatchTooLarge => return None,
+        })
+    }
 }
 
 impl fmt::Display for ErrorCode {

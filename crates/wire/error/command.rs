@@ -188,13 +188,15 @@ pub enum CommandError {
     SinceWithPattern,
     /// A position for what begins with a snapshot.
     SinceWithSnapshot,
-    /// A list that is none, is empty, or has something in it that is no object; or too long a list of topics.
+    /// A list that is none, or is empty; or too long a list of topics.
     BadList {
         /// The field.
         field: &'static str,
         /// The most elements that it may have.
         limit: usize,
     },
+    /// An element of a list that is no object.
+    BadElement,
     /// An element of a list that is wrong, and with it the list.
     InList {
         /// The field.
@@ -204,6 +206,8 @@ pub enum CommandError {
         /// What is wrong with it.
         error: Box<Self>,
     },
+    /// A batch that is no command among others, and no JSON object either.
+    NotBatch,
     /// A batch of more than [`MAX_BATCH_MESSAGES`].
     BatchTooLarge,
     /// A payload that is not of the kind that it is published as.
@@ -224,6 +228,8 @@ impl CommandError {
             | Self::BadField { .. }
             | Self::BadLength { .. }
             | Self::BadList { .. }
+            | Self::BadElement
+            | Self::NotBatch
             | Self::BadId
             | Self::Layout(
                 LayoutError::Truncated { .. }
@@ -231,6 +237,7 @@ impl CommandError {
                 | LayoutError::UnknownFlags(_)
                 | LayoutError::UnknownKind
                 | LayoutError::NotUtf8 { .. }
+                | LayoutError::NotPublish
                 | LayoutError::BadField { .. },
             ) => ErrorCode::BadCommand,
             Self::UnknownCommand { .. } | Self::Layout(LayoutError::UnknownType(_)) => {
@@ -286,7 +293,11 @@ impl fmt::Display for CommandError {
             Self::BadList { field, limit } => {
                 write!(f, "the field \"{field}\" must be a list of 1 to {limit} objects, each with a \"topic\"")
             }
+            Self::BadElement => f.write_str("an element of the list must be an object with a \"topic\""),
             Self::InList { field, index, error } => write!(f, "{field}[{index}]: {error}"),
+            Self::NotBatch => f.write_str(
+                r#"a batch is a JSON object, as in {"messages":[{"topic":"prices.EURUSD","data":1.0831}]}"#,
+            ),
             Self::BatchTooLarge => {
                 write!(f, "a batch has at most {MAX_BATCH_MESSAGES} messages; send the others in another one")
             }

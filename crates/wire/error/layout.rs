@@ -27,6 +27,8 @@ pub enum LayoutError {
         /// The field.
         field: &'static str,
     },
+    /// Something in a batch that is no publish.
+    NotPublish,
     /// A value that the field cannot have.
     BadField {
         /// The field.
@@ -47,6 +49,9 @@ impl fmt::Display for LayoutError {
                 f.write_str("a payload is text (0), json (1) or binary (2), and not of kind 3")
             }
             Self::NotUtf8 { field } => write!(f, "the field \"{field}\" is not UTF-8"),
+            Self::NotPublish => {
+                f.write_str("a batch consists of publishes, each of which begins with 80 or more")
+            }
             Self::BadField { field } => write!(f, "the field \"{field}\" has a value that it cannot have"),
         }
     }

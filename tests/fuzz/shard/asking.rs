@@ -1,15 +1,16 @@
 //! What peers do, and what the server does with their connections.
 
-use bytes::Bytes;
-use fanwire_broker::{self as broker, Backlog, Draft, Encoding, Interface, Permissions};
+use fanwire_broker::overflow::OverflowPolicy;
+use fanwire_broker::{self as broker, Backlog, Encoding, Interface, Permissions};
 use fanwire_wire::close::CloseCode;
-use fanwire_wire::command::{self, PayloadKind, Position};
-use fanwire_wire::topic::Topic;
+use fanwire_wire::command::{self, Position};
+use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 use crate::binary;
 use crate::broker::Broker;
+use crate::json::{Command, Json, Subscribe};
 use crate::operation::Start;
-use crate::peer::{Command, Json, Peer, Request, Speaks};
+use crate::peer::{Peer, Request, Speaks};
 use crate::settings::{EPOCH, TOPICS};
 use crate::socket::Socket;
 
@@ -30,7 +31,7 @@ impl Broker {
         } else {
             (Interface::Json, Json::default())
         };
-        self.upgrade(number, interface, deflate, Speaks::Json(json));
+        self.upgrade(number, interface, deflate, Speaks::Json(Box::new(json)));
     }
 
     pub fn upgrade_raw(&mut self, number: usize, topic: &str, start: Start, deflate: bool) {
@@ -104,43 +105,35 @@ impl Broker {
         self.call(core, |shard| shard.handle_command(connection, envelope));
     }
 
-    pub fn publish(&mut self, number: usize, topic: &str, size: u8, echo: bool) {
-        let peer = &mut self.peers[number];
-        let (core, connection) = (peer.core, peer.connection);
-        let shard = &self.cores[core].shard;
-        if !shard.may_read() || !shard.may_read_from(connection) {
-            return;
-        }
-        let (topic, echo) = match &peer.speaks {
-            Speaks::Json(_) => (topic.to_owned(), echo),
-            Speaks::Raw { subscribed: true, topic, .. } if !peer.is_over => (topic.clone(), true),
-            Speaks::Http(None) if !peer.is_over => (topic.to_owned(), true),
-            Speaks::Raw { .. } | Speaks::Http(_) | Speaks::Stream { .. } => return,
+    /// Subscribes to what is named, by one command, with what may be asked for beside it.
+    pub fn subscribe(&mut self, number: usize, names: &[&str], start: Start, overflow: u8, snapshot: bool) {
+        let wanted = |name: &&str| {
+            let since = if snapshot { String::new() } else { self.since(name, start) };
+            format!(r#""topic":"{name}"{since}"#)
         };
-        let payload = self.truth.publish(number, &topic, echo, peer.is_over);
-        let data = format!("{payload} {}", "pad ".repeat(size.into()));
-        let draft = Draft {
-            topic: parse(&topic),
-            key: None,
-            content_type: None,
-            kind: PayloadKind::Text,
-            payload: Bytes::from(data.clone()),
-            echo,
-            conditions: None,
+        let wanted: Vec<String> = names.iter().map(wanted).collect();
+        let wanted = match wanted.as_slice() {
+            [only] => only.clone(),
+            many => format!(r#""topics":[{{{}}}]"#, many.join("},{")),
         };
-        match &mut peer.speaks {
-            Speaks::Json(_) => {
-                let fields =
-                    format!(r#""type":"publish","topic":"{topic}","echo":{echo},"key":"k","data":"{data}""#);
-                self.command(number, &fields, Command::Publish(topic, payload));
-            }
-            Speaks::Raw { .. } => self.call(core, |shard| shard.publish(connection, draft, false)),
-            Speaks::Http(request) => {
-                *request = Some(Request::Publish(topic, payload));
-                self.call(core, |shard| shard.publish(connection, draft, true));
-            }
-            Speaks::Stream { .. } => unreachable!("it has nothing to say"),
-        }
+        let policy = OverflowPolicy::ALL.get(usize::from(overflow)).copied();
+        let overflow = policy.map_or(String::new(), |policy| format!(r#","overflow":"{}""#, policy.as_str()));
+        let fields = format!(r#""type":"subscribe",{wanted}{overflow},"snapshot":{snapshot}"#);
+        let is_forbidden = |name: &str| {
+            let target = TopicOrPattern::parse(name).expect("a topic or pattern");
+            policy.is_some_and(|policy| !self.settings.allows(&target, policy))
+        };
+        let asked = Subscribe {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            forbidden: names
+                .iter()
+                .filter(|name| is_forbidden(name))
+                .map(|name| (*name).to_owned())
+                .collect(),
+            snapshot,
+            replays: fields.contains("since"),
+        };
+        self.command(number, &fields, Command::Subscribe(asked));
     }
 
     pub fn latest(&mut self, number: usize, topic: &str) {
@@ -212,6 +205,6 @@ impl Broker {
     }
 }
 
-fn parse(topic: &str) -> Topic {
+pub fn parse(topic: &str) -> Topic {
     Topic::parse(topic).expect("a topic")
 }

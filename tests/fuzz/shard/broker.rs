@@ -3,12 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use fanwire_broker::batches::Outcome;
 use fanwire_broker::topic_table::{Placement, Polled};
-use fanwire_broker::{self as broker, Backlog, ConnectionId, Delivery, Event, Identity, Message, Now, Shard};
+use fanwire_broker::{
+    self as broker, Backlog, ConnectionId, Delivery, Event, Identity, Message, Now, Settings, Shard,
+};
 use fanwire_wire::topic::Topic;
 
+use crate::json::Command;
 use crate::operation::{Operation, Start};
-use crate::peer::{Command, Peer, Request, Speaks, payload_of};
+use crate::peer::{Peer, Request, Speaks, payload_of};
 use crate::settings::{EPOCH, TARGETS, TOPICS, settings};
 use crate::truth::Truth;
 
@@ -19,6 +23,7 @@ pub struct Broker {
     pub cores: Vec<Core>,
     pub peers: Vec<Peer>,
     pub truth: Truth,
+    pub settings: Arc<Settings>,
     pub now: Now,
     pub last_id: u64,
     pub stopped: bool,
@@ -71,6 +76,7 @@ impl Broker {
             cores: (0..count).map(core).collect(),
             peers: Vec::new(),
             truth: Truth::default(),
+            settings,
             now: Now { monotonic_ms: 1, wall_ms: 1_795_291_200_000 },
             last_id: 0,
             stopped: false,
@@ -127,8 +133,11 @@ impl Broker {
                     this.close(peer, if keep_backlog { Backlog::Keep } else { Backlog::Drop });
                 }
             }),
-            Operation::Publish { peer, topic, size, times, echo } => self.on(peer, |this, peer| {
-                (0..=times % 8).for_each(|_| this.publish(peer, of(TOPICS, topic), size, echo));
+            Operation::Publish { peer, said, times, echo } => self.on(peer, |this, peer| {
+                (0..=times % 8).for_each(|_| this.publish(peer, said, echo));
+            }),
+            Operation::PublishBatch { peer, said, count, atomic, echo } => self.on(peer, |this, peer| {
+                this.publish_batch(peer, &said[..=usize::from(count) % said.len()], atomic, echo);
             }),
             Operation::Latest { peer, topic } => {
                 self.on(peer, |this, peer| this.latest(peer, of(TOPICS, topic)));
@@ -150,18 +159,20 @@ impl Broker {
     /// What a peer asks for by a command.
     fn say(&mut self, operation: Operation) {
         match operation {
-            Operation::Subscribe { peer, target, start } => self.on(peer, |this, peer| {
-                let name = of(&TARGETS, target).to_owned();
-                let since = this.since(&name, start);
-                let fields = format!(r#""type":"subscribe","topic":"{name}"{since}"#);
-                this.command(peer, &fields, Command::Subscribe(name));
-            }),
+            Operation::Subscribe { peer, target, count, start, overflow, snapshot } => {
+                self.on(peer, |this, peer| {
+                    let names = TARGETS.iter().cycle().skip(usize::from(target) % TARGETS.len());
+                    let names: Vec<&str> =
+                        names.take(1 + usize::from(count) % TARGETS.len()).copied().collect();
+                    this.subscribe(peer, &names, start, overflow, snapshot);
+                });
+            }
             Operation::Recover { peer, topic, start } => self.on(peer, |this, peer| {
                 let name = of(TOPICS, topic).to_owned();
                 let start =
                     if matches!(start, Start::Now | Start::Last(_)) { Start::Earliest } else { start };
                 let fields = format!(r#""type":"recover","topic":"{name}"{}"#, this.since(&name, start));
-                this.command(peer, &fields, Command::Subscribe(name));
+                this.command(peer, &fields, Command::Recover(name));
             }),
             Operation::Unsubscribe { peer, target } => self.on(peer, |this, peer| {
                 let name = of(&TARGETS, target).to_owned();
@@ -207,9 +218,14 @@ impl Broker {
                 let Some(Request::Publish(topic, payload)) = self.take_request(peer) else {
                     panic!("unasked")
                 };
-                self.truth.learn(&topic, offset, payload);
+                self.truth.learn_receipt(&topic, offset, payload);
             }
-            Event::PublishedBatch { .. } => panic!("nobody publishes batches over HTTP"),
+            Event::PublishedBatch { connection, outcomes } => {
+                let peer = self.owner(core, connection).expect("an answer to a stranger");
+                let Some(Request::PublishBatch(batch)) = self.take_request(peer) else { panic!("unasked") };
+                let outcome = |outcome: Outcome| outcome.map_err(|refused| refused.code.as_str().to_owned());
+                batch.learn(outcomes.into_iter().map(outcome), &mut self.truth);
+            }
             Event::Latest { connection, latest } => {
                 let Some(peer) = self.owner(core, connection) else { return };
                 let Some(Request::Latest(topic)) = self.take_request(peer) else { panic!("unasked") };
@@ -290,6 +306,6 @@ impl Broker {
     }
 }
 
-fn of<'a>(names: &[&'a str], number: u8) -> &'a str {
+pub fn of<'a>(names: &[&'a str], number: u8) -> &'a str {
     names[usize::from(number) % names.len()]
 }

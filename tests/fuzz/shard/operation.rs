@@ -2,6 +2,9 @@
 
 use arbitrary::Arbitrary;
 
+/// The most messages of a batch.
+pub const MAX_BATCH: usize = 4;
+
 /// One run.
 #[derive(Arbitrary, Debug)]
 pub struct Scenario {
@@ -42,10 +45,14 @@ pub enum Operation {
         peer: u8,
         keep_backlog: bool,
     },
+    /// To as many targets as are named, by one command.
     Subscribe {
         peer: u8,
         target: u8,
+        count: u8,
         start: Start,
+        overflow: u8,
+        snapshot: bool,
     },
     Recover {
         peer: u8,
@@ -58,8 +65,7 @@ pub enum Operation {
     },
     Publish {
         peer: u8,
-        topic: u8,
-        size: u8,
+        said: Said,
         times: u8,
         echo: bool,
     },
@@ -121,6 +127,26 @@ pub enum Operation {
     EndPoll {
         peer: u8,
     },
+    /// The first few of these are published by one command.
+    PublishBatch {
+        peer: u8,
+        said: [Said; MAX_BATCH],
+        count: u8,
+        atomic: bool,
+        echo: bool,
+    },
+}
+
+/// One message as somebody publishes it.
+#[derive(Arbitrary, Clone, Copy, Debug, Default)]
+pub struct Said {
+    pub topic: u8,
+    pub size: u8,
+    pub key: u8,
+    /// Most have none.
+    pub message_id: u8,
+    /// Most expect nothing.
+    pub expects: u8,
 }
 
 /// Where a subscription begins.

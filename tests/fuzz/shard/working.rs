@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use fanwire_broker::Message;
 
 use crate::broker::{Broker, Core};
-use crate::operation::Operation;
+use crate::operation::{MAX_BATCH, Operation, Said};
 use crate::settings::{BACKLOG_BYTES, GAPS_BYTES, HISTORY_MESSAGES, MAX_PAYLOAD_BYTES, TOPICS};
 
 impl Broker {
@@ -85,10 +85,10 @@ impl Broker {
         true
     }
 
-    /// However slow its reader is, a write queue holds its backlog, a piece of history and a message, and gaps.
+    /// However slow its reader is, a write queue holds its backlog, a piece of history and a tick, and gaps.
     pub fn assert_bounded(&self) {
         let message = Message::OVERHEAD_BYTES + MAX_PAYLOAD_BYTES + 1;
-        let each = BACKLOG_BYTES + (HISTORY_MESSAGES + 1) * message + GAPS_BYTES;
+        let each = BACKLOG_BYTES + (HISTORY_MESSAGES + MAX_BATCH) * message + GAPS_BYTES;
         for (number, core) in self.cores.iter().enumerate() {
             let peers = self.peers.iter().filter(|peer| peer.core == number && !peer.is_gone).count();
             let held = core.shard.counters().backlog_bytes as usize;
@@ -102,8 +102,8 @@ impl Broker {
         if !self.stopped {
             let publisher = self.connect(0, usize::MAX);
             self.upgrade_json(publisher, false);
-            for topic in TOPICS {
-                self.publish(publisher, topic, 0, true);
+            for topic in 0..TOPICS.len() as u8 {
+                self.publish(publisher, Said { topic, ..Said::default() }, true);
             }
             self.settle();
             let Self { peers, truth, .. } = &mut self;

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use super::keys::{EC_PRIVATE, EC_PUBLIC};
 use super::{bearer, request};
 use crate::config::TemporaryFile;
-use crate::support::{HttpClient, Process};
+use crate::support::{HttpClient, Process, handshake};
 
 fn mint(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_fanwire")).arg("token").args(arguments).output().unwrap()
@@ -58,6 +58,33 @@ fn a_token_is_signed_with_a_private_key_in_a_file() {
     let wrong = mint(&["--key-file", public.path(), "--algorithm", "RS256", "--subject", "alice"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(String::from_utf8(wrong.stderr).unwrap().contains("is not a private key for RS256 in PEM"));
+}
+
+#[test]
+fn the_log_says_who_connects_and_never_by_which_token() {
+    let config = TemporaryFile::new(
+        "log",
+        "[auth]\nkeys = [{ algorithm = \"HS256\", secret = \"thirty-two octets that are a secret\" }]\n",
+    );
+    let mut process = Process::start(&["--config", config.path(), "--log-level", "fanwire=trace"]);
+    let alice = token(&["--config", config.path(), "--subject", "alice", "--subscribe", ">"]);
+    let forged = format!("{alice}x");
+    for (token, status) in [(&alice, 101), (&forged, 401)] {
+        for (path, further) in
+            [(format!("/topics/a?access_token={token}"), String::new()), ("/v1/ws".to_owned(), bearer(token))]
+        {
+            let response = HttpClient::connect(process.address).request(handshake(&path, &further));
+            assert_eq!(response.status, status);
+        }
+    }
+    let mut seen = process.next_line_with("connected");
+    assert!(seen.contains("alice"), "{seen}");
+    process.signal("-TERM");
+    seen += &process.rest_of_log();
+    assert!(seen.contains("refused: the token has a signature that its key did not make"), "{seen}");
+    assert!(seen.contains("disconnected"), "{seen}");
+    let signature = alice.rsplit_once('.').unwrap().1;
+    assert!(!seen.contains(signature) && !seen.contains("thirty-two"), "{seen}");
 }
 
 #[test]

@@ -16,6 +16,11 @@ use super::{SUBSCRIBER, next_frame, publish_draft, rule, say, shard_with};
 /// One core with a publisher and a subscriber. `feed.>` conflates, `fresh.>` too and has a `max_age` of a second, `kept.>`
 /// tells gaps and keeps history, and on it one may ask for conflation; on `news` nobody may.
 fn shard(interface: Interface, backlog_bytes: usize) -> Shard {
+    shard_that_reads(interface, backlog_bytes, Settings::default().chunk_bytes)
+}
+
+/// The same, with history read so many bytes at a time.
+fn shard_that_reads(interface: Interface, backlog_bytes: usize, chunk_bytes: usize) -> Shard {
     let history = Some(HistoryLimits { messages: 100, bytes: usize::MAX, max_age_ms: None });
     let conflate = TopicSettings {
         overflow: OverflowPolicy::Conflate,
@@ -31,7 +36,7 @@ fn shard(interface: Interface, backlog_bytes: usize) -> Shard {
             TopicSettings { history, allow: vec![OverflowPolicy::Conflate], ..Default::default() },
         ),
     ];
-    let settings = Settings { topics, backlog_bytes, ..Settings::default() };
+    let settings = Settings { topics, backlog_bytes, chunk_bytes, ..Settings::default() };
     shard_with(settings, interface)
 }
 
@@ -53,9 +58,7 @@ fn take(shard: &mut Shard, most: usize) -> Vec<serde_json::Value> {
             told.push(said);
             rest = behind;
         }
-        if shard.wrote(id, output.len() - rest.len()) == Flushed::Blocked {
-            break;
-        }
+        shard.wrote(id, output.len() - rest.len());
     }
     told
 }
@@ -96,6 +99,19 @@ fn who_keeps_up_gets_every_message() {
     }
     assert_eq!(short(&take(&mut shard, 9)), ["subscribed", "1", "2", "3"]);
     assert_eq!(shard.counters().messages_skipped, 0);
+}
+
+#[test]
+fn who_keeps_up_gets_every_message_while_it_reads_another_topic_from_history() {
+    let mut shard = shard(Interface::Json, 100_000);
+    (1..=2).for_each(|n| publish(&mut shard, "kept.a", "a", &format!("kept {n}")));
+    say(&mut shard, r#"{"type":"subscribe","topic":"feed.a"}"#);
+    take(&mut shard, 9);
+    say(&mut shard, r#"{"type":"subscribe","topic":"kept.a","since":"earliest"}"#);
+    for n in 1..=3 {
+        publish(&mut shard, "feed.a", "a", &n.to_string());
+    }
+    assert_eq!(short(&take(&mut shard, 9)), ["subscribed", "1", "2", "3", "kept 1", "kept 2"]);
 }
 
 #[test]
@@ -174,6 +190,24 @@ fn of_several_subscriptions_the_one_to_the_topic_itself_decides() {
 }
 
 #[test]
+fn of_several_patterns_the_one_decides_that_has_the_name_where_the_other_has_a_wildcard() {
+    for patterns in [["feed.*", "*.a"], ["*.a", "feed.*"]] {
+        let mut shard = shard(Interface::Json, 100_000);
+        for pattern in patterns {
+            let overflow = if pattern == "feed.*" { "conflate" } else { "gap" };
+            let text = format!(r#"{{"type":"subscribe","topic":"{pattern}","overflow":"{overflow}"}}"#);
+            say(&mut shard, &text);
+        }
+        assert_eq!(short(&take(&mut shard, 9)), ["subscribed", "subscribed"]);
+        for n in 1..=4 {
+            publish(&mut shard, "feed.a", "a", &n.to_string());
+        }
+        assert_eq!(short(&take(&mut shard, 1)), ["1"]);
+        assert_eq!(short(&take(&mut shard, 9)), ["4-2"], "{patterns:?}");
+    }
+}
+
+#[test]
 fn what_was_gathered_comes_in_front_of_what_ends_its_subscription() {
     let mut shard = behind("feed.a", 100_000);
     publish(&mut shard, "feed.a", "a", "11");
@@ -209,6 +243,67 @@ fn a_rewind_forgets_what_was_gathered() {
     assert_eq!(short(&take(&mut shard, 1)), ["1"]);
     say(&mut shard, r#"{"type":"recover","topic":"kept.a","since":{"epoch":"epoch","offset":2}}"#);
     assert_eq!(short(&take(&mut shard, 99)), ["subscribed", "3", "4"]);
+}
+
+/// The offset behind what was told, which begins with `next` and leaves nothing out.
+fn accounted(next: u64, told: &[serde_json::Value]) -> u64 {
+    told.iter().filter(|said| said["type"] != "subscribed").fold(next, |next, said| {
+        let number = |name: &str| said[name].as_u64();
+        let first = number("from").or(number("offset")).unwrap() - number("skipped").unwrap_or(0);
+        assert_eq!(first, next, "{said}");
+        number("to").or(number("offset")).unwrap() + 1
+    })
+}
+
+#[test]
+fn who_conflates_and_comes_back_to_a_feed_faster_than_its_socket_gets_what_it_asks_for_and_then_what_is_new()
+{
+    for chunk_bytes in [500, 64 * 1024] {
+        let mut shard = shard_that_reads(Interface::Json, 100_000, chunk_bytes);
+        let mut published = 0;
+        let mut publish_more = |shard: &mut Shard, count: u64| {
+            for _ in 0..count {
+                published += 1;
+                publish(shard, "kept.a", ["a", "b"][published as usize % 2], "");
+            }
+            published
+        };
+        publish_more(&mut shard, 50);
+        say(&mut shard, r#"{"type":"subscribe","topic":"feed.a"}"#);
+        let since = r#""since":{"epoch":"epoch","offset":44}"#;
+        let text = format!(r#"{{"type":"subscribe","topic":"kept.a","overflow":"conflate",{since}}}"#);
+        say(&mut shard, &text);
+        let mut next = 45;
+        for round in 0..40 {
+            let latest = publish_more(&mut shard, 30);
+            publish(&mut shard, "feed.a", "", "");
+            let mut told = take(&mut shard, 3);
+            told.retain(|said| said["topic"] == "kept.a");
+            assert!(told.iter().all(|said| said["type"] != "gap"), "history holds what it reads: {told:?}");
+            for said in told.iter().filter(|said| said["skipped"].is_u64()) {
+                let first = said["offset"].as_u64().unwrap() - said["skipped"].as_u64().unwrap();
+                assert!(first > 50, "what was asked for is all there: {said}");
+            }
+            next = accounted(next, &told);
+            assert!(round < 20 || latest < next + 75, "{latest} was published, and {next} is next");
+        }
+    }
+}
+
+#[test]
+fn who_has_had_all_keeps_up_again_while_it_still_reads_from_history() {
+    let mut shard = shard_that_reads(Interface::Json, 100_000, 1);
+    (1..=4).for_each(|n| publish(&mut shard, "kept.a", "a", &format!("kept {n}")));
+    say(&mut shard, r#"{"type":"subscribe","topic":"feed.a"}"#);
+    say(&mut shard, r#"{"type":"subscribe","topic":"kept.a","since":"earliest"}"#);
+    assert_eq!(short(&take(&mut shard, 1)), ["subscribed"]);
+    shard.handle_writable(SUBSCRIBER);
+    assert_eq!(shard.poll_flush(), Some(SUBSCRIBER));
+    let all = shard.output(SUBSCRIBER).len();
+    shard.wrote(SUBSCRIBER, all);
+    (1..=3).for_each(|n| publish(&mut shard, "feed.a", "a", &n.to_string()));
+    let told = short(&take(&mut shard, 9));
+    assert_eq!(told, ["1", "2", "3", "kept 1", "kept 2", "kept 3", "kept 4"]);
 }
 
 #[test]

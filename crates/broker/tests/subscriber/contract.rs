@@ -8,17 +8,22 @@ use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_broker::settings::TopicSettings;
 use fanwire_broker::shard::Event;
 use fanwire_broker::{
-    Backlog, ConnectionId, Delivery, Encoding, Flushed, Identity, Interface, Permissions, Settings, Shard,
-    Start,
+    Backlog, ConnectionId, Delivery, Encoding, Flushed, Identity, Interface, Message, Permissions, Settings,
+    Shard, Start,
 };
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, PayloadKind, Position};
 use fanwire_wire::topic::{Topic, TopicNumber};
 
-use super::{PUBLISHER, SUBSCRIBER, publish_draft, rule, say, shard_with};
+use super::{PUBLISHER, SUBSCRIBER, core_with, hand_over, publish_draft, rule, say, shard_with};
 
-/// One core with a publisher and a subscriber; `kept.>` keeps three messages, `strict.>` lets nobody miss one.
+/// One core with a publisher and a subscriber.
 fn shard(interface: Interface, backlog_bytes: usize) -> Shard {
+    shard_with(settings(backlog_bytes), interface)
+}
+
+/// `kept.>` keeps three messages, `strict.>` lets nobody miss one.
+fn settings(backlog_bytes: usize) -> Settings {
     let history = Some(HistoryLimits { messages: 3, bytes: usize::MAX, max_age_ms: None });
     let settings = TopicSettings {
         history,
@@ -34,8 +39,7 @@ fn shard(interface: Interface, backlog_bytes: usize) -> Shard {
         ..TopicSettings::default()
     };
     let strict = rule("strict.>", settings);
-    let settings = Settings { topics: vec![kept, strict], backlog_bytes, ..Settings::default() };
-    shard_with(settings, interface)
+    Settings { topics: vec![kept, strict], backlog_bytes, ..Settings::default() }
 }
 
 fn subscribe(shard: &mut Shard, topic: &str) {
@@ -355,6 +359,49 @@ fn topics_that_catch_up_are_bounded() {
         assert!(shard.poll_flush().is_none());
     }
     assert!(matches!(shard.poll_event(), Some(Event::SlowConsumer { .. })));
+}
+
+#[test]
+fn however_many_topics_are_caught_up_on_the_history_of_one_is_held_at_a_time() {
+    const TOPICS: usize = 40;
+    const HISTORY_BYTES: u64 = 3 * (1_000 + Message::OVERHEAD_BYTES as u64);
+    let mut shard = shard(Interface::Json, 5_000);
+    let topics: Vec<String> = (0..TOPICS).map(|n| format!("kept.n{n}")).collect();
+    for topic in &topics {
+        (0..3).for_each(|_| publish(&mut shard, topic, b'x', 1_000));
+    }
+    let wanted: Vec<String> =
+        topics.iter().map(|topic| format!(r#"{{"topic":"{topic}","since":"earliest"}}"#)).collect();
+    say(&mut shard, &format!(r#"{{"type":"subscribe","topics":[{}]}}"#, wanted.join(",")));
+    let mut written = Vec::new();
+    while let Some(id) = shard.poll_flush() {
+        let taken = shard.output(id).len().min(500);
+        written.extend_from_slice(&shard.output(id)[..taken]);
+        shard.wrote(id, taken);
+        let held = shard.counters().backlog_bytes;
+        assert!(held <= HISTORY_BYTES, "{held} bytes of what was asked for");
+    }
+    assert!(shard.poll_event().is_none(), "it does not overflow by itself");
+    assert_eq!(text(&written).matches(r#""type":"message""#).count(), 3 * TOPICS);
+}
+
+#[test]
+fn nothing_more_is_read_while_a_home_is_asked_for_history() {
+    let mut cores = [0, 1].map(|core| core_with(core, 2, settings(5_000), Interface::Json));
+    let topics: Vec<String> = (0..20).map(|n| format!("kept.n{n}")).collect();
+    for topic in &topics {
+        publish(&mut cores[0], topic, b'x', 1_000);
+    }
+    let wanted: Vec<String> =
+        topics.iter().map(|topic| format!(r#"{{"topic":"{topic}","since":"earliest"}}"#)).collect();
+    say(&mut cores[0], &format!(r#"{{"type":"subscribe","topics":[{}]}}"#, wanted.join(",")));
+    hand_over(&mut cores);
+    flush(&mut cores[0], usize::MAX);
+    for _ in 0..5 {
+        say(&mut cores[0], r#"{"type":"ping"}"#);
+        assert!(text(&flush(&mut cores[0], usize::MAX)).contains("pong"));
+    }
+    assert_eq!(cores[0].poll_requests(1).map(|requests| requests.len()), Some(1));
 }
 
 #[test]

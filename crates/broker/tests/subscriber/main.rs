@@ -2,6 +2,7 @@
 
 mod conflation;
 mod contract;
+mod fairness;
 mod snapshots;
 mod ticks;
 
@@ -11,7 +12,9 @@ use bytes::Bytes;
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::last_values::KeyLimits;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
-use fanwire_broker::{ConnectionId, Draft, Encoding, Identity, Interface, Permissions, Settings, Shard};
+use fanwire_broker::{
+    ConnectionId, Delivery, Draft, Encoding, Identity, Interface, Permissions, Settings, Shard,
+};
 use fanwire_wire::command::{self, PayloadKind};
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 use serde_json::Value;
@@ -26,16 +29,42 @@ fn rule(matches: &str, settings: TopicSettings) -> TopicRule {
     TopicRule { matches: TopicOrPattern::parse(matches).unwrap(), settings }
 }
 
-/// One core with a publisher, and a subscriber on that interface.
+/// A broker of one core with a publisher, and a subscriber on that interface.
 fn shard_with(settings: Settings, interface: Interface) -> Shard {
+    core_with(0, 1, settings, interface)
+}
+
+/// The same for one core of several.
+fn core_with(core: usize, cores: usize, settings: Settings, interface: Interface) -> Shard {
     let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
-    let mut shard = Shard::new(0, 1, &identity, Arc::new(settings));
+    let mut shard = Shard::new(core, cores, &identity, Arc::new(settings));
     for (id, interface) in [(PUBLISHER, Interface::Json), (SUBSCRIBER, interface)] {
         shard.connect(id);
         shard.permit(id, Permissions::everything());
         shard.upgrade(id, Encoding { interface, deflate_window_bits: None });
     }
     shard
+}
+
+/// Hands over what two cores have for each other, until nothing is left. Returns how many messages each tick among it has.
+fn hand_over(cores: &mut [Shard; 2]) -> Vec<usize> {
+    let (mut ticks, mut is_busy) = (Vec::new(), true);
+    while std::mem::take(&mut is_busy) {
+        for (from, to) in [(0, 1), (1, 0)] {
+            let (requests, deliveries) = (cores[from].poll_requests(to), cores[from].poll_deliveries(to));
+            is_busy |= requests.is_some() || deliveries.is_some();
+            for request in requests.into_iter().flatten() {
+                cores[to].handle_request(from, request);
+            }
+            for delivery in deliveries.into_iter().flatten() {
+                if let Delivery::Tick(messages) = &delivery {
+                    ticks.push(messages.len());
+                }
+                cores[to].handle_delivery(from, delivery);
+            }
+        }
+    }
+    ticks
 }
 
 /// `keyed.>` keeps the values of three keys, `nothing.>` none, and every other topic its last message; those of `tick.>` can be

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use fanwire_broker::{Flushed, Shard};
+use fanwire_broker::{Flushed, Interface, Settings, Shard};
 use fanwire_wire::command;
 use serde_json::Value;
 
-use super::{PUBLISHER, ROOMY, SUBSCRIBER, brief, heard, heard_in_one_write, say, shard};
+use super::{
+    PUBLISHER, ROOMY, SUBSCRIBER, brief, core_with, hand_over, heard, heard_in_one_write, say, shard,
+};
 
 fn publish(shard: &mut Shard, topic: &str, key: Option<&str>) {
     let key = key.map_or(String::new(), |key| format!(r#","key":"{key}""#));
@@ -134,6 +136,40 @@ fn a_topic_that_keeps_nothing_is_live_under_a_pattern_before_its_turn() {
     let said = heard(&mut shard);
     assert!(matches!(by_topic(&said)["nothing.19"].as_slice(), [(false, _)]));
     assert_eq!(by_topic(&said).len(), 21);
+}
+
+#[test]
+fn what_a_subscription_that_ended_has_not_read_of_a_topic_does_not_follow_its_value() {
+    let mut shard = shard(ROOMY);
+    (0..9).for_each(|_| publish(&mut shard, "tick.t", None));
+    say(&mut shard, r#"{"type":"subscribe","topic":"tick.t","since":"earliest"}"#);
+    assert_eq!(brief(&heard_in_one_write(&mut shard).unwrap()), ["subscribed 0"]);
+    say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"tick.>","snapshot":true}"#);
+    say(&mut shard, r#"{"type":"unsubscribe","id":2,"topic":"tick.t"}"#);
+    let said = brief(&heard(&mut shard));
+    assert_eq!(said, ["subscribed null", "gap tick.t 1 9", "unsubscribed", "value - 9", "end 1 1"]);
+    publish(&mut shard, "tick.t", None);
+    assert_eq!(brief(&heard(&mut shard)), ["message - 10"]);
+}
+
+#[test]
+fn what_came_in_front_of_a_snapshot_does_not_follow_it() {
+    let mut cores = [0, 1].map(|core| core_with(core, 2, Settings::default(), Interface::Json));
+    let is_elsewhere = |topic: &String| {
+        publish(&mut cores[0], topic, None);
+        hand_over(&mut cores);
+        cores[1].counters().messages_published > 0
+    };
+    let topic = (0..100).map(|n| format!("t{n}")).find(is_elsewhere).unwrap();
+    // Somebody listens already, so that messages are gathered for a run.
+    let subscribe = format!(r#"{{"type":"subscribe","topic":"{topic}"}}"#);
+    cores[0].handle_command(PUBLISHER, command::parse(&subscribe).unwrap());
+    hand_over(&mut cores);
+    say(&mut cores[0], &format!(r#"{{"type":"subscribe","id":1,"topic":"{topic}","snapshot":true}}"#));
+    publish(&mut cores[0], &topic, None);
+    assert!(heard(&mut cores[0]).is_empty());
+    hand_over(&mut cores);
+    assert_eq!(brief(&heard(&mut cores[0])), ["subscribed 2", "value - 2", "end 1 1"]);
 }
 
 #[test]

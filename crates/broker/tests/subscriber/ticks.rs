@@ -1,10 +1,15 @@
 //! Messages that were published together: they come in one piece, closed by a tick, or not at all.
 
-use fanwire_broker::Shard;
+use std::collections::BTreeMap;
+
+use fanwire_broker::settings::TopicSettings;
+use fanwire_broker::{ConnectionId, Encoding, Interface, Permissions, Settings, Shard};
 use fanwire_wire::command;
 use serde_json::Value;
 
-use super::{PUBLISHER, SUBSCRIBER, brief, frames, heard, say, shard, write_in_part};
+use super::{
+    PUBLISHER, SUBSCRIBER, brief, core_with, frames, hand_over, heard, rule, say, shard, write_in_part,
+};
 
 /// A few ticks of three messages.
 const BACKLOG_BYTES: usize = 2_000;
@@ -118,4 +123,66 @@ fn who_published_them_without_echo_gets_none() {
     let batch = r#"{"type":"publish_batch","id":1,"atomic":true,"echo":false,"messages":[{"topic":"tick.a","data":0}]}"#;
     say(&mut shard, batch);
     assert_eq!(brief(&heard(&mut shard)), ["published_batch"]);
+}
+
+#[test]
+fn however_many_shares_a_tick_has_the_palette_does_not_grow_with_them() {
+    let mut shard = shard(1_000_000);
+    let everybody: Vec<ConnectionId> = (1..=40).map(|slot| ConnectionId { slot, generation: 0 }).collect();
+    for &id in &everybody {
+        if id != SUBSCRIBER {
+            shard.connect(id);
+            shard.permit(id, Permissions::everything());
+            let encoding = Encoding { interface: Interface::Json, deflate_window_bits: None };
+            shard.upgrade(id, encoding);
+        }
+        for topic in ["tick.all".to_owned(), format!("tick.{}", id.slot)] {
+            let text = format!(r#"{{"type":"subscribe","topic":"{topic}"}}"#);
+            shard.handle_command(id, command::parse(&text).unwrap());
+        }
+    }
+    flush(&mut shard);
+    let messages: Vec<_> =
+        everybody.iter().map(|id| format!(r#"{{"topic":"tick.{}","data":0}}"#, id.slot)).collect();
+    let (large, small) = ("x".repeat(100_000), messages.join(","));
+    let large = format!(r#"{{"topic":"tick.all","data":"{large}"}}"#);
+    let text = format!(r#"{{"type":"publish_batch","atomic":true,"messages":[{large},{small}]}}"#);
+    shard.handle_command(PUBLISHER, command::parse(&text).unwrap());
+    // A megabyte of octets is made ahead, and the others wait as references.
+    assert!(shard.counters().backlog_bytes > 25 * 100_000, "{:?}", shard.counters());
+    let written = flush(&mut shard);
+    for id in everybody {
+        let text = String::from_utf8_lossy(&written[&id.slot]);
+        let own = format!(r#""topic":"tick.{}""#, id.slot);
+        assert!(text.contains(&own) && text.contains(r#""type":"tick","count":2"#), "{own}");
+    }
+    assert_eq!(shard.counters().backlog_bytes, 0);
+}
+
+/// What everybody is written, by slot.
+fn flush(shard: &mut Shard) -> BTreeMap<u32, Vec<u8>> {
+    let mut written: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+    while let Some(id) = shard.poll_flush() {
+        let output = shard.output(id).to_vec();
+        shard.wrote(id, output.len());
+        written.entry(id.slot).or_default().extend(output);
+    }
+    written
+}
+
+#[test]
+fn a_core_is_handed_what_its_subscribers_get_and_no_more() {
+    let topics = vec![rule("tick.>", TopicSettings { atomic: true, ..TopicSettings::default() })];
+    let settings = Settings { topics, ..Settings::default() };
+    let mut cores = [0, 1].map(|core| core_with(core, 2, settings.clone(), Interface::Json));
+    for (core, topic) in cores.iter_mut().zip(["tick.a", "tick.b"]) {
+        say(core, &format!(r#"{{"type":"subscribe","topic":"{topic}"}}"#));
+    }
+    hand_over(&mut cores);
+    publish_together(&mut cores[0], &["tick.a", "tick.b", "tick.c"]);
+    assert_eq!(hand_over(&mut cores), [1], "one core is the home, and the other has one subscriber");
+    for (core, topic) in cores.iter_mut().zip(["tick.a", "tick.b"]) {
+        let said = ["subscribed 0".to_owned(), format!("message {topic} 1"), "tick 1".to_owned()];
+        assert_eq!(brief(&heard(core)), said);
+    }
 }

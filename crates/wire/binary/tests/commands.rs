@@ -255,6 +255,7 @@ fn a_bad_message_of_a_batch_leaves_the_others_as_they_are() {
             None
         ]
     );
+    assert_eq!(messages[3], Err(LayoutError::NotPublish.into()));
     let Some(Ok(Publication { payload: Cow::Borrowed(payload), .. })) = messages.last() else {
         panic!("copied, or refused")
     };

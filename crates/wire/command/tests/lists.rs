@@ -52,7 +52,7 @@ fn a_bad_message_of_a_batch_leaves_the_others_as_they_are() {
         None,
         Some(CommandError::BadTopic(TopicError::BadCharacter { at: 1, character: ' ' })),
         Some(CommandError::MissingField("data")),
-        Some(BAD_BATCH),
+        Some(CommandError::BadElement),
         Some(CommandError::DuplicateField("data")),
         Some(CommandError::BadLength { field: "key", limit: 128 }),
         None,
@@ -85,6 +85,30 @@ fn a_batch_that_is_no_command_among_others_needs_no_type() {
     assert_eq!(parse(&command).unwrap().command, Command::PublishBatch { messages, atomic, echo: true });
     let refused = |text: &str| parse_batch(text).unwrap_err().code();
     assert_eq!(refused("nope"), ErrorCode::BadJson);
-    assert_eq!(refused("[]"), ErrorCode::BadCommand);
     assert_eq!(refused("{}"), ErrorCode::BadCommand);
+    assert_eq!(parse_batch("[]").unwrap_err(), CommandError::NotBatch);
+}
+
+#[test]
+fn what_stands_beside_a_list_does_not_stand_in_it_nor_the_other_way_round() {
+    let field_of = |error: CommandError| match error {
+        CommandError::InList { error, .. } => *error,
+        other => other,
+    };
+    let misplaced = |error: CommandError, name: &str| matches!(field_of(error), CommandError::BadField { field, expected } if field == name && expected.starts_with("left out"));
+    for (name, value) in [("overflow", r#""gap""#), ("snapshot", "true")] {
+        let text = format!(r#"{{"type":"subscribe","topics":[{{"topic":"a","{name}":{value}}}]}}"#);
+        assert!(misplaced(rejection(&text).error, name), "{text}");
+    }
+    for (name, value) in [("echo", "false"), ("atomic", "true")] {
+        let text = format!(r#"{{"messages":[{{"topic":"a","data":1,"{name}":{value}}}]}}"#);
+        let (messages, _) = parse_batch(&text).unwrap();
+        assert!(misplaced(messages[0].clone().unwrap_err(), name), "{text}");
+    }
+    for name in ["topic", "key", "message_id", "expect", "data", "encoding"] {
+        let fields = format!(r#""{name}":"m","messages":[{{"topic":"a","data":1}}]}}"#);
+        assert!(misplaced(parse_batch(&format!("{{{fields}")).unwrap_err(), name), "{fields}");
+        let rejected = rejection(&format!(r#"{{"type":"publish_batch",{fields}"#));
+        assert!(misplaced(rejected.error, name), "{fields}");
+    }
 }

@@ -1,54 +1,15 @@
 //! As many idle subscribers as the limit on open files allows, and one message for all of them.
-//!
-//! The broker is the real binary, in a process of its own with a limit of its own. `cargo test --release --test
-//! many_connections -- --nocapture` says what an idle subscriber takes.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Files that a process needs besides its connections, with room to spare.
-const OTHER_FILES: u64 = 1_000;
+use crate::broker::{Broker, allowed_connections};
 
 /// More than these do not fit between one client address and one server address.
 const MAX_CONNECTIONS: u64 = 25_000;
 
 const MESSAGE: &[u8] = b"to all";
-
-struct Broker {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Broker {
-    fn start() -> Self {
-        // Nobody here answers pings, however long a loaded machine takes to connect everybody.
-        let config = concat!(env!("CARGO_TARGET_TMPDIR"), "/many_connections.toml");
-        fs::write(config, "[timeouts]\nping = \"1h\"\n").expect("the file is written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fanwire"));
-        command.args(["--config", config, "--listen", "127.0.0.1:0", "--cores", "2"]).stderr(Stdio::piped());
-        let mut process = command.spawn().expect("the broker starts");
-        let mut lines =
-            BufReader::new(process.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
-        let address = lines.find_map(|line| line.split_once("listening on ")?.1.trim().parse().ok());
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { process, address: address.expect("it says where it listens") }
-    }
-
-    fn resident_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
-        1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.process.kill().and_then(|()| self.process.wait()).expect("it ran until now");
-    }
-}
 
 fn subscribe(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the broker accepts");
@@ -84,9 +45,8 @@ fn publish(address: SocketAddr) {
 
 #[test]
 fn one_message_reaches_every_idle_subscriber_that_the_file_limit_allows() {
-    let files = rlimit::increase_nofile_limit(u64::MAX).expect("a limit on open files");
-    let count = files.saturating_sub(OTHER_FILES).min(MAX_CONNECTIONS);
-    let broker = Broker::start();
+    let count = allowed_connections().min(MAX_CONNECTIONS);
+    let broker = Broker::start("idle", "");
     drop(subscribe(broker.address));
     let before = broker.resident_bytes();
     let mut subscribers: Vec<TcpStream> = (0..count).map(|_| subscribe(broker.address)).collect();
