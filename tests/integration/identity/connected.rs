@@ -121,6 +121,16 @@ fn a_client_that_sends_another_token_in_time_goes_on() {
 }
 
 #[test]
+fn the_time_of_the_token_that_came_last_is_the_one_that_counts() {
+    let broker = start_with(|config| config.auth.grace_ms = FOREVER_MS);
+    let mut client = commands(&broker, &alice(&["a"], &[]));
+    assert_eq!(say(&mut client, &json!({"type":"auth","token":fleeting()}))["type"], "authenticated");
+    assert_eq!(client.receive_json()["type"], "expired");
+    assert_eq!(say(&mut client, &json!({"type":"auth","token":fleeting()}))["type"], "authenticated");
+    assert_eq!(client.receive_json()["type"], "expired");
+}
+
+#[test]
 fn who_cannot_send_another_token_is_closed_when_its_own_expires() {
     let broker = start_with(|config| config.auth.grace_ms = FOREVER_MS);
     let authorization = format!("Bearer {}", fleeting());

@@ -89,8 +89,10 @@ fn the_log_says_who_connects_and_never_by_which_token() {
 
 #[test]
 fn a_broker_that_others_may_reach_needs_keys_or_says_loudly_that_it_has_none() {
-    let refused =
-        Command::new(env!("CARGO_BIN_EXE_fanwire")).args(["--listen", "0.0.0.0:0"]).output().unwrap();
+    let refused = Command::new(env!("CARGO_BIN_EXE_fanwire"))
+        .args(["check", "--listen", "0.0.0.0:0"])
+        .output()
+        .unwrap();
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("--insecure-open"));
 
