@@ -1,28 +1,29 @@
 //! The cheapest client: it publishes, and counts the deliveries that come back.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{ErrorKind, Read};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use memchr::memchr_iter;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
 use crate::dialect::{Dialect, MARK};
 use crate::target::Target;
+use crate::wire::{Opening, Wire};
 use crate::workload::{Burst, Shape, topic};
 
 /// Connections that are opened together, so that accepting them is not measured one wake at a time.
 const OPENED_TOGETHER: usize = 100;
 
 /// How long a target may take to do anything at all.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The connections of one shape: subscribers first, then publishers.
 pub(crate) struct Client {
     address: SocketAddr,
     target: Target,
     pub(crate) shape: Shape,
-    connections: Vec<Connection>,
+    connections: Vec<Wire>,
     /// Messages that were published to each topic.
     published: Vec<u64>,
     /// Deliveries that each subscriber has had.
@@ -30,12 +31,6 @@ pub(crate) struct Client {
     poll: Poll,
     events: Events,
     scratch: Vec<u8>,
-}
-
-struct Connection {
-    stream: mio::net::TcpStream,
-    /// What the target has not taken yet.
-    unsent: Vec<u8>,
 }
 
 /// What is written to publish one burst, and what comes of it.
@@ -63,13 +58,13 @@ impl Client {
         let subscribers: Vec<usize> = (0..shape.subscribers).collect();
         for together in subscribers.chunks(OPENED_TOGETHER) {
             let opened: Vec<_> = together.iter().map(|&number| this.open_subscriber(number)).collect();
-            for stream in opened {
-                this.add(stream, target.subscribers, shape.topics_each);
+            for opening in opened {
+                this.add(opening, target.subscribers, shape.topics_each);
             }
         }
         for number in 0..this.publishers() {
-            let stream = this.open_publisher(number);
-            this.add(stream, target.publishers, 0);
+            let opening = this.open_publisher(number);
+            this.add(opening, target.publishers, 0);
         }
         this
     }
@@ -81,44 +76,40 @@ impl Client {
         if for_all { publishers } else { topics * publishers }
     }
 
-    fn open_subscriber(&self, number: usize) -> TcpStream {
+    fn open_subscriber(&self, number: usize) -> Opening {
         let topics = self.shape.topics_of(number);
-        open(self.address, &self.target.subscribers.subscribe(self.address, &topics))
+        self.open(&self.target.subscribers.subscribe(self.address, &topics))
     }
 
-    fn open_publisher(&self, number: usize) -> TcpStream {
+    fn open_publisher(&self, number: usize) -> Opening {
         let topic = topic(number % self.shape.topics);
-        open(self.address, &self.target.publishers.announce(self.address, &topic))
+        self.open(&self.target.publishers.announce(self.address, &topic))
     }
 
-    fn add(&mut self, mut stream: TcpStream, dialect: Dialect, topics: usize) {
-        wait_until_ready(&mut stream, dialect, topics);
+    fn open(&self, first_words: &[u8]) -> Opening {
+        Opening::begin(self.address, self.target.speaks_tls(), first_words)
+    }
+
+    fn add(&mut self, mut opening: Opening, dialect: Dialect, topics: usize) {
+        wait_until_ready(&mut opening, dialect, topics);
         let token = Token(self.connections.len());
-        self.connections.push(self.watch(stream, token));
-    }
-
-    fn watch(&self, stream: TcpStream, token: Token) -> Connection {
-        stream.set_nonblocking(true).expect("a socket");
-        let mut stream = mio::net::TcpStream::from_std(stream);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut stream, token, interest).expect("epoll");
-        Connection { stream, unsent: Vec::new() }
+        self.connections.push(opening.watch(self.poll.registry(), token));
     }
 
     /// Another connection in the place of subscriber number `number`.
     pub(crate) fn reconnect_subscriber(&mut self, number: usize) {
-        let mut stream = self.open_subscriber(number);
-        wait_until_ready(&mut stream, self.target.subscribers, self.shape.topics_each);
-        self.connections[number] = self.watch(stream, Token(number));
+        let mut opening = self.open_subscriber(number);
+        wait_until_ready(&mut opening, self.target.subscribers, self.shape.topics_each);
+        self.connections[number] = opening.watch(self.poll.registry(), Token(number));
         self.received[number] = self.published[number % self.shape.topics];
     }
 
     /// Another connection in the place of publisher number `number`.
     pub(crate) fn reconnect_publisher(&mut self, number: usize) {
-        let mut stream = self.open_publisher(number);
-        wait_until_ready(&mut stream, self.target.publishers, 0);
+        let mut opening = self.open_publisher(number);
+        wait_until_ready(&mut opening, self.target.publishers, 0);
         let place = self.shape.subscribers + number;
-        self.connections[place] = self.watch(stream, Token(place));
+        self.connections[place] = opening.watch(self.poll.registry(), Token(place));
     }
 
     /// A cycle of bursts that takes the topics in turn, and the publishers.
@@ -200,9 +191,7 @@ impl Client {
             self.published[topic] += 1;
         }
         for (number, bytes) in &publication.parts {
-            let connection = &mut self.connections[*number];
-            let written = if connection.unsent.is_empty() { write(&mut connection.stream, bytes) } else { 0 };
-            connection.unsent.extend_from_slice(&bytes[written..]);
+            self.connections[*number].send(bytes);
         }
     }
 
@@ -236,12 +225,11 @@ impl Client {
         for event in &*events {
             let number = event.token().0;
             let connection = &mut connections[number];
-            if event.is_writable() && !connection.unsent.is_empty() {
-                let written = write(&mut connection.stream, &connection.unsent);
-                connection.unsent.drain(..written);
+            if event.is_writable() {
+                connection.flush();
             }
             if event.is_readable() {
-                read(&mut connection.stream, scratch, |bytes| {
+                connection.read(scratch, |bytes| {
                     // What publishers are told is read, and nobody's delivery.
                     let Some(received) = received.get_mut(number) else { return };
                     let deliveries = memchr_iter(MARK, bytes).count();
@@ -254,52 +242,13 @@ impl Client {
     }
 }
 
-/// Connects, and says the first words.
-pub(crate) fn open(address: SocketAddr, first_words: &[u8]) -> TcpStream {
-    let mut stream = TcpStream::connect(address).expect("the target listens");
-    stream.set_nodelay(true).expect("a socket");
-    stream.write_all(first_words).expect("the target reads");
-    stream
-}
-
 /// Reads until the connection is ready: see [`Dialect::is_ready`].
-pub(crate) fn wait_until_ready(stream: &mut TcpStream, dialect: Dialect, topics: usize) {
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+pub(crate) fn wait_until_ready(opening: &mut Opening, dialect: Dialect, topics: usize) {
     let (mut answer, mut scratch) = (Vec::new(), [0; 4096]);
     while !dialect.is_ready(&answer, topics) {
-        let read = stream.read(&mut scratch).expect("the target answers");
+        let read = opening.read(&mut scratch).expect("the target answers");
         assert!(read > 0, "the target closed a connection: {}", String::from_utf8_lossy(&answer));
         answer.extend_from_slice(&scratch[..read]);
-    }
-}
-
-/// Returns how much the socket took.
-fn write(stream: &mut mio::net::TcpStream, bytes: &[u8]) -> usize {
-    let mut written = 0;
-    while written < bytes.len() {
-        match stream.write(&bytes[written..]) {
-            Ok(taken) => written += taken,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) => panic!("the target's connection: {error}"),
-        }
-    }
-    written
-}
-
-/// Reads what is there. A short read says that there is no more, and saves the call that would say so.
-fn read(stream: &mut mio::net::TcpStream, scratch: &mut [u8], mut came: impl FnMut(&[u8])) {
-    loop {
-        match stream.read(scratch) {
-            Ok(0) => panic!("the target closed a connection"),
-            Ok(bytes) => {
-                came(&scratch[..bytes]);
-                if bytes < scratch.len() {
-                    return;
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-            Err(error) => panic!("the target's connection: {error}"),
-        }
     }
 }
 

@@ -1,8 +1,12 @@
-//! What no broker can be faster than: accept, upgrade, and `send()`.
+//! What no broker can be faster than: accept, upgrade, and `send()`; over TLS, with a record around it.
+
+mod tls;
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use fanwire_wire::deflate::Inflater;
 use fanwire_wire::frame::{OpCode, Role, write_frame};
@@ -12,8 +16,10 @@ use fanwire_wire::limits::DEFAULT_MAX_MESSAGE_BYTES;
 use fanwire_wire::message::{Incoming, MessageReader};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use rustls::ServerConfig;
 use slab::Slab;
 use socket2::SockRef;
+use tls::Session;
 
 const LISTENER: Token = Token(usize::MAX);
 
@@ -26,10 +32,14 @@ struct Floor {
     inflater: Inflater,
     /// Whether what one turn brought is sent in one piece.
     batched: bool,
+    tls: Option<Arc<ServerConfig>>,
+    /// Where records are made.
+    sealed: Vec<u8>,
 }
 
 struct Connection {
     stream: TcpStream,
+    tls: Option<Session>,
     /// What it publishes to, if it does.
     publishes: Option<(usize, MessageReader)>,
 }
@@ -42,13 +52,15 @@ struct Topic {
 }
 
 /// Serves until it is killed.
-pub(crate) fn run(port: u16, batched: bool) {
+pub(crate) fn run(port: u16, batched: bool, certificate: &[PathBuf]) {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut listener = TcpListener::bind(address).expect("a free port");
     let poll = Poll::new().expect("epoll");
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE).expect("epoll");
     let (connections, topics, numbers) = (Slab::new(), Vec::new(), HashMap::new());
-    let mut floor = Floor { poll, connections, topics, numbers, inflater: Inflater::new(false), batched };
+    let inflater = Inflater::new(false);
+    let tls = tls::config(certificate);
+    let mut floor = Floor { poll, connections, topics, numbers, inflater, batched, tls, sealed: Vec::new() };
     let (mut events, mut scratch) = (Events::with_capacity(1024), vec![0; 64 * 1024]);
     loop {
         floor.poll.poll(&mut events, None).expect("epoll");
@@ -69,7 +81,7 @@ impl Floor {
             let entry = self.connections.vacant_entry();
             let token = Token(entry.key());
             self.poll.registry().register(&mut stream, token, Interest::READABLE).expect("epoll");
-            entry.insert(Connection { stream, publishes: None });
+            entry.insert(Connection { stream, tls: self.tls.as_ref().map(Session::new), publishes: None });
         }
     }
 
@@ -83,16 +95,30 @@ impl Floor {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => panic!("the client's connection: {error}"),
             };
-            match connection.publishes.take() {
-                Some((topic, mut reader)) => {
-                    self.publish(topic, &mut reader, &mut scratch[..read]);
-                    self.connections[number].publishes = Some((topic, reader));
+            match &mut connection.tls {
+                None => self.hear(number, &mut scratch[..read]),
+                Some(session) => {
+                    let (mut heard, answer) = session.receive(&scratch[..read]);
+                    write_all(&mut connection.stream, &answer);
+                    self.hear(number, &mut heard);
                 }
-                None => self.upgrade(number, &scratch[..read]),
             }
             if read < scratch.len() {
                 return;
             }
+        }
+    }
+
+    fn hear(&mut self, number: usize, input: &mut [u8]) {
+        if input.is_empty() {
+            return;
+        }
+        match self.connections[number].publishes.take() {
+            Some((topic, mut reader)) => {
+                self.publish(topic, &mut reader, input);
+                self.connections[number].publishes = Some((topic, reader));
+            }
+            None => self.upgrade(number, input),
         }
     }
 
@@ -106,7 +132,7 @@ impl Floor {
             self.topics.len() - 1
         });
         let connection = &mut self.connections[number];
-        connection.stream.write_all(&response).expect("an empty socket takes it");
+        connection.send(&response, &mut self.sealed);
         if request.query().is_some() {
             connection.publishes = Some((topic, MessageReader::new(Role::Server, false)));
         } else {
@@ -134,9 +160,21 @@ impl Floor {
             return;
         }
         for &subscriber in &*subscribers {
-            write_all(&mut self.connections[subscriber].stream, out);
+            self.connections[subscriber].send(out, &mut self.sealed);
         }
         out.clear();
+    }
+}
+
+impl Connection {
+    fn send(&mut self, octets: &[u8], sealed: &mut Vec<u8>) {
+        match &mut self.tls {
+            None => write_all(&mut self.stream, octets),
+            Some(session) => {
+                let length = session.seal(octets, sealed);
+                write_all(&mut self.stream, &sealed[..length]);
+            }
+        }
     }
 }
 

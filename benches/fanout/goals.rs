@@ -4,9 +4,13 @@ use crate::plan::{NO_HOP, ONE_HOP};
 use crate::sample::{Metric, Of, Samples};
 use crate::statistics::{Estimate, Verdict, difference, estimate, ratio};
 use crate::target::{
-    BATCHED_FLOOR, BUN, FANWIRE, FANWIRE_BESIDE_SLOW, FANWIRE_JSON, FANWIRE_TWO_CORES, FLOOR, PEERS, Target,
+    BATCHED_FLOOR, BATCHED_FLOOR_TLS, BUN, FANWIRE, FANWIRE_BESIDE_SLOW, FANWIRE_JSON, FANWIRE_TLS,
+    FANWIRE_TWO_CORES, FLOOR, FLOOR_TLS, PEERS, PEERS_OVER_TLS, Target,
 };
-use crate::workload::{CONNECTIONS, HOP, INTERLEAVED, ONE, SIXTEEN, SIXTY_FOUR, STEADY, TOGETHER};
+use crate::workload::{
+    CONNECTIONS, CONNECTIONS_OVER_TLS, HOP, INTERLEAVED, ONE, ONE_OVER_TLS, SIXTEEN, SIXTEEN_OVER_TLS,
+    SIXTY_FOUR, SIXTY_FOUR_OVER_TLS, STEADY, TOGETHER,
+};
 
 /// A bound for a figure, mostly as a ratio to another one.
 pub(crate) struct Goal {
@@ -47,7 +51,8 @@ const fn of(workload: &'static str, target: Target, metric: Metric) -> Of {
 
 /// Fanwire's figure beside another target's.
 fn beside(workload: &'static str, metric: Metric, other: Target, bound: Bound) -> Goal {
-    let (figure, than) = (of(workload, FANWIRE, metric), of(workload, other, metric));
+    let fanwire = if other.speaks_tls() { FANWIRE_TLS } else { FANWIRE };
+    let (figure, than) = (of(workload, fanwire, metric), of(workload, other, metric));
     let name = format!("{}, {workload}, x {}", metric.name(), other.name);
     Goal { name, of: figure, than: Than::Times(than), bound }
 }
@@ -66,6 +71,15 @@ pub(crate) fn all() -> Vec<Goal> {
         goals.push(beside(ONE.name, DeliveriesPerSecond, peer, AtLeast(1.0)));
         goals.push(beside(SIXTEEN.name, DeliveriesPerSecond, peer, AtLeast(1.0)));
         goals.push(beside(STEADY.name, LatencyP99Us, peer, AtMost(1.0)));
+    }
+    goals.extend([
+        beside(ONE_OVER_TLS.name, CpuNsPerDelivery, FLOOR_TLS, AtMost(1.15)),
+        beside(SIXTY_FOUR_OVER_TLS.name, CpuNsPerDelivery, BATCHED_FLOOR_TLS, AtMost(1.15)),
+    ]);
+    for &peer in PEERS_OVER_TLS {
+        goals.push(beside(ONE_OVER_TLS.name, DeliveriesPerSecond, peer, AtLeast(1.0)));
+        goals.push(beside(SIXTEEN_OVER_TLS.name, DeliveriesPerSecond, peer, AtLeast(1.0)));
+        goals.push(beside(CONNECTIONS_OVER_TLS, BytesPerConnection, peer, AtMost(1.0)));
     }
     goals.extend(of_fanwire_alone());
     goals

@@ -13,6 +13,8 @@
 #![allow(clippy::cast_precision_loss, reason = "figures are printed with three digits")]
 #![allow(clippy::cast_sign_loss, reason = "times are not negative")]
 
+#[path = "../../tests/certificate/mod.rs"]
+mod certificate;
 mod chart;
 mod client;
 mod dialect;
@@ -30,6 +32,7 @@ mod session;
 mod slow_readers;
 mod statistics;
 mod target;
+mod wire;
 mod workload;
 
 use std::fmt::Write;
@@ -89,15 +92,23 @@ struct Arguments {
 enum Program {
     /// Count Fanwire's instructions for each delivery, with valgrind's callgrind
     Instructions,
-    /// Be a floor: `single` or `batched`, on this port
+    /// Be a floor on this port
     #[command(hide = true)]
-    Floor { how: String, port: u16 },
+    Floor {
+        port: u16,
+        /// Send once for each turn
+        #[arg(long)]
+        batched: bool,
+        /// With this certificate and this key
+        #[arg(long, num_args = 2)]
+        tls: Vec<PathBuf>,
+    },
 }
 
 fn main() {
     let arguments = Arguments::parse();
     match arguments.program {
-        Some(Program::Floor { how, port }) => floor::run(port, how == "batched"),
+        Some(Program::Floor { port, batched, tls }) => floor::run(port, batched, &tls),
         Some(Program::Instructions) => instructions::count(ONE_TOPIC),
         None => measure(&arguments),
     }

@@ -1,13 +1,14 @@
 //! What a round consists of: which targets are measured beside each other, and how.
 
 use crate::target::{
-    BATCHED_FLOOR, BUN, FANWIRE, FANWIRE_BESIDE_SLOW, FANWIRE_FROM_JSON, FANWIRE_HISTORY, FANWIRE_JSON,
-    FANWIRE_TWO_CORES, FLOOR, NATS, NCHAN, PEERS, TUNGSTENITE, Target, WS,
+    BATCHED_FLOOR, BATCHED_FLOOR_TLS, BUN, FANWIRE, FANWIRE_BESIDE_SLOW, FANWIRE_FROM_JSON, FANWIRE_HISTORY,
+    FANWIRE_JSON, FANWIRE_TLS, FANWIRE_TWO_CORES, FLOOR, FLOOR_TLS, NATS, NCHAN, PEERS, PEERS_OVER_TLS,
+    TUNGSTENITE, Target, WS,
 };
 use crate::workload::{
-    ALL_TOPICS, ALONE, Burst, CONNECTIONS, FROM_MANY, HOP, IDLE, INTERLEAVED, MAIN_PAYLOAD_BYTES,
-    MANY_PUBLISHERS, MANY_TOPICS, ONE, ONE_TOPIC, ONE_TOPIC_BURSTS, ROUND_ROBIN, Rate, STEADY, Shape,
-    TOGETHER,
+    ALL_TOPICS, ALONE, BURSTS_OVER_TLS, Burst, CONNECTIONS, CONNECTIONS_OVER_TLS, FROM_MANY, HOP, IDLE,
+    IDLE_OVER_TLS, INTERLEAVED, MAIN_PAYLOAD_BYTES, MANY_PUBLISHERS, MANY_TOPICS, ONE, ONE_TOPIC,
+    ONE_TOPIC_BURSTS, ROUND_ROBIN, Rate, STEADY, Shape, TOGETHER,
 };
 
 /// Sessions that are compared with each other.
@@ -35,7 +36,7 @@ pub(crate) enum Step {
     /// Latency at a rate that does not wait.
     PublishAtRate(Rate),
     /// What it takes to connect, and to stay.
-    Connect,
+    Connect { tls: bool },
     /// The latency of one message after the other, with the publisher at its topic's home and not.
     Hop(Rate),
 }
@@ -45,8 +46,18 @@ impl Step {
     /// of bursts.
     pub(crate) fn floor(self) -> Target {
         match self {
-            Self::Publish(burst) if burst.in_flight > 1 => BATCHED_FLOOR,
+            Self::Publish(Burst { in_flight: 2.., tls: false, .. }) => BATCHED_FLOOR,
+            Self::Publish(Burst { in_flight: 2.., tls: true, .. }) => BATCHED_FLOOR_TLS,
+            Self::Publish(Burst { tls: true, .. }) | Self::Connect { tls: true } => FLOOR_TLS,
             _ => FLOOR,
+        }
+    }
+
+    /// The Fanwire that others are compared with.
+    pub(crate) fn fanwire(self) -> Target {
+        match self {
+            Self::Publish(Burst { tls: true, .. }) | Self::Connect { tls: true } => FANWIRE_TLS,
+            _ => FANWIRE,
         }
     }
 
@@ -55,22 +66,23 @@ impl Step {
         match self {
             Self::Publish(burst) => burst,
             Self::PublishAtRate(rate) | Self::Hop(rate) => {
-                Burst { name: rate.name, in_flight: 1, payload_bytes: rate.payload_bytes }
+                Burst { name: rate.name, in_flight: 1, payload_bytes: rate.payload_bytes, tls: false }
             }
-            Self::Connect => ONE,
+            Self::Connect { .. } => ONE,
         }
     }
 
     /// Whether a round takes it once, and not in every slice.
     pub(crate) fn is_once(self) -> bool {
-        self == Self::Connect
+        matches!(self, Self::Connect { .. })
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Publish(burst) => burst.name,
             Self::PublishAtRate(rate) | Self::Hop(rate) => rate.name,
-            Self::Connect => CONNECTIONS,
+            Self::Connect { tls: false } => CONNECTIONS,
+            Self::Connect { tls: true } => CONNECTIONS_OVER_TLS,
         }
     }
 }
@@ -89,6 +101,7 @@ pub(crate) fn all() -> Vec<Group> {
     let many_topics = [BATCHED_FLOOR, FANWIRE, BUN, TUNGSTENITE, WS, NATS, NCHAN];
     let latency = [Step::PublishAtRate(STEADY)];
     let mut groups: Vec<Group> = ONE_TOPIC_BURSTS.iter().map(|&burst| one_topic(burst)).collect();
+    groups.extend(BURSTS_OVER_TLS.iter().map(|&burst| over_tls(burst)));
     groups.extend([
         Group { sessions: interleaved, takes_turns: true },
         Group { sessions: sessions(&from_many, MANY_PUBLISHERS, &bursts(&[FROM_MANY])), takes_turns: true },
@@ -98,7 +111,15 @@ pub(crate) fn all() -> Vec<Group> {
         },
         Group { sessions: sessions(&many_topics, MANY_TOPICS, &bursts(&[ROUND_ROBIN])), takes_turns: false },
         Group {
-            sessions: sessions(&with_peers(&[FLOOR, FANWIRE]), IDLE, &[Step::Connect]),
+            sessions: sessions(&with_peers(&[FLOOR, FANWIRE]), IDLE, &[Step::Connect { tls: false }]),
+            takes_turns: false,
+        },
+        Group {
+            sessions: sessions(
+                &[&[FLOOR_TLS, FANWIRE_TLS], PEERS_OVER_TLS].concat(),
+                IDLE_OVER_TLS,
+                &[Step::Connect { tls: true }],
+            ),
             takes_turns: false,
         },
         Group { sessions: sessions(&[FANWIRE_TWO_CORES], ALONE, &[Step::Hop(HOP)]), takes_turns: true },
@@ -113,6 +134,12 @@ fn one_topic(burst: Burst) -> Group {
     if burst.payload_bytes == MAIN_PAYLOAD_BYTES {
         targets.extend([FANWIRE_JSON, FANWIRE_HISTORY, FANWIRE_TWO_CORES]);
     }
+    Group { sessions: sessions(&targets, ONE_TOPIC, &bursts(&[burst])), takes_turns: true }
+}
+
+/// The same for those that speak TLS.
+fn over_tls(burst: Burst) -> Group {
+    let targets = [&[FLOOR_TLS, BATCHED_FLOOR_TLS, FANWIRE_TLS], PEERS_OVER_TLS].concat();
     Group { sessions: sessions(&targets, ONE_TOPIC, &bursts(&[burst])), takes_turns: true }
 }
 

@@ -6,7 +6,7 @@ use crate::goals;
 use crate::plan::{self, Step};
 use crate::sample::{Metric, Of, Samples};
 use crate::statistics::{Estimate, Verdict, estimate, ratio};
-use crate::target::{FANWIRE, Target};
+use crate::target::Target;
 
 /// A table for each workload, then one of the goals.
 pub(crate) fn tables(samples: &Samples) -> String {
@@ -32,7 +32,7 @@ pub(crate) fn tables(samples: &Samples) -> String {
 }
 
 fn table(text: &mut String, samples: &Samples, order: &[&str], step: Step, metric: Metric) {
-    let (workload, floor): (_, Target) = (step.name(), step.floor());
+    let (workload, floor, fanwire): (_, Target, Target) = (step.name(), step.floor(), step.fanwire());
     let series = |target| samples.series(Of { workload, target, metric });
     let _ = writeln!(text, "\n### {workload}: {}\n", metric.name());
     let _ = writeln!(text, "| target | median | 95 % interval | x floor | 95 % interval | x Fanwire |");
@@ -40,7 +40,7 @@ fn table(text: &mut String, samples: &Samples, order: &[&str], step: Step, metri
     for target in samples.targets(workload, metric, order) {
         let Some(Estimate { median, low, high, .. }) = estimate(&series(target)) else { continue };
         let times_floor = ratio(&series(target), &series(floor.name));
-        let times_fanwire = ratio(&series(target), &series(FANWIRE.name));
+        let times_fanwire = ratio(&series(target), &series(fanwire.name));
         let _ = writeln!(
             text,
             "| {target} | {} | {}–{} | {} | {} | {} |",

@@ -11,7 +11,7 @@ use crate::plan::{NO_HOP, ONE_HOP, Session, Step};
 use crate::sample::Metric;
 use crate::slow_readers::SlowReaders;
 use crate::target::Running;
-use crate::workload::{Burst, CONNECTIONS, Rate};
+use crate::workload::{Burst, Rate};
 
 /// How long and how large.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ impl Open {
         let mut client = Client::connect(running.address, target, shape);
         let each = |before: u64, after: u64| after.saturating_sub(before) as f64 / shape.subscribers as f64;
         let cpu_ns_each = each(cpu, running.cpu_ns());
-        if session.steps.contains(&Step::Connect) {
+        if session.steps.iter().any(|step| step.is_once()) {
             // What was only needed to connect is given back by then.
             std::thread::sleep(10 * sizes.slice);
         }
@@ -83,9 +83,9 @@ impl Open {
                 self.keep(name, &latencies);
                 Vec::new()
             }
-            Step::Connect => vec![
-                (CONNECTIONS, name, Metric::CpuUsPerHandshake, self.cpu_ns_each / 1_000.0),
-                (CONNECTIONS, name, Metric::BytesPerConnection, self.bytes_each),
+            Step::Connect { .. } => vec![
+                (step.name(), name, Metric::CpuUsPerHandshake, self.cpu_ns_each / 1_000.0),
+                (step.name(), name, Metric::BytesPerConnection, self.bytes_each),
             ],
             Step::Hop(rate) => {
                 self.hop(rate, sizes);

@@ -1,10 +1,11 @@
 //! Subscribers that never read, beside those that are measured.
 
 use std::io::Read;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
-use crate::client::{open, payload, wait_until_ready};
+use crate::client::{payload, wait_until_ready};
 use crate::dialect::{Dialect, subscribe_in_json};
+use crate::wire::Opening;
 use crate::workload::topic;
 
 /// They subscribe to it too: it fills their sockets and write queues, and costs the others nothing.
@@ -20,7 +21,7 @@ const FULL_BYTES: u64 = 480 * 1024;
 
 /// The connections, for as long as they are to be there. Whoever is to be told what it does not get speaks JSON.
 pub(crate) struct SlowReaders {
-    _streams: Vec<TcpStream>,
+    _streams: Vec<Opening>,
 }
 
 impl SlowReaders {
@@ -28,7 +29,7 @@ impl SlowReaders {
     pub(crate) fn connect(address: SocketAddr, count: usize) -> Self {
         let topics = [topic(0), FILLING.to_owned()];
         let connect = |_| {
-            let mut stream = open(address, &Dialect::Json.subscribe(address, &topics));
+            let mut stream = Opening::begin(address, false, &Dialect::Json.subscribe(address, &topics));
             wait_until_ready(&mut stream, Dialect::Json, topics.len());
             stream
         };
@@ -51,14 +52,14 @@ fn fill(address: SocketAddr) {
     // A publish has no receipt here; what is answered behind all of them says that they were heard.
     let last_words = [topic(0)];
     subscribe_in_json(&last_words, &mut bytes);
-    wait_until_ready(&mut open(address, &bytes), Dialect::Json, last_words.len());
+    wait_until_ready(&mut Opening::begin(address, false, &bytes), Dialect::Json, last_words.len());
 }
 
 /// What waits in the target's write queues.
 fn backlog_bytes(address: SocketAddr) -> u64 {
     let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     let mut page = String::new();
-    open(address, request.as_bytes()).read_to_string(&mut page).expect("the target answers");
+    Opening::begin(address, false, request.as_bytes()).read_to_string(&mut page).expect("the target answers");
     let samples = page.lines().filter(|line| line.starts_with("fanwire_backlog_bytes{"));
     samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
 }

@@ -6,8 +6,10 @@ use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use crate::certificate::Certificate;
 use crate::dialect::Dialect;
 
 /// What is measured.
@@ -15,6 +17,7 @@ use crate::dialect::Dialect;
 pub(crate) struct Target {
     pub(crate) name: &'static str,
     program: Program,
+    tls: bool,
     pub(crate) subscribers: Dialect,
     pub(crate) publishers: Dialect,
     /// Subscribers beside those that are measured that never read.
@@ -33,7 +36,12 @@ enum Program {
 
 /// A target whose connections are raw topics.
 const fn raw(name: &'static str, program: Program) -> Target {
-    Target { name, program, subscribers: Dialect::Raw, publishers: Dialect::Raw, slow_readers: 0 }
+    Target { name, program, tls: false, subscribers: Dialect::Raw, publishers: Dialect::Raw, slow_readers: 0 }
+}
+
+/// The same over TLS.
+const fn over_tls(name: &'static str, target: Target) -> Target {
+    Target { name, tls: true, ..target }
 }
 
 const ONE_CORE: Program = Program::Fanwire { cores: 1, keeps_history: false };
@@ -58,6 +66,7 @@ pub(crate) const WS: Target = raw("Node ws", Program::Peer("ws"));
 pub(crate) const NATS: Target = Target {
     name: "nats-server",
     program: Program::Peer("nats"),
+    tls: false,
     subscribers: Dialect::Nats,
     publishers: Dialect::Nats,
     slow_readers: 0,
@@ -67,6 +76,14 @@ pub(crate) const NCHAN: Target = raw("nginx nchan", Program::Peer("nchan"));
 /// Every other broker.
 pub(crate) const PEERS: &[Target] = &[BUN, TUNGSTENITE, WS, NATS, NCHAN];
 
+pub(crate) const FLOOR_TLS: Target = over_tls("floor, TLS", FLOOR);
+pub(crate) const BATCHED_FLOOR_TLS: Target = over_tls("floor, batched, TLS", BATCHED_FLOOR);
+pub(crate) const FANWIRE_TLS: Target = over_tls("Fanwire, TLS", FANWIRE);
+
+/// The other brokers that are measured over TLS too.
+pub(crate) const PEERS_OVER_TLS: &[Target] =
+    &[over_tls("Bun, TLS", BUN), over_tls("nginx nchan, TLS", NCHAN)];
+
 /// How a peer's `start` says that the peer is not installed.
 const ABSENT: i32 = 69;
 
@@ -74,6 +91,11 @@ impl Target {
     /// Whether it is all of the machine's, so that its CPU is the only figure that can be compared.
     pub(crate) fn is_unpinned(self) -> bool {
         matches!(self.program, Program::Fanwire { cores: 2.., .. })
+    }
+
+    /// Whether its clients speak TLS.
+    pub(crate) fn speaks_tls(self) -> bool {
+        self.tls
     }
 
     /// The cores that it runs on, as the kernel writes a list of them.
@@ -106,6 +128,7 @@ impl Target {
         command.arg(program.get_program()).args(program.get_args());
         let folder = folder_of(port);
         std::fs::create_dir_all(&folder).expect("a folder for temporary files");
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.env("TMPDIR", &folder).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|error| StartError::Broken(format!("taskset: {error}")))?;
         let running = Running::new(child, SocketAddr::from((Ipv4Addr::LOCALHOST, port)), folder)?;
@@ -117,26 +140,45 @@ impl Target {
         match self.program {
             Program::Floor { batched } => {
                 let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
-                command.args(["floor", if batched { "batched" } else { "single" }, &port.to_string()]);
+                command.args(["floor", &port.to_string()]).args(batched.then_some("--batched"));
+                if self.tls {
+                    command.arg("--tls").args([&certificate().cert, &certificate().key]);
+                }
                 command
             }
-            Program::Fanwire { cores, keeps_history } => fanwire(port, cores, keeps_history),
+            Program::Fanwire { cores, keeps_history } => fanwire(port, self.tls, cores, keeps_history),
             Program::Peer(folder) => {
                 let start = root().join("benches/peers").join(folder).join("start");
                 let mut command = Command::new(start);
                 command.arg(port.to_string());
+                if self.tls {
+                    command.env("TLS_CERT", &certificate().cert).env("TLS_KEY", &certificate().key);
+                }
                 command
             }
         }
     }
 }
 
-fn fanwire(port: u16, cores: usize, keeps_history: bool) -> Command {
+/// The certificate of every target that speaks TLS: ECDSA on P-256, as most are today.
+pub(crate) fn certificate() -> &'static Certificate {
+    static CERTIFICATE: LazyLock<Certificate> = LazyLock::new(|| {
+        // Another run may be at it.
+        let name = format!("fanout-{}", std::process::id());
+        Certificate::write(Path::new(env!("CARGO_TARGET_TMPDIR")), &name)
+    });
+    &CERTIFICATE
+}
+
+fn fanwire(port: u16, tls: bool, cores: usize, keeps_history: bool) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanwire"));
-    let listen = format!("127.0.0.1:{port}");
+    let listen = format!("{}127.0.0.1:{port}", if tls { "tls://" } else { "" });
     command.args(["--listen", &listen, "--cores", &cores.to_string(), "--log-level", "warn"]);
     // 64 messages of 4 KiB are more than the default, and no target may lose any.
     command.args(["--backlog", "1MiB"]);
+    if tls {
+        command.arg("--tls-cert").arg(&certificate().cert).arg("--tls-key").arg(&certificate().key);
+    }
     if keeps_history {
         command.arg("--config").arg(root().join("benches/fanout/history.toml"));
     }

@@ -25,6 +25,8 @@ pub(crate) const ALL_TOPICS: Shape = Shape { topics: 20, topics_each: 20, ..ONE_
 pub(crate) const MANY_PUBLISHERS: Shape = Shape { publishers: 200, ..ONE_TOPIC };
 /// Subscribers that are sent nothing.
 pub(crate) const IDLE: Shape = Shape { subscribers: 10_000, ..ONE_TOPIC };
+/// Fewer of them, over TLS: a handshake takes the client as long as the target.
+pub(crate) const IDLE_OVER_TLS: Shape = Shape { subscribers: 2_000, ..ONE_TOPIC };
 /// A subscriber alone.
 pub(crate) const ALONE: Shape = Shape { subscribers: 1, ..ONE_TOPIC };
 
@@ -58,10 +60,16 @@ pub(crate) struct Burst {
     pub(crate) name: &'static str,
     pub(crate) in_flight: usize,
     pub(crate) payload_bytes: usize,
+    /// Whether everybody speaks TLS.
+    pub(crate) tls: bool,
 }
 
 const fn burst(name: &'static str, in_flight: usize, payload_bytes: usize) -> Burst {
-    Burst { name, in_flight, payload_bytes }
+    Burst { name, in_flight, payload_bytes, tls: false }
+}
+
+const fn over_tls(name: &'static str, burst: Burst) -> Burst {
+    Burst { name, tls: true, ..burst }
 }
 
 pub(crate) const ONE_SMALL: Burst = burst("one topic, 1 in flight, 16 B", 1, 16);
@@ -86,6 +94,13 @@ pub(crate) const ONE_TOPIC_BURSTS: &[Burst] = &[
     burst("one topic, 64 in flight, 4 KiB", 64, 4096),
 ];
 
+pub(crate) const ONE_OVER_TLS: Burst = over_tls("one topic over TLS, 1 in flight, 128 B", ONE);
+pub(crate) const SIXTEEN_OVER_TLS: Burst = over_tls("one topic over TLS, 16 in flight, 128 B", SIXTEEN);
+pub(crate) const SIXTY_FOUR_OVER_TLS: Burst = over_tls("one topic over TLS, 64 in flight, 128 B", SIXTY_FOUR);
+
+/// What TLS adds is a record for each write, and a cipher over its octets: with many messages to a record, and with one.
+pub(crate) const BURSTS_OVER_TLS: &[Burst] = &[ONE_OVER_TLS, SIXTEEN_OVER_TLS, SIXTY_FOUR_OVER_TLS];
+
 /// The size that other encodings and settings are measured with.
 pub(crate) const MAIN_PAYLOAD_BYTES: usize = 128;
 
@@ -108,3 +123,5 @@ pub(crate) const HOP: Rate = Rate {
 
 /// The workload of connections that only come and stay.
 pub(crate) const CONNECTIONS: &str = "10,000 idle subscribers";
+/// The same over TLS.
+pub(crate) const CONNECTIONS_OVER_TLS: &str = "2,000 idle subscribers over TLS";

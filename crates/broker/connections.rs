@@ -48,6 +48,8 @@ pub(crate) struct Connections {
     /// Vectors for pieces that are not in use, so that no idle connection holds one.
     spare_pieces: Vec<Vec<Piece>>,
     backlog_bytes: usize,
+    /// The replies in write queues, in bytes.
+    queued_reply_bytes: usize,
     /// The messages that write queues have let go by count.
     messages_skipped: u64,
     /// How many of the connections are event streams.
@@ -151,8 +153,8 @@ pub enum Flushed {
 }
 
 impl Connections {
-    /// Nobody, in a run of this epoch.
-    pub(crate) fn new(epoch: Arc<str>) -> Self {
+    /// Nobody, in a run of this epoch. Payloads from `deflate_above_bytes` on are compressed where that was negotiated.
+    pub(crate) fn new(epoch: Arc<str>, deflate_above_bytes: usize) -> Self {
         Self {
             slots: Vec::new(),
             spans: Vec::new(),
@@ -161,10 +163,11 @@ impl Connections {
             flushing: Vec::new(),
             ready: VecDeque::new(),
             turns_since_ready: 0,
-            palette: Palette::new(epoch),
+            palette: Palette::new(Encoder::new(epoch, deflate_above_bytes)),
             written: Written::default(),
             spare_pieces: Vec::new(),
             backlog_bytes: 0,
+            queued_reply_bytes: 0,
             messages_skipped: 0,
             event_streams: 0,
         }
@@ -186,6 +189,8 @@ impl Connections {
     pub(crate) fn disconnect(&mut self, slot: u32) {
         _ = self.take_pieces(slot);
         self.with_queue(slot, WriteQueue::drop_messages);
+        let behind = self.slots[slot as usize].behind.as_ref();
+        self.queued_reply_bytes -= behind.map_or(0, |behind| behind.queue.reply_bytes());
         self.event_streams -= usize::from(self.interface(slot) == Some(Interface::EventStream));
         self.slots[slot as usize] = Connection::default();
         self.spans[slot as usize] = Span::default();
@@ -253,6 +258,23 @@ impl Connections {
 
     pub(crate) fn backlog_bytes(&self) -> usize {
         self.backlog_bytes
+    }
+
+    /// The replies in write queues, in bytes.
+    pub(crate) fn queued_reply_bytes(&self) -> usize {
+        self.queued_reply_bytes
+    }
+
+    /// The connections with the largest write queues, the largest first, at most `count` of them.
+    pub(crate) fn largest_backlogs(&self, count: usize) -> Vec<u32> {
+        let backlog_of = |connection: &Connection| match (&connection.behind, connection.state) {
+            (Some(behind), State::Open) => behind.queue.bytes() + behind.queue.reply_bytes(),
+            _ => 0,
+        };
+        let sizes = self.slots.iter().map(backlog_of).zip(0..).filter(|(bytes, _)| *bytes > 0);
+        let mut sizes: Vec<(usize, u32)> = sizes.collect();
+        sizes.sort_unstable_by(|one, other| other.cmp(one));
+        sizes.into_iter().take(count).map(|(_, slot)| slot).collect()
     }
 
     pub(crate) fn messages_skipped(&self) -> u64 {
@@ -323,7 +345,9 @@ impl Connections {
     ) {
         let (start, end) = self.palette.reply(write);
         if let Some(behind) = &mut self.slots[slot as usize].behind {
+            let before = behind.queue.reply_bytes();
             behind.queue.push_reply(self.palette.replies(start, end), kind);
+            self.queued_reply_bytes += behind.queue.reply_bytes() - before;
             self.schedule(slot);
             return;
         }
@@ -361,8 +385,9 @@ impl Connections {
     /// Works on the connection's write queue, if it has one.
     pub(crate) fn with_queue<R>(&mut self, slot: u32, work: impl FnOnce(&mut WriteQueue) -> R) -> Option<R> {
         let queue = &mut self.slots[slot as usize].behind.as_mut()?.queue;
-        let (bytes, skips) = (queue.bytes(), queue.skips());
+        let (bytes, replies, skips) = (queue.bytes(), queue.reply_bytes(), queue.skips());
         let result = work(queue);
+        self.queued_reply_bytes = self.queued_reply_bytes + queue.reply_bytes() - replies;
         self.backlog_bytes = self.backlog_bytes + queue.bytes() - bytes;
         self.messages_skipped += queue.skips() - skips;
         Some(result)
@@ -398,7 +423,8 @@ impl Connections {
         for piece in self.take_pieces(slot) {
             let Piece::Reply(start, end, kind) = piece else { break };
             let reply = self.palette.replies(start, end).to_vec();
-            self.behind(slot).queue.push_reply(&reply, kind);
+            self.behind(slot);
+            self.with_queue(slot, |queue| queue.push_reply(&reply, kind));
         }
         self.with_queue(slot, WriteQueue::drop_messages);
         self.schedule(slot);

@@ -7,7 +7,6 @@ use fanwire_wire::command::PayloadKind;
 use fanwire_wire::deflate::Deflater;
 use fanwire_wire::event_stream::write_event;
 use fanwire_wire::frame::{OpCode, write_frame};
-use fanwire_wire::limits::MIN_DEFLATE_PAYLOAD_BYTES;
 use fanwire_wire::notification::Notification;
 
 use crate::message::{DeliveredAs, Message};
@@ -60,6 +59,8 @@ pub struct Encoding {
 pub(crate) struct Encoder {
     /// The positions of events are in this epoch.
     epoch: Arc<str>,
+    /// Payloads below this many bytes are not compressed.
+    deflate_above_bytes: usize,
     /// Without context takeover: what one compresses, every connection with the window can read.
     deflaters: Vec<(u8, Deflater)>,
     octets: Vec<u8>,
@@ -76,8 +77,8 @@ impl std::fmt::Debug for Encoder {
 const SCRATCH_KEPT_BYTES: usize = 256 * 1024;
 
 impl Encoder {
-    pub(crate) fn new(epoch: Arc<str>) -> Self {
-        Self { epoch, deflaters: Vec::new(), octets: Vec::new(), compressed: Vec::new() }
+    pub(crate) fn new(epoch: Arc<str>, deflate_above_bytes: usize) -> Self {
+        Self { epoch, deflate_above_bytes, deflaters: Vec::new(), octets: Vec::new(), compressed: Vec::new() }
     }
 
     /// Appends the message's frame or event to `out`. A raw subscriber gets news alone.
@@ -155,7 +156,7 @@ impl Encoder {
 
     fn frame(&mut self, encoding: Encoding, opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
         match encoding.deflate_window_bits {
-            Some(bits) if payload.len() >= MIN_DEFLATE_PAYLOAD_BYTES => {
+            Some(bits) if payload.len() >= self.deflate_above_bytes => {
                 self.compressed.clear();
                 deflater(&mut self.deflaters, bits).deflate(payload, &mut self.compressed);
                 write_frame(out, opcode, true, &self.compressed);

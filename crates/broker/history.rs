@@ -65,6 +65,22 @@ impl History {
             || self.limits.max_age_ms.is_some_and(|age| now_ms.saturating_sub(oldest.since_ms) > age)
     }
 
+    /// Lets go of the older half, in bytes.
+    pub fn halve(&mut self) {
+        let half = self.bytes / 2;
+        while self.bytes > half
+            && let Some(oldest) = self.kept.pop_front()
+        {
+            self.bytes -= oldest.message.bytes();
+        }
+        self.kept.shrink_to(2 * self.kept.len());
+    }
+
+    /// What is kept, in bytes, as [`Message::bytes`] counts them.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether messages are let go by age alone, so that somebody has to look at it when nothing is published.
     pub fn ages(&self) -> bool {
         self.limits.max_age_ms.is_some() && !self.kept.is_empty()

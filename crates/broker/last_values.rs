@@ -69,6 +69,11 @@ impl LastValues {
         self.by_offset.values()
     }
 
+    /// What is kept, in bytes, as [`Message::bytes`] counts them.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// How many keys have a value.
     pub fn len(&self) -> usize {
         self.by_offset.len()

@@ -56,9 +56,9 @@ pub(crate) enum Content {
 }
 
 impl Palette {
-    /// Without logs, in a run of this epoch.
-    pub(crate) fn new(epoch: Arc<str>) -> Self {
-        Self { logs: Vec::new(), replies: Vec::new(), encoder: Encoder::new(epoch) }
+    /// Without logs.
+    pub(crate) fn new(encoder: Encoder) -> Self {
+        Self { logs: Vec::new(), replies: Vec::new(), encoder }
     }
 
     /// The number of `encoding`, which gets one when it is new.

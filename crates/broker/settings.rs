@@ -21,6 +21,8 @@ pub struct Settings {
     pub max_topics: usize,
     /// The bound on the subscriptions of one connection.
     pub max_subscriptions: usize,
+    /// Payloads below this many bytes are sent as they are, also where permessage-deflate was negotiated.
+    pub deflate_above_bytes: usize,
     /// How much of history is read at a time for a connection that catches up, in bytes; at least one message.
     pub chunk_bytes: usize,
     /// An outbox to another core at or above this many bytes stops the reading of what feeds it.
@@ -37,6 +39,7 @@ impl Default for Settings {
             max_message_bytes: fanwire_wire::limits::DEFAULT_MAX_MESSAGE_BYTES,
             max_topics: 1_000_000,
             max_subscriptions: 10_000,
+            deflate_above_bytes: fanwire_wire::limits::MIN_DEFLATE_PAYLOAD_BYTES,
             chunk_bytes: 64 * 1024,
             outbox_bytes: 1024 * 1024,
             stalled_after_ms: 1_000,

@@ -7,6 +7,7 @@ mod flush;
 mod home;
 mod permitting;
 mod polling;
+mod pressing;
 mod publishing;
 mod snapshots;
 mod stall;
@@ -30,6 +31,7 @@ use crate::connections::Connections;
 use crate::encoder::{Encoding, Interface};
 use crate::homes::Homes;
 use crate::lanes::{ConnectionId, Delivery, Outbox, Request};
+use crate::pressure::Pressure;
 use crate::settings::Settings;
 use crate::subscriptions::Subscriptions;
 use crate::topic_table::{Latest, Placement, Polled, SWEEP_EVERY_MS, TopicTable};
@@ -93,6 +95,9 @@ pub struct Shard {
     /// What those are to be told that a message has come for.
     answers: Answers,
     stopping: Stopping,
+    pressure: Pressure,
+    /// When the histories are to be halved again, under pressure.
+    halve_at_ms: u64,
     deliveries_made: u64,
     messages_published: u64,
 }
@@ -201,6 +206,10 @@ pub struct Counters {
     pub messages_published: u64,
     /// What the write queues hold, in bytes.
     pub backlog_bytes: u64,
+    /// The replies that write queues hold besides that, in bytes.
+    pub reply_bytes: u64,
+    /// What histories and last values hold, in bytes.
+    pub kept_bytes: u64,
     /// Topics at home here.
     pub topics: u64,
     /// Subscriptions of connections here.
@@ -231,10 +240,10 @@ impl Shard {
             epoch: identity.epoch.clone(),
             homes: Homes::new(identity.hash_keys, settings.clone(), cores),
             table: TopicTable::new(identity.epoch.clone(), settings.clone(), core, cores),
-            settings,
             sweep_at_ms: 0,
             subscriptions: Subscriptions::default(),
-            connections: Connections::new(identity.epoch.clone()),
+            connections: Connections::new(identity.epoch.clone(), settings.deflate_above_bytes),
+            settings,
             run: None,
             runs: 0,
             requests: std::iter::repeat_with(Outbox::default).take(cores).collect(),
@@ -244,6 +253,8 @@ impl Shard {
             polls: HashMap::default(),
             answers: Answers::default(),
             stopping: Stopping::default(),
+            pressure: Pressure::default(),
+            halve_at_ms: 0,
             deliveries_made: 0,
             messages_published: 0,
         }
@@ -277,6 +288,7 @@ impl Shard {
             self.sweep_at_ms = now.monotonic_ms + SWEEP_EVERY_MS;
         }
         self.give_up_on_stalled_cores();
+        self.ease();
     }
 
     /// When [`Self::begin_turn`] has something to do even if nothing comes in, on the monotonic clock.
@@ -285,7 +297,8 @@ impl Shard {
         let stalls = self.requests.iter().filter_map(|outbox| outbox.gives_up_at_ms(after_ms));
         let stalls =
             stalls.chain(self.deliveries.iter().filter_map(|outbox| outbox.gives_up_at_ms(after_ms)));
-        stalls.chain(self.table.ages().then_some(self.sweep_at_ms)).min()
+        let eases_at_ms = (self.pressure > Pressure::None).then_some(self.halve_at_ms);
+        stalls.chain(self.table.ages().then_some(self.sweep_at_ms)).chain(eases_at_ms).min()
     }
 
     /// What the server has to see to. Empty it after every call, and after a flush.
@@ -300,6 +313,8 @@ impl Shard {
             messages_skipped: self.connections.messages_skipped(),
             messages_published: self.messages_published,
             backlog_bytes: self.connections.backlog_bytes() as u64,
+            reply_bytes: self.connections.queued_reply_bytes() as u64,
+            kept_bytes: self.table.kept_bytes() as u64,
             topics: self.table.len() as u64,
             subscriptions: self.subscriptions.len() as u64,
             event_streams: self.connections.event_streams() as u64,

@@ -15,6 +15,7 @@ use slab::Slab;
 
 pub(crate) use self::publishing::{Published, Taken};
 use self::row::Row;
+use crate::history::History;
 use crate::lanes::{PollTicket, Start, Waiter};
 use crate::message::Message;
 use crate::patterns::PatternIndex;
@@ -44,6 +45,12 @@ pub(crate) struct TopicTable {
     core: usize,
     cores: usize,
     max_rows: usize,
+    /// What all rows keep, in bytes.
+    kept_bytes: usize,
+    /// Whether topics may begin that have no row.
+    may_grow: bool,
+    /// The next row whose history is to be halved, while they are.
+    halve_at: usize,
     sweep_at: usize,
 }
 
@@ -134,6 +141,9 @@ impl TopicTable {
             settings,
             core,
             cores,
+            kept_bytes: 0,
+            may_grow: true,
+            halve_at: 0,
             sweep_at: 0,
         }
     }
@@ -141,6 +151,40 @@ impl TopicTable {
     /// How many topics have a row.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// What histories and last values hold, in bytes.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
+    /// Whether topics may begin that are not there. Those that are go on.
+    pub(crate) fn set_may_grow(&mut self, may_grow: bool) {
+        self.may_grow = may_grow;
+    }
+
+    /// Works on a row, which may then hold more or less.
+    #[inline]
+    fn with_row<R>(&mut self, key: usize, work: impl FnOnce(&mut Row) -> R) -> R {
+        let row = &mut self.rows[key];
+        let bytes = row.kept_bytes();
+        let result = work(row);
+        self.kept_bytes = self.kept_bytes + row.kept_bytes() - bytes;
+        result
+    }
+
+    /// Has the histories of the next so many rows let go of their older half. Returns whether those were the last rows.
+    pub(crate) fn halve_histories(&mut self) -> bool {
+        let end = (self.halve_at + ROWS_PER_SWEEP).min(self.rows.capacity());
+        for key in self.halve_at..end {
+            if self.rows.contains(key) {
+                self.with_row(key, |row| row.history.as_mut().map(History::halve));
+                self.forget_if_idle(key);
+            }
+        }
+        let is_done = end == self.rows.capacity();
+        self.halve_at = if is_done { 0 } else { end };
+        is_done
     }
 
     /// The cores that a message of the row goes to, as bits.
@@ -164,7 +208,7 @@ impl TopicTable {
         now: Now,
     ) -> Result<Placement, ErrorCode> {
         let key = self.row_or_insert(topic)?;
-        self.rows[key].let_go(now.monotonic_ms);
+        self.with_row(key, |row| row.let_go(now.monotonic_ms));
         let placement = self.rows[key].place(start, &self.epoch);
         if placement.is_ok() {
             self.rows[key].cores |= 1 << core;
@@ -226,7 +270,7 @@ impl TopicTable {
     pub(crate) fn read(&mut self, topic: &Topic, from: u64, max_bytes: usize, now: Now) -> Chunk {
         match self.index.get(topic) {
             Some(&key) => {
-                self.rows[key].let_go(now.monotonic_ms);
+                self.with_row(key, |row| row.let_go(now.monotonic_ms));
                 self.rows[key].read(from, max_bytes)
             }
             // Forgotten since: whatever it was, nothing is held up to where its next row will start.
@@ -251,7 +295,7 @@ impl TopicTable {
         let Some(&key) = self.index.get(topic) else {
             return self.new_row(topic).poll(start, &self.epoch, max_bytes);
         };
-        self.rows[key].let_go(now.monotonic_ms);
+        self.with_row(key, |row| row.let_go(now.monotonic_ms));
         self.rows[key].poll(start, &self.epoch, max_bytes)
     }
 
@@ -289,8 +333,8 @@ impl TopicTable {
     pub(crate) fn sweep(&mut self, now_ms: u64) {
         let end = (self.sweep_at + ROWS_PER_SWEEP).min(self.rows.capacity());
         for key in self.sweep_at..end {
-            if let Some(row) = self.rows.get_mut(key).filter(|row| row.ages()) {
-                row.let_go(now_ms);
+            if self.rows.get(key).is_some_and(Row::ages) {
+                self.with_row(key, |row| row.let_go(now_ms));
                 self.forget_if_idle(key);
             }
         }
@@ -303,6 +347,9 @@ impl TopicTable {
         }
         if self.rows.len() >= self.max_rows {
             return Err(ErrorCode::TooManyTopics);
+        }
+        if !self.may_grow {
+            return Err(ErrorCode::Unavailable);
         }
         let mut row = self.new_row(topic);
         // What patterns add to it is not known yet.
@@ -329,6 +376,7 @@ impl TopicTable {
     fn forget_if_idle(&mut self, key: usize) {
         if self.rows[key].is_idle() {
             let row = self.rows.remove(key);
+            debug_assert_eq!(row.kept_bytes(), 0, "an idle row keeps nothing");
             self.index.remove(&row.topic);
             self.highest_forgotten = self.highest_forgotten.max(row.offset);
         }

@@ -14,6 +14,7 @@ mod token;
 
 use std::error::Error;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -112,6 +113,12 @@ impl Auth {
     pub(crate) fn reload(&self) -> Result<(), KeyError> {
         self.keys.store(Arc::new(KeyRing::load(&self.config.keys)?));
         Ok(())
+    }
+
+    /// The files that keys are read from.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let files = self.config.keys.iter().filter_map(|key| key.source.file());
+        files.map(Path::to_owned).collect()
     }
 
     /// How long a client whose token has expired may take to send another, in milliseconds.

@@ -17,12 +17,15 @@ use mio::{Poll, Waker};
 
 use crate::auth::{Auth, KeyError};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::event_loop::{EventLoop, Parts, WAKER};
+use crate::config::{Config, Listen};
+use crate::event_loop::{EventLoop, MAX_REFUSED, Parts, WAKER};
+use crate::guard::Guard;
 use crate::listener::{self, BindError};
 use crate::mailbox::mailboxes;
 use crate::metrics::Metrics;
+use crate::reload::Watched;
 use crate::site::{Control, Site};
+use crate::tls::{Tls, TlsError};
 
 /// A broker that runs in threads of this process.
 ///
@@ -64,6 +67,8 @@ pub enum StartError {
     Exposed(SocketAddr),
     /// The keys that tokens are signed with cannot be had.
     Keys(KeyError),
+    /// TLS cannot be spoken as the operator wants it.
+    Tls(TlsError),
     /// The kernel has no random octets, which the epoch is made of.
     Random(getrandom::Error),
     /// The kernel refuses what an event loop needs.
@@ -81,6 +86,7 @@ impl fmt::Display for StartError {
                 )
             }
             Self::Keys(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
             Self::Random(error) => write!(f, "no random octets for the epoch: {error}"),
             Self::Core(error) => write!(f, "cannot start an event loop: {error}"),
         }
@@ -101,6 +107,12 @@ impl From<KeyError> for StartError {
     }
 }
 
+impl From<TlsError> for StartError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
+    }
+}
+
 impl From<io::Error> for StartError {
     fn from(error: io::Error) -> Self {
         Self::Core(error)
@@ -115,10 +127,14 @@ impl Broker {
         }
         let auth = Auth::load(config.auth.clone())?;
         let identity = new_identity().map_err(StartError::Random)?;
-        let bound = listener::bind(&config.listen, config.cores, config.timeouts.patience())?;
+        let addresses: Vec<_> = config.listen.iter().map(|listen| listen.address).collect();
+        let bound = listener::bind(&addresses, config.cores, config.timeouts.patience())?;
+        let listening = config.listen.iter().zip(&bound.addresses);
+        let listening = listening.map(|(listen, address)| Listen { address: *address, ..*listen }).collect();
         let polls = (0..config.cores).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
         let wakers = polls.iter().map(waker_of).collect::<io::Result<Vec<_>>>()?;
-        let site = Arc::new(site(&config, auth, &identity, Control::new(wakers.clone())));
+        let guard = guard(&config)?;
+        let site = Arc::new(site(&config, auth, &identity, listening, guard, Control::new(wakers.clone()))?);
         let settings = Arc::new(settings(config.settings, config.demo));
         let clock = Clock::start();
         let parts = polls.into_iter().zip(bound.listeners).zip(mailboxes(wakers)).enumerate();
@@ -143,6 +159,25 @@ impl Broker {
     /// Where it listens, in the order of the configuration, with the ports that were chosen for port 0.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The same, and whether TLS is spoken there.
+    pub fn listening(&self) -> &[Listen] {
+        &self.site.listening
+    }
+
+    /// The files that it goes by, and what to do when they change.
+    pub fn watched(&self) -> Vec<Watched> {
+        let site = Arc::clone(&self.site);
+        let certificates = self.site.tls.as_ref().map(|tls| {
+            let site = Arc::clone(&site);
+            let reload = move || site.tls.as_ref().map_or(Ok(()), Tls::reload).map_err(Into::into);
+            Watched::new("certificates", tls.files(), reload)
+        });
+        let keys = self.site.auth.files();
+        let keys = (!keys.is_empty())
+            .then(|| Watched::new("keys", keys, move || site.auth.reload().map_err(Into::into)));
+        certificates.into_iter().chain(keys).collect()
     }
 
     /// The epoch of this run.
@@ -177,8 +212,31 @@ fn waker_of(poll: &Poll) -> io::Result<Arc<Waker>> {
     Waker::new(poll.registry(), WAKER).map(Arc::new)
 }
 
-fn site(config: &Config, auth: Auth, identity: &Identity, control: Control) -> Site {
-    Site {
+/// The guard of as many connections as the limit on open files leaves room for, or as the operator says.
+fn guard(config: &Config) -> io::Result<Guard> {
+    let room = listener::room_for_connections(MAX_REFUSED * config.cores)?;
+    if let Some(connections) = config.limits.connections.filter(|connections| *connections > room) {
+        tracing::warn!(
+            connections,
+            room,
+            "the limit on open files leaves less room than limits.connections asks for; raise it (ulimit -n)"
+        );
+    }
+    Ok(Guard::new(&config.limits, config.proxies.clone(), room, config.cores))
+}
+
+fn site(
+    config: &Config,
+    auth: Auth,
+    identity: &Identity,
+    listening: Vec<Listen>,
+    guard: Guard,
+    control: Control,
+) -> Result<Site, TlsError> {
+    let tls = config.tls.clone().map(|tls| Tls::load(tls, &listening)).transpose()?;
+    Ok(Site {
+        limits: config.limits.clone(),
+        guard,
         cores: config.cores,
         epoch: Arc::clone(&identity.epoch),
         max_message_bytes: config.settings.max_message_bytes,
@@ -187,10 +245,12 @@ fn site(config: &Config, auth: Auth, identity: &Identity, control: Control) -> S
         demo: config.demo,
         auth,
         origins: config.origins.clone(),
+        listening,
+        tls,
         timeouts: config.timeouts,
         metrics: Metrics::new(config.cores),
         control,
-    }
+    })
 }
 
 /// A thread that runs one event loop. If that ends early, the others stop too: they would wait for it.

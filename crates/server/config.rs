@@ -12,7 +12,10 @@ mod auth;
 mod error;
 mod file;
 mod flags;
+mod limits;
+mod network;
 mod resolve;
+mod tls;
 mod units;
 
 use std::ffi::OsString;
@@ -30,7 +33,10 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 pub use auth::{Algorithm, AuthConfig, KeyConfig, KeySource, MetricsAccess, Secret};
 pub use error::{ConfigError, Origin, Place, Problem};
-pub use units::BadValue;
+pub use limits::{Limits, Proxies, ProxyProtocol};
+pub use network::Network;
+pub use tls::{CertificateFiles, Certificates, ClientCa, TlsConfig};
+pub use units::{BadValue, Listen};
 
 use crate::auth::Mint;
 use crate::mailbox::MAX_CORES;
@@ -38,7 +44,7 @@ use crate::origin::Origins;
 use file::Source;
 use flags::{Action, CommandLine, Flags, TokenFlags};
 pub(crate) use units::Period;
-use units::{Overflow, Size};
+use units::{Compression, Overflow, Size};
 
 /// A configuration that holds: every value is in its range, and no two contradict each other.
 ///
@@ -48,7 +54,9 @@ use units::{Overflow, Size};
 pub struct Config {
     /// Where to listen. Without keys a broker lets anybody in who reaches it, so that loopback addresses are the only ones,
     /// unless it is to be open.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
+    /// How TLS is spoken, at the addresses where it is.
+    pub tls: Option<TlsConfig>,
     /// Event loops, each on a thread of its own: 1 to 64.
     pub cores: usize,
     /// Whether each event loop is pinned to its core.
@@ -65,6 +73,10 @@ pub struct Config {
     pub origins: Origins,
     /// How long what is waited for.
     pub timeouts: Timeouts,
+    /// How much clients may have, together and each address of them.
+    pub limits: Limits,
+    /// Whose word is taken for who the client is.
+    pub proxies: Proxies,
     /// What is logged, and how.
     pub log: LogConfig,
     /// What holds for topics and messages.
@@ -84,7 +96,8 @@ pub struct Timeouts {
     pub close_ms: u64,
     /// For the next request of an HTTP connection that is kept alive, in milliseconds.
     pub idle_http_ms: u64,
-    /// For all connections to be flushed and told, when the broker stops, in milliseconds.
+    /// Over which connections are sent away when the broker stops, in milliseconds. What is left after
+    /// [`Self::close_ms`] more, or twice the drain, is cut off.
     pub drain_ms: u64,
 }
 
@@ -132,7 +145,8 @@ impl Default for Config {
     /// What holds when the operator says nothing.
     fn default() -> Self {
         Self {
-            listen: vec![(Ipv4Addr::LOCALHOST, 8080).into()],
+            listen: vec![Listen { address: (Ipv4Addr::LOCALHOST, 8080).into(), tls: false }],
+            tls: None,
             cores: present_cores().min(MAX_CORES),
             pin: false,
             compression: true,
@@ -141,6 +155,8 @@ impl Default for Config {
             auth: AuthConfig::default(),
             origins: Origins::default(),
             timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            proxies: Proxies::default(),
             log: LogConfig { format: LogFormat::Text, level: Targets::new().with_default(LevelFilter::INFO) },
             settings: Settings::default(),
         }
@@ -180,9 +196,17 @@ impl Config {
         }
     }
 
+    fn compression(&self) -> Compression {
+        if self.compression {
+            Compression::Above(self.settings.deflate_above_bytes)
+        } else {
+            Compression::Off
+        }
+    }
+
     /// The first address that others than this machine may reach, if nobody is asked there who it is.
     pub(crate) fn exposed_address(&self) -> Option<SocketAddr> {
-        resolve::exposed_address(&self.listen, &self.auth)
+        resolve::exposed_address(&self.listen, &self.auth, self.tls.as_ref())
     }
 
     /// The token that the flags ask for, to be signed with their key or the configuration's.
@@ -208,7 +232,7 @@ impl Config {
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let listen: Vec<_> = self.listen.iter().map(|address| format!("\"{address}\"")).collect();
+        let listen: Vec<_> = self.listen.iter().map(|listen| format!("\"{listen}\"")).collect();
         writeln!(f, "listen = [{}]", listen.join(", "))?;
         writeln!(f, "cores = {}", self.cores)?;
         writeln!(f, "pin = {}", self.pin)?;
@@ -216,14 +240,17 @@ impl fmt::Display for Config {
         writeln!(f, "backlog = \"{}\"", Size(self.settings.backlog_bytes))?;
         writeln!(f, "max_topics = {}", self.settings.max_topics)?;
         writeln!(f, "max_subscriptions = {}", self.settings.max_subscriptions)?;
-        writeln!(f, "compression = {}", self.compression)?;
+        writeln!(f, "compression = \"{}\"", self.compression())?;
         writeln!(f, "drain = \"{}\"", Period(self.timeouts.drain_ms))?;
         writeln!(f, "demo = {}", self.demo)?;
         writeln!(f, "insecure_open = {}", self.insecure_open)?;
         write_origins(&self.origins, f)?;
         self.auth.fmt(f)?;
         self.timeouts.fmt(f)?;
+        self.limits.fmt(f)?;
+        self.proxies.fmt(f)?;
         self.log.fmt(f)?;
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.fmt(f))?;
         self.settings.topics.iter().try_for_each(|rule| write_rule(rule, f))
     }
 }

@@ -10,12 +10,12 @@ mod table;
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_wire::message::MessageReader;
 use fanwire_wire::topic::Topic;
-use mio::net::TcpStream;
 
 use crate::config::Timeouts;
 use crate::metrics::DisconnectReason;
+use crate::transport::Transport;
 
-pub(crate) use conversation::{Awaited, Conversation, Exchange, Step};
+pub(crate) use conversation::{Awaited, Bounds, Conversation, Exchange, Step};
 pub(crate) use sessions::{Due, Sessions};
 pub(crate) use table::Connections;
 
@@ -23,13 +23,15 @@ pub(crate) use table::Connections;
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
-    pub(crate) stream: TcpStream,
+    pub(crate) transport: Transport,
     pub(crate) phase: Phase,
     pub(crate) place: Place,
     /// The socket may hold input: an edge came, and no read since has found it empty.
     pub(crate) readable: bool,
     /// The input that the socket holds is the last: the peer has ended its side, or the connection is broken.
     pub(crate) ending: bool,
+    /// It has published since publishers were last let go on.
+    pub(crate) publishes: bool,
     /// When what it is waited for began, on the monotonic clock: see [`Self::deadline_ms`].
     pub(crate) since_ms: u64,
 }
@@ -37,6 +39,8 @@ pub(crate) struct Connection {
 /// What a connection speaks.
 #[derive(Debug)]
 pub(crate) enum Phase {
+    /// The PROXY header of a trusted proxy, in front of everything else.
+    Proxied,
     /// HTTP, from the accept to an upgrade or the end.
     Http(Box<Conversation>),
     /// WebSocket.
@@ -117,15 +121,25 @@ pub(crate) struct Closing {
 
 impl Connection {
     /// A connection that was just accepted.
-    fn new(id: ConnectionId, stream: TcpStream, now_ms: u64) -> Self {
+    fn new(id: ConnectionId, transport: Transport, now_ms: u64) -> Self {
         let phase = Phase::Http(Box::default());
-        Self { id, stream, phase, place: Place::Resting, readable: false, ending: false, since_ms: now_ms }
+        Self {
+            id,
+            transport,
+            phase,
+            place: Place::Resting,
+            readable: false,
+            ending: false,
+            publishes: false,
+            since_ms: now_ms,
+        }
     }
 
     /// When a poll has waited long enough, or its patience ends: with a request that does not become whole, with an idle
     /// HTTP client, with a silent subscriber, or with one that does not close.
     pub(crate) fn deadline_ms(&self, timeouts: &Timeouts) -> u64 {
         let patience_ms = match &self.phase {
+            Phase::Proxied => timeouts.handshake_ms,
             Phase::Http(conversation) if conversation.is_in_request() => timeouts.handshake_ms,
             Phase::Http(_) => timeouts.idle_http_ms,
             Phase::WebSocket(_) | Phase::EventStream(_) => timeouts.ping_ms,
@@ -165,8 +179,23 @@ impl Connection {
                 self.since_ms = now_ms;
             }
             // That its client talks does not say that it reads.
-            Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => {}
+            Phase::Proxied | Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => {}
         }
+    }
+
+    /// Whether a PROXY header is due, and something came.
+    pub(crate) fn is_ready_for_proxy_header(&self) -> bool {
+        matches!(self.phase, Phase::Proxied) && self.readable
+    }
+
+    /// What it keeps of what has not come whole, and what TLS takes for it, in bytes.
+    fn kept_bytes(&self) -> usize {
+        let not_whole = match &self.phase {
+            Phase::Http(conversation) => conversation.kept_bytes(),
+            Phase::WebSocket(web_socket) => web_socket.reader.kept_bytes(),
+            Phase::Proxied | Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => 0,
+        };
+        not_whole + self.transport.kept_bytes()
     }
 
     /// The conversation, if it speaks HTTP.
@@ -190,7 +219,7 @@ impl Connection {
         match &mut self.phase {
             Phase::WebSocket(web_socket) => Some(&mut web_socket.liveness),
             Phase::EventStream(liveness) => Some(liveness),
-            Phase::Http(_) | Phase::Closing(_) | Phase::Gone => None,
+            Phase::Proxied | Phase::Http(_) | Phase::Closing(_) | Phase::Gone => None,
         }
     }
 }

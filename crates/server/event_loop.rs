@@ -20,12 +20,16 @@ mod accepting;
 mod answering;
 mod closing;
 mod deadlines;
+mod draining;
 mod exchanging;
 mod flushing;
 mod identities;
+mod pressing;
+mod proxied;
 mod reading;
 mod requests;
 mod stopping;
+mod tls;
 mod web_sockets;
 
 use std::collections::VecDeque;
@@ -42,12 +46,17 @@ use crate::clock::Clock;
 use crate::connection::Connections;
 use crate::connection::Sessions;
 use crate::demo::EchoCompressor;
+use crate::guard::Rates;
 use crate::mailbox::Mailbox;
 use crate::metrics::CoreMetrics;
 use crate::site::Site;
 use crate::timer::TimerWheel;
+use crate::tls::SEALED_BYTES;
 use accepting::Entrance;
+pub(crate) use accepting::MAX_REFUSED;
+use draining::Drain;
 use exchanging::Inbox;
+use pressing::Pinch;
 pub(crate) use reading::Intake;
 use stopping::Stage;
 
@@ -68,6 +77,10 @@ pub(crate) struct EventLoop {
     /// The time of this turn.
     now: Now,
     stage: Stage,
+    /// Who is still to be sent away, once it is to stop.
+    drain: Option<Drain>,
+    /// Nobody is.
+    has_drained: bool,
     entrance: Entrance,
     connections: Connections,
     sessions: Sessions,
@@ -76,11 +89,17 @@ pub(crate) struct EventLoop {
     /// Frames that came together with the handshake before them.
     early_frames: VecDeque<(ConnectionId, Vec<u8>)>,
     timers: TimerWheel,
+    rates: Rates,
+    pinch: Pinch,
+    /// The commands of the read that is being handled.
+    commands: u64,
     shard: Shard,
     mailbox: CoreMailbox,
     requests: Inbox<Request>,
     deliveries: Inbox<Delivery>,
     echo_compressor: EchoCompressor,
+    /// Where records are made for connections that speak TLS.
+    sealed: Box<[u8]>,
     metrics: Arc<CoreMetrics>,
 }
 
@@ -108,16 +127,22 @@ impl EventLoop {
         let Parts { site, poll, listeners, shard, mailbox, metrics, clock } = parts;
         let now = clock.now();
         Ok(Self {
-            entrance: Entrance::open(listeners, poll.registry())?,
+            entrance: Entrance::open(listeners, &site.listening, poll.registry())?,
             timers: TimerWheel::new(now.monotonic_ms),
             stage: Stage::Running,
+            drain: None,
+            has_drained: false,
             connections: Connections::default(),
             sessions: Sessions::default(),
+            pinch: Pinch::default(),
+            rates: Rates::new(&site.limits),
+            commands: 0,
             ready: VecDeque::new(),
             early_frames: VecDeque::new(),
             requests: Inbox::default(),
             deliveries: Inbox::default(),
             echo_compressor: EchoCompressor::default(),
+            sealed: vec![0; if site.tls.is_some() { SEALED_BYTES } else { 0 }].into(),
             site,
             poll,
             clock,
@@ -131,7 +156,7 @@ impl EventLoop {
     /// Runs until the broker has stopped. An error is the kernel's, and leaves nothing to go on with.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
-        let mut intake = Intake::new();
+        let mut intake = Intake::new(self.site.limits.inflated_ratio);
         while self.stage != Stage::Stopped {
             self.turn(&mut events, &mut intake)?;
         }
@@ -193,6 +218,8 @@ impl EventLoop {
             self.shard.next_deadline_ms(),
             self.entrance.retry_at_ms(),
             self.stage.deadline_ms(),
+            self.drain.as_ref().and_then(Drain::next_ms),
+            self.pinch.next_ms(),
         ];
         let next_ms = deadlines.into_iter().flatten().min()?;
         Some(Duration::from_millis(next_ms.saturating_sub(now_ms)))
@@ -217,15 +244,16 @@ impl EventLoop {
             }
         }
         if event.is_writable() {
-            self.shard.handle_writable(id);
-            self.handle_shard_events();
+            self.handle_writable(id);
         }
     }
 
-    /// Brings the gauges up to date.
-    fn report(&self) {
+    /// Brings the gauges up to date, and looks at what they say of memory.
+    fn report(&mut self) {
+        let counters = self.shard.counters();
+        self.look_at_memory(&counters);
         self.metrics.set_connections(self.connections.len() as u64);
         self.metrics.set_mailbox_depth(self.mailbox.depth());
-        self.metrics.set_shard(&self.shard.counters());
+        self.metrics.set_shard(&counters);
     }
 }

@@ -18,6 +18,7 @@ use fanwire_wire::topic::Topic;
 
 use crate::auth::Client;
 use crate::demo;
+use crate::guard::Refusal;
 use crate::site::Site;
 
 pub(crate) use poll::{Poll, latest, polled};
@@ -69,6 +70,11 @@ impl Call {
     /// Whether it needs the request's body.
     pub(crate) fn takes_body(&self) -> bool {
         matches!(self, Self::Post(_) | Self::PostBatch(_))
+    }
+
+    /// Whether the connection is for nothing else from there on.
+    pub(crate) fn keeps_connection(&self) -> bool {
+        matches!(self, Self::Upgrade(_) | Self::Stream(_))
     }
 }
 
@@ -220,14 +226,16 @@ fn not_found() -> Response {
 
 fn readiness(site: &Site) -> Response {
     if site.control.is_stopping() {
-        return stopping();
+        return stopping(site.timeouts.drain_ms);
     }
     Response::new(Status::Ok, TEXT, "ready\n")
 }
 
-/// The answer to a request that the broker's end finds without one.
-pub(crate) fn stopping() -> Response {
+/// The answer to a request that the broker's end finds without one. The client may come back after so long.
+pub(crate) fn stopping(retry_after_ms: u64) -> Response {
+    let seconds = retry_after_ms.div_ceil(1_000).to_string();
     Response::error(Status::ServiceUnavailable, ErrorCode::Unavailable.as_str(), "the broker is stopping")
+        .with("Retry-After", seconds)
 }
 
 fn metrics(client: &Client, site: &Site) -> Response {
@@ -262,6 +270,27 @@ pub(crate) fn request_timeout() -> Vec<u8> {
     Response::error(Status::RequestTimeout, "request_timeout", message).to_octets(&Reply::to_nonsense())
 }
 
+/// The answer to a request without TLS where TLS is spoken.
+pub(crate) fn speaks_tls() -> Vec<u8> {
+    let message = "this port speaks TLS: use https:// or wss://";
+    Response::error(Status::BadRequest, "tls_required", message).to_octets(&Reply::to_nonsense())
+}
+
+/// The answer to a client that sends faster than it may.
+pub(crate) fn over_rate(message: &str) -> Response {
+    Response::error(Status::TooManyRequests, "over_rate", message).with("Retry-After", "1")
+}
+
+/// The answer to a connection that is not let in.
+pub(crate) fn turned_down(refusal: Refusal) -> Response {
+    let (status, retry_after_s) = match refusal {
+        Refusal::Full | Refusal::ShortOfMemory => (Status::ServiceUnavailable, "10"),
+        Refusal::TooManyOfAddress => (Status::TooManyRequests, "10"),
+        Refusal::TooFast => (Status::TooManyRequests, "1"),
+    };
+    Response::error(status, refusal.as_str(), &refusal.to_string()).with("Retry-After", retry_after_s)
+}
+
 /// The answer to a raw subscriber whose position history no longer holds: it could not be told of the gap.
 pub(crate) fn no_longer_held(epoch: &str, offset: u64) -> Response {
     let message = "history no longer holds everything since that position; connect with the position of this answer, or without since";
@@ -270,7 +299,8 @@ pub(crate) fn no_longer_held(epoch: &str, offset: u64) -> Response {
 
 /// The answer to what the shard did not do.
 pub(crate) fn refused(refused: &Refused) -> Response {
-    Response::error(status_of(refused.code), refused.code.as_str(), &refused.message)
+    let response = Response::error(status_of(refused.code), refused.code.as_str(), &refused.message);
+    if refused.code == ErrorCode::Unavailable { response.with("Retry-After", "1") } else { response }
 }
 
 /// The status that goes with a code.

@@ -10,10 +10,13 @@
 //! | what HTTP requests ask for, and what they are answered | `http_api`, `demo` |
 //! | what all cores share | `site` |
 //! | what the operator decides | [`config`] |
+//! | who is let in, how fast it may send, and what all hold together | `guard` |
 //! | taking in connections, and what the kernel is told about them | [`listener`] |
 //! | the log | [`log`] |
 //! | what goes from one core to another | [`mailbox`] |
 //! | what is counted | [`metrics`] |
+//! | how octets travel | `transport`, `tls` |
+//! | files that are read again when they change | [`reload`] |
 //! | when connections are to be looked at again, and the time | [`timer`], `clock` |
 
 mod auth;
@@ -23,6 +26,7 @@ pub mod config;
 mod connection;
 mod demo;
 mod event_loop;
+mod guard;
 mod http_api;
 pub mod listener;
 pub mod log;
@@ -30,8 +34,12 @@ pub mod mailbox;
 pub mod metrics;
 pub mod origin;
 mod process;
+pub mod reload;
 mod site;
 pub mod timer;
+mod tls;
+mod transport;
 
 pub use auth::{KeyError, Mint, SigningKey};
-pub use process::run;
+pub use process::{check, run};
+pub use tls::TlsError;

@@ -127,8 +127,8 @@ fn new_socket(address: SocketAddr, patience: Duration) -> io::Result<Socket> {
 /// What an accept brought.
 #[derive(Debug)]
 pub enum Accepted {
-    /// A connection.
-    Stream(TcpStream),
+    /// A connection, and where it comes from.
+    Stream(TcpStream, SocketAddr),
     /// Nobody waits: the next edge tells of the next.
     WouldBlock,
     /// The process or the machine has no file descriptor, or no memory, for another connection. Those who wait
@@ -141,7 +141,7 @@ pub enum Accepted {
 /// Accepts one connection, if one waits.
 pub fn accept_one(listener: &TcpListener) -> Accepted {
     match listener.accept() {
-        Ok((stream, _)) => Accepted::Stream(stream),
+        Ok((stream, peer)) => Accepted::Stream(stream, peer),
         Err(error) => error.into(),
     }
 }
@@ -197,6 +197,18 @@ pub struct FileLimit {
     pub raised: u64,
 }
 
+/// Files that the process needs besides its connections: the standard streams, configuration and keys, the kernel's
+/// figures, and for each core its poll, its waker and what it listens on.
+const OTHER_FILES: u64 = 64;
+
+/// How many connections the limit on open files leaves room for, where `refused` more are told why they are refused.
+pub fn room_for_connections(refused: usize) -> io::Result<usize> {
+    let (soft, _) = Resource::NOFILE.get()?;
+    // Whoever has so low a limit gets most of it.
+    let other = (OTHER_FILES + refused as u64).min(soft / 2);
+    Ok(usize::try_from(soft - other).unwrap_or(usize::MAX))
+}
+
 /// Raises the limit on open files as far as the process may. Broker and clients need one for each connection, and
 /// the limit that a shell gives is for programs of another kind.
 pub fn raise_file_limit() -> io::Result<FileLimit> {
@@ -229,7 +241,7 @@ mod tests {
         loop {
             for (core, listeners) in listeners.iter().enumerate() {
                 match accept_one(&listeners[0]) {
-                    Accepted::Stream(stream) => return (core, stream),
+                    Accepted::Stream(stream, _) => return (core, stream),
                     Accepted::WouldBlock => std::thread::yield_now(),
                     failure => panic!("{failure:?}"),
                 }

@@ -17,6 +17,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::guard::Refusal;
+
 /// The content type of what [`Metrics::render`] returns (`OpenMetrics` 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -57,7 +59,11 @@ pub struct CoreMetrics {
     bytes_in: Figure,
     bytes_out: Figure,
     accept_errors: Figure,
+    throttled_reads: Figure,
     disconnects: [Figure; DisconnectReason::ALL.len()],
+    refusals: [Figure; Refusal::ALL.len()],
+    /// By version, 1.2 and 1.3, and by whether they went on from an earlier one.
+    tls_handshakes: [[Figure; 2]; 2],
     connections: Figure,
     requests_depth: Figure,
     deliveries_depth: Figure,
@@ -65,6 +71,7 @@ pub struct CoreMetrics {
     deliveries: Figure,
     messages_skipped: Figure,
     backlog_bytes: Figure,
+    kept_bytes: Figure,
     topics: Figure,
     subscriptions: Figure,
     event_streams: Figure,
@@ -75,6 +82,11 @@ impl CoreMetrics {
     /// A connection became a WebSocket.
     pub fn add_handshake(&self) {
         self.handshakes.add(1);
+    }
+
+    /// A TLS handshake is done.
+    pub fn add_tls_handshake(&self, is_1_3: bool, is_resumed: bool) {
+        self.tls_handshakes[usize::from(is_1_3)][usize::from(is_resumed)].add(1);
     }
 
     /// A client sent a WebSocket message, or a message to publish over HTTP.
@@ -97,9 +109,19 @@ impl CoreMetrics {
         self.accept_errors.add(1);
     }
 
+    /// A read brought more than the connection may send, which is not read for a while.
+    pub fn add_throttled_read(&self) {
+        self.throttled_reads.add(1);
+    }
+
     /// A connection has ended.
     pub fn add_disconnect(&self, reason: DisconnectReason) {
         self.disconnects[reason as usize].add(1);
+    }
+
+    /// A connection was not let in.
+    pub(crate) fn add_refusal(&self, refusal: Refusal) {
+        self.refusals[refusal as usize].add(1);
     }
 
     /// The connections that are open now.
@@ -119,6 +141,7 @@ impl CoreMetrics {
         self.deliveries.set(counters.deliveries);
         self.messages_skipped.set(counters.messages_skipped);
         self.backlog_bytes.set(counters.backlog_bytes);
+        self.kept_bytes.set(counters.kept_bytes);
         self.topics.set(counters.topics);
         self.subscriptions.set(counters.subscriptions);
         self.event_streams.set(counters.event_streams);
@@ -141,28 +164,37 @@ pub enum DisconnectReason {
     Refused,
     /// Its backlog was full, and its overflow policy says to disconnect.
     SlowConsumer,
+    /// What it sent is no TLS that is spoken here, or its certificate was refused.
+    TlsFailed,
     /// No whole request came in time.
     HandshakeTimeout,
     /// Pings stayed without an answer.
     PingTimeout,
     /// Its token expired, and it had no other in time.
     TokenExpired,
+    /// It sent faster than it may for too long.
+    OverRate,
+    /// Memory was exhausted, and its write queue held much of it.
+    ShortOfMemory,
     /// The broker stops.
     Shutdown,
 }
 
 impl DisconnectReason {
     /// Every reason, in the order of the variants.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::ClientClosed,
         Self::ServerClosed,
         Self::Reset,
         Self::ProtocolError,
         Self::Refused,
         Self::SlowConsumer,
+        Self::TlsFailed,
         Self::HandshakeTimeout,
         Self::PingTimeout,
         Self::TokenExpired,
+        Self::OverRate,
+        Self::ShortOfMemory,
         Self::Shutdown,
     ];
 
@@ -175,9 +207,12 @@ impl DisconnectReason {
             Self::ProtocolError => "protocol_error",
             Self::Refused => "refused",
             Self::SlowConsumer => "slow_consumer",
+            Self::TlsFailed => "tls_failed",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::PingTimeout => "ping_timeout",
             Self::TokenExpired => "token_expired",
+            Self::OverRate => "over_rate",
+            Self::ShortOfMemory => "short_of_memory",
             Self::Shutdown => "shutdown",
         }
     }
@@ -211,7 +246,7 @@ struct Family {
     figure: fn(&CoreMetrics) -> &Figure,
 }
 
-static COUNTERS: [Family; 8] = [
+static COUNTERS: [Family; 9] = [
     Family {
         name: "handshakes",
         unit: None,
@@ -260,9 +295,15 @@ static COUNTERS: [Family; 8] = [
         help: "Connections that could not be taken in",
         figure: |core| &core.accept_errors,
     },
+    Family {
+        name: "throttled_reads",
+        unit: None,
+        help: "Reads after which a connection was over its rate, and not read for a while",
+        figure: |core| &core.throttled_reads,
+    },
 ];
 
-static GAUGES: [Family; 6] = [
+static GAUGES: [Family; 7] = [
     Family { name: "connections", unit: None, help: "Open connections", figure: |core| &core.connections },
     Family {
         name: "event_streams",
@@ -281,6 +322,12 @@ static GAUGES: [Family; 6] = [
         unit: Some(Unit::Bytes),
         help: "What write queues hold",
         figure: |core| &core.backlog_bytes,
+    },
+    Family {
+        name: "kept",
+        unit: Some(Unit::Bytes),
+        help: "What histories and last values hold",
+        figure: |core| &core.kept_bytes,
     },
     Family { name: "topics", unit: None, help: "Topics at home on the core", figure: |core| &core.topics },
     Family {
@@ -311,6 +358,8 @@ impl Collector for Figures {
             self.encode_family(&mut encoder, family, MetricType::Gauge)?;
         }
         self.encode_disconnects(&mut encoder)?;
+        self.encode_tls_handshakes(&mut encoder)?;
+        self.encode_refusals(&mut encoder)?;
         self.encode_mailbox_depths(&mut encoder)
     }
 }
@@ -334,13 +383,50 @@ impl Figures {
     }
 
     fn encode_disconnects(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let reasons = DisconnectReason::ALL.map(DisconnectReason::as_str);
+        let names = ("disconnects", "Connections that have ended");
+        self.encode_by_reason(encoder, names, &reasons, |core| &core.disconnects)
+    }
+
+    fn encode_refusals(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let reasons = Refusal::ALL.map(Refusal::as_str);
+        let names = ("refusals", "Connections that were not let in");
+        self.encode_by_reason(encoder, names, &reasons, |core| &core.refusals)
+    }
+
+    /// A family of counters with one for each of the `reasons`.
+    fn encode_by_reason(
+        &self,
+        encoder: &mut DescriptorEncoder,
+        (name, help): (&str, &str),
+        reasons: &[&str],
+        figures: fn(&CoreMetrics) -> &[Figure],
+    ) -> fmt::Result {
+        let kind = MetricType::Counter;
+        let mut samples = encoder.encode_descriptor(name, help, None, kind)?;
+        for (core, metrics) in self.cores() {
+            for (reason, figure) in reasons.iter().zip(figures(metrics)) {
+                let labels = [("core", core.to_string()), ("reason", (*reason).to_owned())];
+                encode_sample(&mut samples, &labels, kind, figure)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_tls_handshakes(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let kind = MetricType::Counter;
         let mut samples =
-            encoder.encode_descriptor("disconnects", "Connections that have ended", None, kind)?;
+            encoder.encode_descriptor("tls_handshakes", "TLS handshakes that were done", None, kind)?;
         for (core, metrics) in self.cores() {
-            for reason in DisconnectReason::ALL {
-                let labels = [("core", core.to_string()), ("reason", reason.as_str().to_owned())];
-                encode_sample(&mut samples, &labels, kind, &metrics.disconnects[reason as usize])?;
+            for (version, handshakes) in ["1.2", "1.3"].into_iter().zip(&metrics.tls_handshakes) {
+                for (resumed, figure) in ["false", "true"].into_iter().zip(handshakes) {
+                    let labels = [
+                        ("core", core.to_string()),
+                        ("version", version.to_owned()),
+                        ("resumed", resumed.to_owned()),
+                    ];
+                    encode_sample(&mut samples, &labels, kind, figure)?;
+                }
             }
         }
         Ok(())
@@ -425,7 +511,10 @@ mod tests {
         core.add_bytes_in(3);
         core.add_bytes_out(4);
         (0..5).for_each(|_| core.add_accept_error());
+        core.add_throttled_read();
         core.set_connections(6);
+        (0..17).for_each(|_| core.add_tls_handshake(true, false));
+        (0..18).for_each(|_| core.add_tls_handshake(false, true));
         core.set_mailbox_depth((7, 8));
         core.set_shard(&Counters {
             deliveries: 9,
@@ -436,6 +525,8 @@ mod tests {
             event_streams: 14,
             polls: 15,
             messages_skipped: 16,
+            kept_bytes: 17,
+            reply_bytes: 0,
         });
         let expected = [
             ("fanwire_handshakes_total{core=\"1\"}", 1),
@@ -443,17 +534,21 @@ mod tests {
             ("fanwire_received_bytes_total{core=\"1\"}", 3),
             ("fanwire_sent_bytes_total{core=\"1\"}", 4),
             ("fanwire_accept_errors_total{core=\"1\"}", 5),
+            ("fanwire_throttled_reads_total{core=\"1\"}", 1),
             ("fanwire_connections{core=\"1\"}", 6),
             ("fanwire_mailbox_batches{core=\"1\",lane=\"requests\"}", 7),
             ("fanwire_mailbox_batches{core=\"1\",lane=\"deliveries\"}", 8),
             ("fanwire_deliveries_total{core=\"1\"}", 9),
             ("fanwire_published_messages_total{core=\"1\"}", 10),
             ("fanwire_backlog_bytes{core=\"1\"}", 11),
+            ("fanwire_kept_bytes{core=\"1\"}", 17),
             ("fanwire_topics{core=\"1\"}", 12),
             ("fanwire_subscriptions{core=\"1\"}", 13),
             ("fanwire_event_streams{core=\"1\"}", 14),
             ("fanwire_polls{core=\"1\"}", 15),
             ("fanwire_skipped_messages_total{core=\"1\"}", 16),
+            ("fanwire_tls_handshakes_total{core=\"1\",version=\"1.3\",resumed=\"false\"}", 17),
+            ("fanwire_tls_handshakes_total{core=\"1\",version=\"1.2\",resumed=\"true\"}", 18),
         ];
         let samples = samples(&metrics.render());
         for (sample, value) in expected {
@@ -477,6 +572,20 @@ mod tests {
         for (index, reason) in DisconnectReason::ALL.into_iter().enumerate() {
             let sample = format!("fanwire_disconnects_total{{core=\"0\",reason=\"{}\"}}", reason.as_str());
             assert_eq!(samples[&sample], index as u64 + 1, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_counted_by_reason() {
+        let metrics = Metrics::new(1);
+        for (index, refusal) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(refusal as usize, index, "it has a place of its own");
+            (0..=index).for_each(|_| metrics.core(0).add_refusal(refusal));
+        }
+        let samples = samples(&metrics.render());
+        for (index, refusal) in Refusal::ALL.into_iter().enumerate() {
+            let sample = format!("fanwire_refusals_total{{core=\"0\",reason=\"{}\"}}", refusal.as_str());
+            assert_eq!(samples[&sample], index as u64 + 1, "{refusal:?}");
         }
     }
 

@@ -1,16 +1,21 @@
 //! A broker as a process: its log, its signals and its exit codes.
 
 use std::error::Error;
+use std::io::Write;
 use std::process::{self, ExitCode};
 use std::{io, thread};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use crossbeam_channel::Sender;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::auth::Auth;
 use crate::broker::{Broker, Stopper};
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::listener::{FileLimit, raise_file_limit};
 use crate::log;
+use crate::reload::{self, Watched};
+use crate::tls::Tls;
 
 /// Is a broker until a signal stops it: takes the process's log, its signals and its limit on open files.
 ///
@@ -36,12 +41,32 @@ pub fn run(config: Config) -> ExitCode {
     }
 }
 
+/// Prints the configuration that would hold, as a file, if the files that it names can be used.
+///
+/// | exit code | |
+/// |---|---|
+/// | 0 | they can |
+/// | 2 | they cannot, and standard error says why |
+pub fn check(config: &Config) -> ExitCode {
+    if let Some(Err(error)) = config.tls.clone().map(|tls| Tls::load(tls, &config.listen)) {
+        eprintln!("fanwire: {error}");
+        return ExitCode::from(2);
+    }
+    if let Err(error) = Auth::load(config.auth.clone()) {
+        eprintln!("fanwire: {error}");
+        return ExitCode::from(2);
+    }
+    // Whoever reads it may have seen enough: a closed pipe is no failure.
+    let _ = write!(io::stdout(), "{config}");
+    ExitCode::SUCCESS
+}
+
 /// Runs a broker until a signal stops it.
 fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let file_limit = raise_file_limit()?;
     let (cores, demo, is_exposed) = (config.cores, config.demo, config.exposed_address().is_some());
     let broker = Broker::start(config)?;
-    stop_on_signals(broker.stopper())?;
+    heed_signals(broker.stopper(), watch_files(broker.watched())?)?;
     announce(&broker, cores, demo, file_limit);
     if is_exposed {
         warn_of_open_addresses(&broker);
@@ -49,18 +74,34 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     Ok(broker.join()?)
 }
 
-/// Stops the broker in order at the first signal, and at once at the second.
-fn stop_on_signals(stopper: Stopper) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+/// Has files read again when they change, or somebody asks. Without any there is nothing to wake up for.
+fn watch_files(watched: Vec<Watched>) -> io::Result<Sender<()>> {
+    let (ask, asked) = crossbeam_channel::unbounded();
+    if !watched.is_empty() {
+        thread::Builder::new()
+            .name("fanwire-files".to_owned())
+            .spawn(move || reload::watch(watched, &asked))?;
+    }
+    Ok(ask)
+}
+
+/// Has files read again at SIGHUP; stops the broker in order at the first signal to end, and at once at the second.
+fn heed_signals(stopper: Stopper, reload: Sender<()>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     thread::Builder::new().name("fanwire-signals".to_owned()).spawn(move || {
-        let mut signals = signals.forever();
-        if signals.next().is_some() {
-            tracing::info!("stopping; a second signal ends the process at once");
-            stopper.stop();
-        }
-        if let Some(signal) = signals.next() {
-            tracing::warn!("ended by a second signal: what was not flushed is lost");
-            process::exit(128 + signal);
+        let mut is_stopping = false;
+        for signal in signals.forever() {
+            if signal == SIGHUP {
+                // It fails only when there is nothing to read.
+                let _ = reload.send(());
+            } else if is_stopping {
+                tracing::warn!("ended by a second signal: what was not flushed is lost");
+                process::exit(128 + signal);
+            } else {
+                tracing::info!("stopping; a second signal ends the process at once");
+                is_stopping = true;
+                stopper.stop();
+            }
         }
     })?;
     Ok(())
@@ -68,14 +109,17 @@ fn stop_on_signals(stopper: Stopper) -> io::Result<()> {
 
 fn announce(broker: &Broker, cores: usize, demo: bool, file_limit: FileLimit) {
     let FileLimit { inherited, raised } = file_limit;
-    for address in broker.addresses() {
-        tracing::info!("listening on {address}");
+    for listen in broker.listening() {
+        tracing::info!("listening on {listen}");
     }
     tracing::info!(epoch = broker.epoch(), cores, "serving");
     tracing::info!(inherited, raised, "limit on open files, which is one for each connection");
     if demo {
-        for address in broker.addresses() {
-            tracing::info!("open http://{address}/ for the demo, http://{address}/demo/chat for the chat");
+        for Listen { address, tls } in broker.listening() {
+            let scheme = if *tls { "https" } else { "http" };
+            tracing::info!(
+                "open {scheme}://{address}/ for the demo, {scheme}://{address}/demo/chat for the chat"
+            );
         }
     }
 }

@@ -1,14 +1,17 @@
-//! What all cores share, besides the mailboxes: none of it changes while the broker runs, but for its state.
+//! What all cores share, besides the mailboxes: none of it changes while the broker runs, but for its state and
+//! what is read from files again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mio::Waker;
 
 use crate::auth::Auth;
-use crate::config::Timeouts;
+use crate::config::{Limits, Listen, Timeouts};
+use crate::guard::Guard;
 use crate::metrics::Metrics;
 use crate::origin::Origins;
+use crate::tls::Tls;
 
 /// What every event loop of a broker knows.
 pub(crate) struct Site {
@@ -22,6 +25,10 @@ pub(crate) struct Site {
     pub(crate) max_subscriptions: usize,
     /// Whether clients may negotiate permessage-deflate.
     pub(crate) compression: bool,
+    /// Where the broker listens, with the ports that were chosen for port 0.
+    pub(crate) listening: Vec<Listen>,
+    /// How TLS is spoken, where it is.
+    pub(crate) tls: Option<Tls>,
     /// Whether the demo pages and endpoints are there.
     pub(crate) demo: bool,
     /// Who clients are.
@@ -30,6 +37,10 @@ pub(crate) struct Site {
     pub(crate) origins: Origins,
     /// How long what is waited for.
     pub(crate) timeouts: Timeouts,
+    /// How much clients may have.
+    pub(crate) limits: Limits,
+    /// Who is let in.
+    pub(crate) guard: Guard,
     /// The counters of all cores.
     pub(crate) metrics: Metrics,
     /// Stops it.
@@ -41,13 +52,20 @@ pub(crate) struct Control {
     stopping: AtomicBool,
     /// A core has said that there are no file descriptors left, and none has found one since.
     out_of_files: AtomicBool,
+    /// How many cores have sent their connections away.
+    drained: AtomicUsize,
     wakers: Vec<Arc<Waker>>,
 }
 
 impl Control {
     /// The control of the cores that `wakers` wake.
     pub(crate) fn new(wakers: Vec<Arc<Waker>>) -> Self {
-        Self { stopping: AtomicBool::new(false), out_of_files: AtomicBool::new(false), wakers }
+        Self {
+            stopping: AtomicBool::new(false),
+            out_of_files: AtomicBool::new(false),
+            drained: AtomicUsize::new(0),
+            wakers,
+        }
     }
 
     /// Whether the cores are to stop.
@@ -58,6 +76,24 @@ impl Control {
     /// Has every core stop.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
+    /// Notes that a core has sent its connections away. When all have, they are woken to go on.
+    pub(crate) fn note_drained(&self) {
+        self.drained.fetch_add(1, Ordering::AcqRel);
+        if self.are_all_drained() {
+            self.wake_all();
+        }
+    }
+
+    /// Whether every core has sent its connections away.
+    pub(crate) fn are_all_drained(&self) -> bool {
+        self.drained.load(Ordering::Acquire) == self.wakers.len()
+    }
+
+    /// Ends the sleep of every core.
+    pub(crate) fn wake_all(&self) {
         for waker in &self.wakers {
             // It fails only when the core's poll has gone, and then there is nothing to stop.
             let _ = waker.wake();

@@ -235,6 +235,7 @@ impl Deflater {
 pub struct Inflater {
     stream: Decompress,
     context_takeover: bool,
+    max_ratio: Option<usize>,
     output: Vec<u8>,
 }
 
@@ -243,19 +244,26 @@ impl Inflater {
     /// message of it in order.
     #[must_use]
     pub fn new(context_takeover: bool) -> Self {
-        Self { stream: Decompress::new(false), context_takeover, output: Vec::new() }
+        Self { stream: Decompress::new(false), context_takeover, max_ratio: None, output: Vec::new() }
+    }
+
+    /// The same, which refuses messages that inflate to more than `max_ratio` times what they took compressed, and to more
+    /// than [`MAX_KEPT_INFLATED_BYTES`]: a short message costs a short time, whatever it inflates to.
+    #[must_use]
+    pub fn with_max_ratio(self, max_ratio: usize) -> Self {
+        Self { max_ratio: Some(max_ratio), ..self }
     }
 
     /// Inflates the joined payloads of a compressed message.
     ///
     /// [`ProtocolError::MessageTooBig`] as soon as there are more than `limit` octets, so that a small message cannot cost
-    /// much more than a large one; [`ProtocolError::BadDeflate`] if the data is not DEFLATE, or (without context takeover) ends
+    /// much more than a large one; [`ProtocolError::InflatesTooMuch`] likewise; [`ProtocolError::BadDeflate`] if the data is not DEFLATE, or (without context takeover) ends
     /// within a block.
     ///
     /// A message of up to [`MAX_KEPT_INFLATED_BYTES`] is borrowed from a buffer that is used again.
     pub fn inflate(&mut self, payload: &[u8], limit: usize) -> Result<Cow<'_, [u8]>, ProtocolError> {
         self.output.clear();
-        if let Err(error) = self.inflate_message(payload, limit) {
+        if let Err(error) = self.inflate_within_ratio(payload, limit) {
             self.stream.reset(false);
             self.output = Vec::new();
             return Err(error);
@@ -264,6 +272,17 @@ impl Inflater {
             return Ok(Cow::Owned(mem::take(&mut self.output)));
         }
         Ok(Cow::Borrowed(&self.output))
+    }
+
+    fn inflate_within_ratio(&mut self, payload: &[u8], limit: usize) -> Result<(), ProtocolError> {
+        let Some(max_ratio) = self.max_ratio else { return self.inflate_message(payload, limit) };
+        let within_ratio = payload.len().saturating_mul(max_ratio).max(MAX_KEPT_INFLATED_BYTES);
+        self.inflate_message(payload, limit.min(within_ratio)).map_err(|error| match error {
+            ProtocolError::MessageTooBig { .. } if within_ratio < limit => {
+                ProtocolError::InflatesTooMuch { max_ratio }
+            }
+            error => error,
+        })
     }
 
     fn inflate_message(&mut self, payload: &[u8], limit: usize) -> Result<(), ProtocolError> {

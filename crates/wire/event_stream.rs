@@ -4,6 +4,7 @@
 //!   id: 177a0ec9cc5b2d4c:45      where the client is once it has the event, which it sends back when it reconnects
 //!   data: {"type":"message",…}
 //!                                an empty line ends the event
+//!   retry: 10000                 how long the client waits before it reconnects
 //!   :                            a comment, which nobody is told of
 //! ```
 
@@ -37,6 +38,11 @@ pub fn write_event(out: &mut Vec<u8>, position: Option<(&str, u64)>, data: &[u8]
         };
     }
     out.push(b'\n');
+}
+
+/// Appends how long the client is to wait, in milliseconds, before it reconnects.
+pub fn write_retry(out: &mut Vec<u8>, milliseconds: u64) {
+    writeln!(out, "retry: {milliseconds}\n").expect("writing to memory does not fail");
 }
 
 /// Appends a comment of one line.

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | HTTP/1.1 requests, bodies and responses | [`http`] |
 //! | the upgrade to WebSocket, both roles (RFC 6455 §4) | [`handshake`] |
+//! | whom a proxy speaks for | [`proxy`] |
 //! | one frame (RFC 6455 §5) and its mask | [`frame`], [`mask`] |
 //! | one message: fragments joined, inflated, checked | [`message`], [`deflate`], [`utf8`] |
 //! | the closing handshake's codes (RFC 6455 §7.4) | [`close`] |
@@ -30,5 +31,6 @@ pub mod limits;
 pub mod mask;
 pub mod message;
 pub mod notification;
+pub mod proxy;
 pub mod topic;
 pub mod utf8;

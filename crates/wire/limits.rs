@@ -13,6 +13,13 @@ pub const MAX_HEADERS: usize = 100;
 /// The longest header of a frame: 2 octets, 8 of extended length, 4 of masking key (RFC 6455 §5.2).
 pub const MAX_FRAME_HEADER_BYTES: usize = 14;
 
+/// A PROXY header of version 1, its line end included (proxy-protocol.txt §2.1).
+pub const MAX_PROXY_LINE_BYTES: usize = 107;
+
+/// A PROXY header of version 2: the addresses take 52 octets at most, and what proxies add (a TLS name, identifiers of
+/// networks) a few hundred.
+pub const MAX_PROXY_HEADER_BYTES: usize = 4096;
+
 /// The payload of a control frame (RFC 6455 §5.5).
 pub const MAX_CONTROL_PAYLOAD_BYTES: usize = 125;
 

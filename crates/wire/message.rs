@@ -136,6 +136,13 @@ impl MessageReader {
         self.partial.is_none()
     }
 
+    /// What is kept of a message that is not complete, in octets.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        let message = self.partial.as_ref().and_then(|partial| partial.message.as_ref());
+        message.map_or(0, |message| message.payload.capacity())
+    }
+
     /// The frame in progress, or the next one, its header taken from the front of `input`; `None` if the header is not
     /// complete at the end of `input`.
     fn take_frame(

@@ -33,6 +33,12 @@ start_broker() {
     die "the broker did not become ready on $broker_address"
 }
 
+# start_tls_broker LOG FLAG...: the same, with a second address, $tls_address, that speaks TLS.
+start_tls_broker() {
+    tls_address=127.0.0.1:$(free_port)
+    start_broker "$@" --listen "tls://$tls_address" --tls-cert "$certificate" --tls-key "$certificate_key"
+}
+
 # Asks the broker to stop, and fails unless it was still there and leaves with status 0.
 stop_broker() {
     local status=0

@@ -96,6 +96,17 @@ need_websocat() {
     rm -rf "$cache/websocat-target"
 }
 
+# A certificate for 127.0.0.1 that vouches for itself, in $certificate, and its key, in $certificate_key.
+need_certificate() {
+    need_command openssl openssl
+    certificate=$cache/tls.pem
+    certificate_key=$cache/tls.key
+    # Made anew when it is not there, or good for less than a day.
+    openssl x509 -in "$certificate" -noout -checkend 86400 >/dev/null 2>&1 && return
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj '/CN=Fanwire conformance' \
+        -addext subjectAltName=IP:127.0.0.1 -keyout "$certificate_key" -out "$certificate" 2>/dev/null
+}
+
 need_chromium() {
     need_command chromium chromium
 }

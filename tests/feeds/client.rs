@@ -1,11 +1,13 @@
 //! A WebSocket of the JSON interface that never waits, on a socket with a small receive buffer.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::Value;
 use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::wire::{Door, Wire};
 
 /// What the kernel keeps for the subscriber, about: the rest waits at the broker.
 const RECEIVE_BUFFER_BYTES: usize = 8 * 1024;
@@ -13,7 +15,7 @@ const RECEIVE_BUFFER_BYTES: usize = 8 * 1024;
 const HANDSHAKE_PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Client {
-    stream: TcpStream,
+    wire: Wire,
     received: Vec<u8>,
     buffer: Box<[u8]>,
 }
@@ -30,29 +32,31 @@ pub(crate) enum Frame {
 pub(crate) struct Ended;
 
 impl Client {
-    pub(crate) fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(door: &Door) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).expect("a buffer");
-        socket.connect(&address.into()).expect("the broker accepts");
+        socket.connect(&door.address.into()).expect("the broker accepts");
         let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(HANDSHAKE_PATIENCE)).expect("a timeout");
-        let mut client = Self { stream, received: Vec::new(), buffer: vec![0; 64 * 1024].into() };
-        client.shake_hands(address);
-        client.stream.set_nonblocking(true).expect("a socket that does not wait");
+        let wire = door.enter(stream);
+        let mut client = Self { wire, received: Vec::new(), buffer: vec![0; 64 * 1024].into() };
+        client.shake_hands(door);
+        client.wire.socket().set_nonblocking(true).expect("a socket that does not wait");
         client
     }
 
-    fn shake_hands(&mut self, address: SocketAddr) {
+    fn shake_hands(&mut self, door: &Door) {
         let request = format!(
-            "GET /v1/ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            "GET /v1/ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            door.address
         );
-        self.stream.write_all(request.as_bytes()).expect("the broker reads");
+        self.wire.write_all(request.as_bytes()).expect("the broker reads");
         let end = loop {
             if let Some(at) = self.received.windows(4).position(|octets| octets == b"\r\n\r\n") {
                 break at + 4;
             }
-            let count = self.stream.read(&mut self.buffer).expect("the broker answers");
+            let count = self.wire.read(&mut self.buffer).expect("the broker answers");
             assert_ne!(count, 0, "refused: {}", String::from_utf8_lossy(&self.received));
             self.received.extend_from_slice(&self.buffer[..count]);
         };
@@ -71,7 +75,7 @@ impl Client {
         }
         frame.extend_from_slice(&[0; 4]);
         frame.extend_from_slice(command.as_bytes());
-        self.stream.write_all(&frame).expect("the broker reads");
+        self.wire.write_all(&frame).expect("the broker reads");
     }
 
     /// Reads up to so many bytes, if they are there; says how many it were.
@@ -79,7 +83,7 @@ impl Client {
         let mut total = 0;
         while total < at_most {
             let room = self.buffer.len().min(at_most - total);
-            match self.stream.read(&mut self.buffer[..room]) {
+            match self.wire.read(&mut self.buffer[..room]) {
                 Ok(0) => return Err(Ended),
                 Ok(count) => {
                     self.received.extend_from_slice(&self.buffer[..count]);
@@ -121,6 +125,6 @@ impl Client {
 
     /// Leaves at once, with a reset.
     pub(crate) fn reset(self) {
-        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket");
+        SockRef::from(self.wire.socket()).set_linger(Some(Duration::ZERO)).expect("a socket");
     }
 }

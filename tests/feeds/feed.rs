@@ -1,10 +1,10 @@
 //! What publishes: every topic in turn, waiting for the receipts of each round.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::client::{Client, Frame};
+use crate::wire::Door;
 
 pub(crate) const TOPICS_OF_A_POLICY: usize = 4;
 
@@ -21,8 +21,8 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self { client: Client::connect(address), published: Published::new() }
+    pub(crate) fn connect(door: &Door) -> Self {
+        Self { client: Client::connect(door), published: Published::new() }
     }
 
     pub(crate) fn publish(mut self, rounds: u64) -> Published {

@@ -4,14 +4,19 @@
 
 mod account;
 mod bucket;
+#[path = "../certificate/mod.rs"]
+mod certificate;
 mod client;
 mod feed;
 mod subscriber;
+mod wire;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fanwire::broker::Broker;
-use fanwire::config::Config;
+use fanwire::config::{CertificateFiles, Certificates, Config, TlsConfig};
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
@@ -19,10 +24,10 @@ use fanwire_wire::topic::TopicOrPattern;
 
 use self::account::Sum;
 use self::bucket::Pace;
+use self::certificate::Certificate;
 use self::feed::Feed;
 use self::subscriber::{Fate, Subscriber};
-
-const SUBSCRIBERS: usize = 1_000;
+use self::wire::Door;
 
 /// Messages of each topic: for a subscriber of three topics, several times what a backlog and the kernel's buffers hold.
 const ROUNDS: u64 = 200;
@@ -38,8 +43,13 @@ const BACKLOG_BYTES: usize = 64 * 1024;
 /// A timeout that does not come.
 const NEVER_MS: u64 = 3_600_000;
 
-fn config() -> Config {
-    let mut config = Config { cores: 2, listen: vec!["127.0.0.1:0".parse().unwrap()], ..Config::default() };
+fn config(certificate: Option<&Certificate>) -> Config {
+    let listen = if certificate.is_some() { "tls://127.0.0.1:0" } else { "127.0.0.1:0" };
+    let mut config = Config { cores: 2, listen: vec![listen.parse().unwrap()], ..Config::default() };
+    config.tls = certificate.map(|Certificate { cert, key, .. }| TlsConfig {
+        certificates: Certificates::Files(vec![CertificateFiles { cert: cert.clone(), key: key.clone() }]),
+        clients: None,
+    });
     config.settings.backlog_bytes = BACKLOG_BYTES;
     config.settings.topics = vec![
         rule("history.*", OverflowPolicy::Gap, Some(50)),
@@ -47,7 +57,6 @@ fn config() -> Config {
         rule("conflate.*", OverflowPolicy::Conflate, None),
         rule("strict.*", OverflowPolicy::Disconnect, None),
     ];
-    // Nobody here answers pings.
     // Nobody here answers pings.
     config.timeouts.ping_ms = NEVER_MS;
     // Who does not read finds its close frame when it does.
@@ -87,13 +96,24 @@ fn topics(number: usize) -> Vec<String> {
 
 #[test]
 fn a_thousand_subscribers_get_every_message_or_are_told() {
-    let broker = Broker::start(config()).expect("a broker starts");
-    let address = broker.addresses()[0];
-    let mut subscribers: Vec<Subscriber> = (0..SUBSCRIBERS)
-        .map(|number| Subscriber::connect(address, number, &topics(number), pace(number), fate(number)))
+    everybody_gets_every_message_or_is_told(1_000, None);
+}
+
+/// Fewer, because the clients' share of the cryptography is this test's to do.
+#[test]
+fn three_hundred_subscribers_over_tls_get_every_message_or_are_told() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    everybody_gets_every_message_or_is_told(300, Some(Certificate::write(directory, "feeds")));
+}
+
+fn everybody_gets_every_message_or_is_told(subscribers: usize, certificate: Option<Certificate>) {
+    let broker = Broker::start(config(certificate.as_ref())).expect("a broker starts");
+    let door = Door { address: broker.addresses()[0], certificate: certificate.map(Arc::new) };
+    let mut subscribers: Vec<Subscriber> = (0..subscribers)
+        .map(|number| Subscriber::connect(&door, number, &topics(number), pace(number), fate(number)))
         .collect();
     run_until(&mut subscribers, "everybody subscribes", Subscriber::is_subscribed);
-    let feed = std::thread::spawn(move || Feed::connect(address).publish(ROUNDS));
+    let feed = std::thread::spawn(move || Feed::connect(&door).publish(ROUNDS));
     run_until(&mut subscribers, "the feed ends", |_| feed.is_finished());
     let published = feed.join().expect("the feed ends well");
     subscribers.iter_mut().for_each(Subscriber::read_freely);

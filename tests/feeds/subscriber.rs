@@ -1,7 +1,6 @@
 //! Somebody who subscribes, and reads at a pace of its own.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -10,6 +9,7 @@ use crate::account::{Account, Sum};
 use crate::bucket::{Pace, TokenBucket};
 use crate::client::{Client, Ended, Frame};
 use crate::feed::Published;
+use crate::wire::Door;
 
 /// What becomes of a subscriber that is not disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,14 +31,8 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(crate) fn connect(
-        address: SocketAddr,
-        number: usize,
-        topics: &[String],
-        pace: Pace,
-        fate: Fate,
-    ) -> Self {
-        let mut client = Client::connect(address);
+    pub(crate) fn connect(door: &Door, number: usize, topics: &[String], pace: Pace, fate: Fate) -> Self {
+        let mut client = Client::connect(door);
         for topic in topics {
             client.send(&format!(r#"{{"type":"subscribe","topic":"{topic}"}}"#));
         }

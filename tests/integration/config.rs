@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use fanwire::config::{Config, Invocation};
+
+use crate::support::TemporaryFile;
 
 fn example() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/fanwire.example.toml");
@@ -16,28 +18,9 @@ fn example() -> String {
 fn example_with_everything_set() -> String {
     let is_unset = |line: &str| line.starts_with('#') && !line.starts_with("# ") && line != "#";
     let set = |line: &str| if is_unset(line) { line[1..].to_owned() } else { line.to_owned() };
-    example().lines().map(|line| set(line) + "\n").collect()
-}
-
-/// A file that is there until it is dropped.
-pub(crate) struct TemporaryFile(PathBuf);
-
-impl TemporaryFile {
-    pub(crate) fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("fanwire-{}-{name}.toml", std::process::id()));
-        fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
+    let text: String = example().lines().map(|line| set(line) + "\n").collect();
+    // Nobody listens where TLS is spoken unless told to.
+    text.replace("listen = [", "listen = [\"tls://127.0.0.1:8443\", ")
 }
 
 fn config_of(name: &str, text: &str) -> Result<Config, String> {
@@ -80,11 +63,15 @@ fn the_example_names_every_key_and_no_other() {
     let tables = [
         ("top", "no_such_key = 1"),
         ("timeouts", "[timeouts]\nno_such_key = 1"),
+        ("limits", "[limits]\nno_such_key = 1"),
+        ("proxies", "[proxies]\nno_such_key = 1"),
         ("log", "[log]\nno_such_key = 1"),
         ("origins", "[origins]\nno_such_key = 1"),
         ("auth", "[auth]\nno_such_key = 1"),
         ("auth-keys", "[auth]\nkeys = [{ no_such_key = 1 }]"),
         ("anonymous", "[auth]\nanonymous = { no_such_key = 1 }"),
+        ("tls", "[tls]\nno_such_key = 1"),
+        ("certificates", "[tls]\ncertificates = [{ no_such_key = 1 }]"),
         ("topics", "[[topics]]\nno_such_key = 1"),
         ("history", "[[topics]]\nmatch = \"a\"\nhistory = { no_such_key = 1 }"),
         ("keys", "[[topics]]\nmatch = \"a\"\nkeys = { no_such_key = 1 }"),
@@ -115,7 +102,7 @@ fn a_check_prints_what_holds_as_a_file() {
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stderr.is_empty(), "{output:?}");
     let printed = String::from_utf8(output.stdout).unwrap();
-    let holds = fs::read_to_string(&file.0).unwrap();
+    let holds = fs::read_to_string(file.path()).unwrap();
     assert_eq!(
         config_of("printed", &printed).unwrap().to_string(),
         config_of("asked", &holds).unwrap().to_string()

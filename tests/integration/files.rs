@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{HttpClient, Process};
+use crate::support::{HttpClient, Process, TemporaryFile};
 
 #[test]
 fn without_file_descriptors_it_serves_on_says_so_once_and_accepts_when_one_is_free() {
@@ -10,7 +10,9 @@ fn without_file_descriptors_it_serves_on_says_so_once_and_accepts_when_one_is_fr
     const COMPLAINT: &str = "no file descriptors left";
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("ulimit -n {LIMIT}; exec \"$0\" \"$@\"")]);
-    let mut process = Process::start_with(shell, &[]);
+    // By default there are no more connections than there are files for.
+    let config = TemporaryFile::new("files", "limits.connections = 1000");
+    let mut process = Process::start_with(shell, &["--config", config.path()]);
 
     let mut clients: Vec<_> = (0..LIMIT).map(|_| HttpClient::connect(process.address)).collect();
     process.next_line_with(COMPLAINT);
@@ -22,4 +24,24 @@ fn without_file_descriptors_it_serves_on_says_so_once_and_accepts_when_one_is_fr
     }
     process.signal("-KILL");
     assert!(!process.rest_of_log().contains(COMPLAINT), "once is enough");
+}
+
+#[test]
+fn by_default_it_takes_as_many_connections_as_it_has_file_descriptors_for_and_says_so_to_others() {
+    const LIMIT: usize = 256;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -n {LIMIT}; exec \"$0\" \"$@\"")]);
+    let mut process = Process::start_with(shell, &[]);
+    let mut clients: Vec<_> = (0..LIMIT / 2).map(|_| HttpClient::connect(process.address)).collect();
+    assert!(clients.iter_mut().all(|client| client.get("/healthz").status == 200), "half of them are left");
+    let mut more: Vec<_> = (0..LIMIT).map(|_| HttpClient::connect(process.address)).collect();
+    let refused =
+        more.iter_mut().any(|client| client.response_or_end().is_some_and(|response| response.status == 503));
+    assert!(refused, "who is not let in is told so");
+    assert!(
+        clients.iter_mut().all(|client| client.get("/healthz").status == 200),
+        "who is connected is served"
+    );
+    process.signal("-KILL");
+    assert!(!process.rest_of_log().contains("no file descriptors left"));
 }

@@ -1,5 +1,7 @@
 //! The raw interface: each message is a frame, each frame a message.
 
+use std::io::Read;
+
 use fanwire::config::Config;
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::overflow::OverflowPolicy;
@@ -159,5 +161,20 @@ fn a_query_that_makes_no_sense_is_refused() {
     ] {
         let response = broker.http().request(handshake(&format!("/topics/a.b?{query}"), ""));
         assert_eq!((response.status, response.code().as_str()), (400, code), "{query}");
+    }
+}
+
+#[test]
+fn payloads_are_compressed_from_the_size_on_that_the_operator_says() {
+    let broker = TestBroker::start_with(|config| config.settings.deflate_above_bytes = 100);
+    let mut client = broker.http();
+    let extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    assert_eq!(client.request(handshake("/topics/a.b", extension)).status, 101);
+    for (size, first) in [(99, 0x81), (100, 0xc1), (99, 0x81)] {
+        broker.post("a.b", &"x".repeat(size));
+        let mut head = [0; 2];
+        client.stream().read_exact(&mut head).unwrap();
+        assert_eq!(head[0], first, "{size} bytes");
+        client.stream().read_exact(&mut vec![0; usize::from(head[1])]).unwrap();
     }
 }

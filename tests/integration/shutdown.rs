@@ -1,6 +1,7 @@
 //! The ordered shutdown, in this process and of the real binary.
 
 use tungstenite::Message;
+use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::support::{Process, TestBroker, connect};
@@ -18,7 +19,7 @@ fn everything_accepted_is_delivered_and_everybody_is_told() {
         for n in 0..100 {
             assert_eq!(subscriber.receive_text(), n.to_string());
         }
-        assert_eq!(subscriber.receive_close().code, CloseCode::Away);
+        assert_eq!(subscriber.receive_close().code, CloseCode::Restart);
     }
     assert!(idle.rest().is_empty());
     let address = broker.address;
@@ -28,10 +29,84 @@ fn everything_accepted_is_delivered_and_everybody_is_told() {
 }
 
 #[test]
-fn a_client_that_does_not_read_holds_the_stop_up_for_the_drain_only() {
-    let broker = TestBroker::start_with(|config| config.timeouts.drain_ms = 300);
+fn a_client_that_does_not_close_holds_the_stop_up_for_so_long_only() {
+    let broker = TestBroker::start_with(|config| {
+        (config.timeouts.drain_ms, config.timeouts.close_ms) = (200, 100);
+    });
     let _mute = connect(broker.address);
     broker.begin_stop();
+    broker.join();
+}
+
+/// When a client is to come back, by the reason that it was closed for.
+fn retry_after_ms(close: &CloseFrame) -> u64 {
+    assert_eq!(close.code, CloseCode::Restart);
+    close.reason.strip_prefix("retry_after_ms=").and_then(|ms| ms.parse().ok()).expect("it is told when")
+}
+
+#[test]
+fn a_crowd_is_sent_away_in_turn_and_what_is_published_meanwhile_reaches_those_that_are_there() {
+    const CROWD: usize = 60;
+    let broker = TestBroker::start_with(|config| config.timeouts.drain_ms = 2_000);
+    let mut publisher = broker.web_socket("/topics/a.b?echo=false");
+    let mut crowd: Vec<_> = (0..CROWD).map(|_| broker.web_socket("/topics/a.b")).collect();
+    broker.begin_stop();
+    for n in 0..10 {
+        // It may have been sent away itself.
+        let _ = publisher.socket.send(n.to_string().into());
+    }
+    let mut waits = Vec::new();
+    for subscriber in &mut crowd {
+        let mut next = 0;
+        let close = loop {
+            match subscriber.receive() {
+                Message::Text(text) => {
+                    assert_eq!(text.as_str(), next.to_string(), "nothing is left out");
+                    next += 1;
+                }
+                Message::Close(frame) => break frame.expect("the broker gives a reason"),
+                other => panic!("{other:?}"),
+            }
+        };
+        waits.push(retry_after_ms(&close));
+        let _ = subscriber.socket.flush();
+    }
+    assert!(waits.iter().all(|wait| *wait > 0 && *wait <= 2_000), "{waits:?}");
+    drop((publisher, crowd));
+    broker.join();
+}
+
+#[test]
+fn from_the_start_of_the_drain_nobody_new_is_let_in_and_who_is_there_is_served() {
+    let broker = TestBroker::start();
+    // The second of two has its turn ten milliseconds after the first; of a few hundred, the last is there for long enough.
+    let mut clients: Vec<_> = (0..400).map(|_| broker.http()).collect();
+    assert!(clients.iter_mut().all(|client| client.get("/readyz").status == 200));
+    broker.begin_stop();
+    while std::net::TcpStream::connect(broker.address).is_ok() {
+        std::thread::yield_now();
+    }
+    let statuses: Vec<_> = clients.iter_mut().rev().map(|client| client.try_get("/readyz")).collect();
+    let not_ready = statuses.iter().flatten().find(|response| response.status == 503);
+    let not_ready = not_ready.expect("somebody is still there, and is told that the broker is not ready");
+    assert!(not_ready.headers.contains_key("retry-after"));
+    drop(clients);
+    broker.join();
+}
+
+#[test]
+fn an_event_stream_is_told_when_to_come_back_and_ends() {
+    let broker = TestBroker::start();
+    let mut client = broker.http();
+    client.send("GET /topics/a.b HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n");
+    assert_eq!(client.response_head().status, 200);
+    broker.begin_stop();
+    let rest = String::from_utf8(client.rest()).unwrap();
+    let (_, told) = rest.split_once("retry: ").unwrap_or_else(|| panic!("no retry in {rest:?}"));
+    let (wait, end) = told.split_once("\n\n").unwrap();
+    assert!(wait.parse::<u64>().is_ok(), "{rest:?}");
+    assert_eq!(end, format!(": retry_after_ms={wait}\n\n"));
+    drop(client);
     broker.join();
 }
 
@@ -47,7 +122,7 @@ fn a_signal_stops_the_binary_in_order_and_with_success() {
                 break frame.unwrap();
             }
         };
-        assert_eq!(close.code, CloseCode::Away);
+        assert_eq!(close.code, CloseCode::Restart);
         drop(socket);
         assert_eq!(process.exit_code(), Some(0), "{signal}");
     }

@@ -1,8 +1,10 @@
 //! A broker in this process, and clients that speak to it over real sockets.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -42,6 +44,11 @@ impl TestBroker {
         Self { broker: Some(broker), address }
     }
 
+    /// Where it listens.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        self.broker.as_ref().expect("it runs").addresses()
+    }
+
     pub(crate) fn epoch(&self) -> &str {
         self.broker.as_ref().expect("it runs").epoch()
     }
@@ -77,8 +84,13 @@ impl TestBroker {
 
     /// What the cores have of the figures that begin like this, together.
     pub(crate) fn figure(&self, name: &str) -> u64 {
+        self.figure_with(name, "")
+    }
+
+    /// The same, of those that have this among their labels.
+    pub(crate) fn figure_with(&self, name: &str, label: &str) -> u64 {
         let page = self.http().get("/metrics");
-        let samples = page.text().lines().filter(|line| line.starts_with(name));
+        let samples = page.text().lines().filter(|line| line.starts_with(name) && line.contains(label));
         samples.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
     }
 
@@ -90,13 +102,17 @@ impl TestBroker {
         }
     }
 
+    /// Waits until something is so.
+    pub(crate) fn wait_until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !is_so(self) {
+            assert!(began.elapsed() < PATIENCE, "it never comes to this: {what}");
+        }
+    }
+
     /// How many connections have ended for this reason.
     pub(crate) fn disconnects(&self, reason: &str) -> u64 {
-        let page = self.http().get("/metrics");
-        let text = page.text();
-        let samples = text.lines().filter(|line| line.starts_with("fanwire_disconnects_total{"));
-        let samples = samples.filter(|line| line.contains(&format!("reason=\"{reason}\"")));
-        samples.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+        self.figure_with("fanwire_disconnects_total", &format!("reason=\"{reason}\""))
     }
 
     /// Publishes text over HTTP; gives the offset.
@@ -225,6 +241,13 @@ impl HttpClient {
         self.request(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
     }
 
+    /// The same, unless the connection has ended.
+    pub(crate) fn try_get(&mut self, path: &str) -> Option<HttpResponse> {
+        // It may have ended between this and the last answer.
+        let _ = write!(self.stream.get_mut(), "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        self.response_or_end()
+    }
+
     /// The next response, with a body of its `Content-Length`.
     pub(crate) fn response(&mut self) -> HttpResponse {
         let mut response = self.response_head();
@@ -232,6 +255,12 @@ impl HttpClient {
         response.body.resize(length, 0);
         self.stream.read_exact(&mut response.body).unwrap();
         response
+    }
+
+    /// The next response; nothing where the connection ends without one.
+    pub(crate) fn response_or_end(&mut self) -> Option<HttpResponse> {
+        let has_more = self.stream.fill_buf().is_ok_and(|octets| !octets.is_empty());
+        has_more.then(|| self.response())
     }
 
     /// The next response, which has no body whatever its `Content-Length` says.
@@ -280,7 +309,16 @@ pub(crate) struct Process {
 impl Process {
     /// Two cores on a free port; it listens when this returns.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut process = Self::spawn(&[&["--listen", "127.0.0.1:0"], arguments].concat());
+        Self::start_at("127.0.0.1:0", arguments)
+    }
+
+    /// The same, on a port that speaks TLS.
+    pub(crate) fn start_tls(arguments: &[&str]) -> Self {
+        Self::start_at("tls://127.0.0.1:0", arguments)
+    }
+
+    fn start_at(listen: &str, arguments: &[&str]) -> Self {
+        let mut process = Self::spawn(&[&["--listen", listen], arguments].concat());
         process.wait_until_it_listens();
         process
     }
@@ -304,11 +342,11 @@ impl Process {
         Self { child, log, address: ([127, 0, 0, 1], 0).into() }
     }
 
-    fn wait_until_it_listens(&mut self) {
+    pub(crate) fn wait_until_it_listens(&mut self) {
         const SAYS: &str = "listening on ";
         let line = self.next_line_with(SAYS);
         let (_, address) = line.split_once(SAYS).unwrap();
-        self.address = address.trim().parse().unwrap();
+        self.address = address.trim().trim_start_matches("tls://").parse().unwrap();
     }
 
     /// Reads the log up to a line that has `text` in it.
@@ -343,6 +381,27 @@ impl Drop for Process {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A file that is there until it is dropped.
+pub(crate) struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("fanwire-{}-{name}.toml", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
     }
 }
 

@@ -2,22 +2,29 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::broker::{Broker, allowed_connections};
+use crate::certificate::Certificate;
 
 /// More than these do not fit between one client address and one server address.
 const MAX_CONNECTIONS: u64 = 25_000;
 
+/// Over TLS, whose handshakes take their time.
+const MAX_TLS_CONNECTIONS: u64 = 5_000;
+
 const MESSAGE: &[u8] = b"to all";
 
-fn subscribe(address: SocketAddr) -> TcpStream {
-    let mut stream = TcpStream::connect(address).expect("the broker accepts");
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the broker accepts");
     stream.set_read_timeout(Some(Duration::from_mins(5))).expect("a socket");
-    let request = format!(
-        "GET /topics/many.idle HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
+    stream
+}
+
+fn subscribe<S: Read + Write>(mut stream: S) -> S {
+    let request = "GET /topics/many.idle HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     stream.write_all(request.as_bytes()).expect("the broker reads");
     let mut response = Vec::new();
     let mut buffer = [0; 1024];
@@ -43,13 +50,11 @@ fn publish(address: SocketAddr) {
     assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
 }
 
-#[test]
-fn one_message_reaches_every_idle_subscriber_that_the_file_limit_allows() {
-    let count = allowed_connections().min(MAX_CONNECTIONS);
-    let broker = Broker::start("idle", "");
-    drop(subscribe(broker.address));
+/// Connects `count` subscribers, says what each takes, and publishes one message, which has to reach all of them.
+fn one_message_reaches_all<S: Read + Write>(broker: &Broker, count: u64, connect: impl Fn() -> S) {
+    drop(subscribe(connect()));
     let before = broker.resident_bytes();
-    let mut subscribers: Vec<TcpStream> = (0..count).map(|_| subscribe(broker.address)).collect();
+    let mut subscribers: Vec<S> = (0..count).map(|_| subscribe(connect())).collect();
     let each = (broker.resident_bytes() - before) / count;
     println!("{count} idle subscribers, {each} resident bytes each");
 
@@ -62,4 +67,21 @@ fn one_message_reaches_every_idle_subscriber_that_the_file_limit_allows() {
         assert_eq!(frame[0], 0x81);
         assert_eq!(&frame[2..], MESSAGE);
     }
+}
+
+#[test]
+fn one_message_reaches_every_idle_subscriber_that_the_file_limit_allows() {
+    let count = allowed_connections().min(MAX_CONNECTIONS);
+    let broker = Broker::start("idle", "");
+    one_message_reaches_all(&broker, count, || connect(broker.address));
+}
+
+#[test]
+fn one_message_reaches_every_idle_subscriber_over_tls() {
+    let count = allowed_connections().min(MAX_TLS_CONNECTIONS);
+    let certificate = Certificate::write(Path::new(env!("CARGO_TARGET_TMPDIR")), "many_connections");
+    let [cert, key] = [&certificate.cert, &certificate.key].map(|path| path.to_str().expect("a path"));
+    let arguments = ["--listen", "tls://127.0.0.1:0", "--tls-cert", cert, "--tls-key", key];
+    let broker = Broker::start_with("idle_tls", "", &arguments);
+    one_message_reaches_all(&broker, count, || certificate.speak(connect(broker.further[0])));
 }

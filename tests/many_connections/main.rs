@@ -3,5 +3,7 @@
 //! `cargo test --release --test many_connections -- --nocapture --test-threads 1` says how much memory that is.
 
 mod broker;
+#[path = "../certificate/mod.rs"]
+mod certificate;
 mod idle;
 mod slow;

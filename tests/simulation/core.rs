@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use fanwire::mailbox::{Mailbox, Wake};
 use fanwire_broker::topic_table::Placement;
-use fanwire_broker::{Backlog, ConnectionId, Delivery, Draft, Event, Now, Request, Shard};
+use fanwire_broker::{Backlog, ConnectionId, Delivery, Draft, Event, Now, Pressure, Request, Shard};
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, PayloadKind};
 use fanwire_wire::topic::Topic;
@@ -16,6 +16,9 @@ use crate::binary;
 use crate::client::{Client, Speaks};
 use crate::follower::Poller;
 use crate::random::Random;
+
+/// One turn in so many, memory becomes short or is no longer: histories are then halved under those that read them.
+const PRESSURE_CHANGES_IN: usize = 300;
 
 /// A wake that sticks until the core looks.
 #[derive(Default)]
@@ -94,6 +97,9 @@ impl Core {
             self.asleep = false;
         }
         self.alarm.0.store(false, Ordering::SeqCst);
+        if random.one_in(PRESSURE_CHANGES_IN) {
+            self.shard.set_pressure(*random.pick(&[Pressure::None, Pressure::None, Pressure::Tight]));
+        }
         self.shard.begin_turn(now);
         self.events(clients);
         self.poll(clients);

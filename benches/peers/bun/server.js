@@ -14,6 +14,7 @@ const withoutLimits = {
 
 const server = Bun.serve({
   hostname: "127.0.0.1",
+  tls: process.env.TLS_CERT && { cert: Bun.file(process.env.TLS_CERT), key: Bun.file(process.env.TLS_KEY) },
   port: Number(process.argv[2]),
 
   fetch(request, server) {

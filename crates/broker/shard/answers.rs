@@ -240,7 +240,7 @@ impl Shard {
         let origin = Some(Origin { core: self.core, connection });
         let naming = self.naming(connection.slot, topic);
         let Some(terms) = self.terms(connection.slot, topic) else { return };
-        let bound = self.settings.backlog_bytes;
+        let bound = self.backlog_bound();
         for message in chunk.messages.into_iter().filter(|message| message.except != origin) {
             self.deliveries_made += 1;
             let is_news = message.offset > missed && terms.conflates();
@@ -308,7 +308,7 @@ impl Shard {
         if self.connections.state(slot) != State::Open {
             return;
         }
-        let bound = self.settings.backlog_bytes;
+        let bound = self.backlog_bound();
         let is_over = self.connections.with_queue(slot, |queue| {
             queue.push_gap(topic, from, to);
             queue.notice_bytes() > bound

@@ -184,11 +184,11 @@ impl Shard {
         if state == State::Doomed {
             return Break(());
         }
+        let bound = self.backlog_bound();
         let Some(behind) = &mut self.connections.at(slot).behind else { return Continue(()) };
         if behind.catching_up.leave(&message.topic, message.offset) {
             return Continue(());
         }
-        let bound = self.settings.backlog_bytes;
         let (topic, offset) = (message.topic.clone(), message.offset);
         if state == State::Closing && !behind.queue.has_room(message.bytes(), bound) {
             return Break(());

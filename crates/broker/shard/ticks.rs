@@ -138,12 +138,12 @@ impl Shard {
         if state == State::Doomed {
             return Break(());
         }
+        let bound = self.backlog_bound();
         let Some(behind) = &mut self.connections.at(slot).behind else { return Continue(()) };
         let catching_up = &mut behind.catching_up;
         let Some(tick) = tick.retain(|message| !catching_up.leave(&message.topic, message.offset)) else {
             return Continue(());
         };
-        let bound = self.settings.backlog_bytes;
         if state == State::Closing && !behind.queue.has_room(tick.bytes(), bound) {
             return Break(());
         }

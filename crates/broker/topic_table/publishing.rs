@@ -84,8 +84,8 @@ impl TopicTable {
     fn admit(&mut self, draft: &Draft, now: Now) -> Result<(usize, Option<u64>), ErrorCode> {
         let key = self.row_or_insert(&draft.topic)?;
         let Some(conditions) = &draft.conditions else { return Ok((key, None)) };
-        let row = &mut self.rows[key];
-        row.let_go(now.monotonic_ms);
+        self.with_row(key, |row| row.let_go(now.monotonic_ms));
+        let row = &self.rows[key];
         match row.known_offset(draft) {
             Some(offset) => Ok((key, Some(offset))),
             None if conditions.expect.as_ref().is_none_or(|expected| row.is_at(expected, &self.epoch)) => {
@@ -124,9 +124,9 @@ impl TopicTable {
             payload: draft.payload,
             except: (!draft.echo).then_some(origin),
         });
-        let waiters = row.keep(&message, now);
+        let waiters = self.with_row(key, |row| row.keep(&message, now));
         if let Some(id) = draft.conditions.and_then(|conditions| conditions.message_id) {
-            row.know(id, now);
+            self.rows[key].know(id, now);
         }
         Published { message, cores, waiters }
     }

@@ -93,6 +93,13 @@ impl Row {
         (!waiters.is_empty()).then_some(waiters)
     }
 
+    /// What history and last values hold, in bytes. A message that both hold counts twice.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let values = self.extras.as_ref().and_then(|extras| extras.values.as_ref());
+        let values = values.map(LastValues::bytes).or(self.last.as_ref().map(|last| last.bytes()));
+        values.unwrap_or(0) + self.history.as_ref().map_or(0, History::bytes)
+    }
+
     /// The last values, in the order of their offsets.
     pub(super) fn values(&self) -> impl Iterator<Item = &Arc<Message>> {
         let values = self.extras.as_ref().and_then(|extras| extras.values.as_ref());

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 const JSON: Encoding = Encoding { interface: Interface::Json, deflate_window_bits: None };
 
 fn encoder() -> Encoder {
-    Encoder::new("epoch".into())
+    Encoder::new("epoch".into(), 64)
 }
 
 fn topic(name: &str) -> Topic {

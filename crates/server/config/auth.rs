@@ -107,6 +107,16 @@ impl AuthConfig {
     }
 }
 
+impl KeySource {
+    /// The file that it comes from, if it does not stand in the configuration.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Secret(_) => None,
+            Self::SecretFile(path) | Self::PublicKey { path, .. } | Self::Jwks(path) => Some(path),
+        }
+    }
+}
+
 impl Algorithm {
     /// Every algorithm.
     pub const ALL: [Self; 4] = [Self::Hs256, Self::Rs256, Self::Es256, Self::EdDsa];

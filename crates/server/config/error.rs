@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::auth::Secret;
+use super::units::Listen;
 
 /// Why a configuration does not hold.
 #[derive(Debug)]
@@ -119,6 +120,24 @@ pub enum Problem {
     KeysWithoutLastValue,
     /// Topics whose messages stay together conflate, which takes them apart.
     AtomicConflates,
+    /// TLS is spoken at an address, and there is no certificate to show there.
+    ListenerWithoutCertificate {
+        /// The address.
+        listen: Listen,
+    },
+    /// It is said how TLS is spoken, and there is no address that speaks it.
+    CertificateWithoutListener,
+    /// A certificate is given without its key, or a key without its certificate.
+    HalfACertificate {
+        /// The flag that is missing.
+        missing: &'static str,
+    },
+    /// The list of certificates is empty.
+    NoCertificates,
+    /// A certificate is to be made, and there are certificates already.
+    SelfSignedBesideFiles,
+    /// It is said that clients show certificates, and not who vouches for them.
+    ClientCertificatesWithoutCa,
     /// An earlier rule matches whatever this one does.
     RuleWithoutEffect {
         /// The rule.
@@ -126,6 +145,13 @@ pub enum Problem {
         /// The earlier one.
         earlier: String,
     },
+}
+
+impl Place {
+    /// A value that the command line said.
+    pub(super) fn flag(key: &'static str) -> Self {
+        Self { key, origin: Origin::Flag }
+    }
 }
 
 impl ConfigError {
@@ -219,6 +245,24 @@ impl fmt::Display for Problem {
             Self::AtomicConflates => f.write_str(
                 "conflation would take messages apart that atomic keeps together; choose gap or disconnect, or leave \
                  atomic out",
+            ),
+            Self::ListenerWithoutCertificate { listen } => write!(
+                f,
+                "{listen} has no certificate to show; give --tls-cert and --tls-key, or certificates in [tls], or \
+                 --tls-self-signed to try it out"
+            ),
+            Self::CertificateWithoutListener => f.write_str(
+                "no address speaks TLS; listen on one such as tls://127.0.0.1:8443, or leave this out",
+            ),
+            Self::HalfACertificate { missing } => {
+                write!(f, "a certificate and its key go together; give {missing} too")
+            }
+            Self::NoCertificates => f.write_str("the list is empty; name a certificate, or leave it out"),
+            Self::SelfSignedBesideFiles => f.write_str(
+                "there are certificates already, and one that nobody trusts is for trying out; leave one out",
+            ),
+            Self::ClientCertificatesWithoutCa => f.write_str(
+                "it is not said who vouches for clients; give client_ca, or leave this out",
             ),
             Self::RuleWithoutEffect { rule, earlier } => write!(
                 f,

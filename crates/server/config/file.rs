@@ -9,12 +9,14 @@ use std::str::FromStr;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
-use super::LogFormat;
 use super::auth::{Algorithm, MetricsAccess};
 use super::error::ConfigError;
+use super::network::Network;
 use super::units::{
-    Address, BadValue, Cookie, Count, Level, Match, Name, Overflow, Period, Size, Switch, WrittenSecret,
+    BadValue, ClientCertificates, Compression, Cookie, Count, FilePath, Level, Listen, Match, Name, Overflow,
+    Period, Size, Switch, WrittenSecret,
 };
+use super::{LogFormat, ProxyProtocol};
 use crate::origin::AllowedOrigin;
 
 /// What a file says. What it does not say is decided elsewhere.
@@ -22,14 +24,14 @@ use crate::origin::AllowedOrigin;
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     #[serde(default, deserialize_with = "one_or_several")]
-    pub(super) listen: Option<Written<Vec<Address>>>,
+    pub(super) listen: Option<Written<Vec<Listen>>>,
     pub(super) cores: Option<Written<Count>>,
     pub(super) pin: Option<Written<Switch>>,
     pub(super) max_message: Option<Written<Size>>,
     pub(super) backlog: Option<Written<Size>>,
     pub(super) max_topics: Option<Written<Count>>,
     pub(super) max_subscriptions: Option<Written<Count>>,
-    pub(super) compression: Option<Written<Switch>>,
+    pub(super) compression: Option<Written<Compression>>,
     pub(super) drain: Option<Written<Period>>,
     pub(super) demo: Option<Written<Switch>>,
     pub(super) insecure_open: Option<Written<Switch>>,
@@ -40,7 +42,13 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) timeouts: TimeoutsTable,
     #[serde(default)]
+    pub(super) limits: LimitsTable,
+    #[serde(default)]
+    pub(super) proxies: ProxiesTable,
+    #[serde(default)]
     pub(super) log: LogTable,
+    #[serde(default)]
+    pub(super) tls: TlsTable,
     #[serde(default, deserialize_with = "rules")]
     pub(super) topics: Vec<TopicTable>,
 }
@@ -103,12 +111,56 @@ pub(super) struct TimeoutsTable {
     pub(super) idle_http: Option<Written<Period>>,
 }
 
+/// `[limits]`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsTable {
+    pub(super) connections: Option<Written<Count>>,
+    pub(super) connections_per_address: Option<Written<Count>>,
+    pub(super) handshakes_per_second_per_address: Option<Written<Count>>,
+    pub(super) commands_per_second: Option<Written<Count>>,
+    pub(super) bytes_per_second: Option<Written<Size>>,
+    pub(super) patience: Option<Written<Period>>,
+    pub(super) memory: Option<Written<Size>>,
+    pub(super) header_bytes: Option<Written<Size>>,
+    pub(super) batch: Option<Written<Count>>,
+    pub(super) inflated_ratio: Option<Written<Count>>,
+}
+
+/// `[proxies]`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProxiesTable {
+    #[serde(default, deserialize_with = "any_number")]
+    pub(super) trust: Option<Written<Vec<Network>>>,
+    pub(super) protocol: Option<Written<ProxyProtocol>>,
+}
+
 /// `[log]`.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogTable {
     pub(super) format: Option<Written<LogFormat>>,
     pub(super) level: Option<Written<Level>>,
+}
+
+/// `[tls]`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsTable {
+    #[serde(default, deserialize_with = "table")]
+    pub(super) certificates: Option<Written<Vec<CertificateTable>>>,
+    pub(super) self_signed: Option<Written<Switch>>,
+    pub(super) client_ca: Option<Written<FilePath>>,
+    pub(super) client_certificates: Option<Written<ClientCertificates>>,
+}
+
+/// One of the `certificates` of `[tls]`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { cert = \"chain.pem\", key = \"key.pem\" }")]
+pub(super) struct CertificateTable {
+    pub(super) cert: Written<FilePath>,
+    pub(super) key: Written<FilePath>,
 }
 
 /// One of the `[[topics]]`.
@@ -177,8 +229,7 @@ impl<'de, T: FromStr<Err = BadValue>> Deserialize<'de> for Written<T> {
     }
 }
 
-/// One value, or several in brackets, or none in brackets: where that says something else than to leave the key out.
-fn any_number<'de, T, D>(deserializer: D) -> Result<Option<Written<Vec<T>>>, D::Error>
+fn one_or_several<'de, T, D>(deserializer: D) -> Result<Option<Written<Vec<T>>>, D::Error>
 where
     T: FromStr<Err = BadValue>,
     D: Deserializer<'de>,
@@ -186,18 +237,14 @@ where
     Spanned::deserialize(deserializer).map(|spanned| Some(Written::new(spanned, |List(values)| values)))
 }
 
-fn one_or_several<'de, T, D>(deserializer: D) -> Result<Option<Written<Vec<T>>>, D::Error>
+/// Values in brackets, or none of them: an empty list says something else than no list.
+fn any_number<'de, T, D>(deserializer: D) -> Result<Option<Written<Vec<T>>>, D::Error>
 where
     T: FromStr<Err = BadValue>,
     D: Deserializer<'de>,
 {
-    let list = any_number(deserializer)?;
-    match list {
-        Some(Written { value, .. }) if value.is_empty() => {
-            Err(de::Error::custom("the list is empty; leave the key out for the default"))
-        }
-        list => Ok(list),
-    }
+    let spanned = Spanned::<Vec<Text<T>>>::deserialize(deserializer)?;
+    Ok(Some(Written::new(spanned, |values| values.into_iter().map(|Text(value)| value).collect())))
 }
 
 fn table<'de, T, D>(deserializer: D) -> Result<Option<Written<T>>, D::Error>
@@ -293,6 +340,9 @@ impl<'de, T: FromStr<Err = BadValue>> Visitor<'de> for ListVisitor<T> {
         let mut list = Vec::new();
         while let Some(Text(value)) = values.next_element()? {
             list.push(value);
+        }
+        if list.is_empty() {
+            return Err(de::Error::custom("the list is empty; leave the key out for the default"));
         }
         Ok(List(list))
     }

@@ -6,19 +6,22 @@ use clap::{Args, Parser, Subcommand};
 
 use super::LogFormat;
 use super::auth::Algorithm;
-use super::units::{Address, Count, Level, Match, Name, Period, Size, Switch};
+use super::units::{Compression, Count, FilePath, Level, Listen, Match, Name, Period, Size, Switch};
 use crate::origin::AllowedOrigin;
 
 const EXAMPLES: &str = "\
 Examples:
   fanwire --demo                                  try it: open http://127.0.0.1:8080/
   fanwire --listen 0.0.0.0:8080 --insecure-open   serve other machines, whoever is on them
+  fanwire --listen tls://0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem
+                                                  the same over TLS: wss:// and https://
   fanwire --config /etc/fanwire.toml              history and overflow policies are set in the file
   fanwire check --config /etc/fanwire.toml        what would hold?
   fanwire token --config /etc/fanwire.toml --subject alice --subscribe 'prices.>'    a token to try it with
 
 Sizes are written 1000, 64KiB, 1MiB; lengths of time 500ms, 10s, 10m. Flags win over the file.
-Keys, timeouts and the rules for topics are set in the file only: docs/fanwire.example.toml has every key.";
+Keys, timeouts, client certificates and the rules for topics are set in the file only: docs/fanwire.example.toml has
+every key.";
 
 /// A pub/sub broker over WebSocket for real-time feeds: every subscriber gets every message of a topic in order,
 /// or is told exactly which ones it did not get.
@@ -81,9 +84,18 @@ pub(super) struct Flags {
     /// Read the configuration from a TOML file
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Listen on this address; may be repeated [default: 127.0.0.1:8080]
+    /// Listen on ADDR (over TLS with tls:// in front); may be repeated [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
-    pub(super) listen: Vec<Address>,
+    pub(super) listen: Vec<Listen>,
+    /// The PEM file of the certificate for tls:// addresses, with its chain
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_cert: Option<FilePath>,
+    /// The PEM file of the certificate's key
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_key: Option<FilePath>,
+    /// Make a certificate of its own for tls:// addresses, to try TLS out: no client trusts it
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) tls_self_signed: Option<Switch>,
     /// Run so many event loops, one per core, at most 64 [default: one for each core of the machine]
     #[arg(long, value_name = "N")]
     pub(super) cores: Option<Count>,
@@ -102,10 +114,10 @@ pub(super) struct Flags {
     /// Let a connection have at most so many subscriptions [default: 10000]
     #[arg(long, value_name = "N")]
     pub(super) max_subscriptions: Option<Count>,
-    /// Let clients negotiate permessage-deflate [default: true]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub(super) compression: Option<Switch>,
-    /// When told to stop, take at most this long to flush and say goodbye [default: 10s]
+    /// Let clients negotiate permessage-deflate: off, on, or from which size of payload on it is used [default: on]
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    pub(super) compression: Option<Compression>,
+    /// When told to stop, send connections away one after the other, for at most this long [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub(super) drain: Option<Period>,
     /// Serve the demo pages and endpoints

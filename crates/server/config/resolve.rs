@@ -1,6 +1,8 @@
 //! One configuration from flags, file and defaults, if it can hold.
 
 mod auth;
+mod limits;
+mod tls;
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -11,7 +13,7 @@ use fanwire_broker::message_ids::MessageIdLimits;
 use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_broker::patterns::covers;
 use fanwire_broker::settings::{MaxAge, Settings, TopicRule, TopicSettings};
-use fanwire_wire::limits::MAX_MAX_MESSAGE_BYTES;
+use fanwire_wire::limits::{MAX_MAX_MESSAGE_BYTES, MIN_DEFLATE_PAYLOAD_BYTES};
 
 pub(super) use self::auth::{exposed_address, mint};
 use super::error::{ConfigError, Origin, Place, Problem};
@@ -19,11 +21,12 @@ use super::file::{
     File, HistoryTable, KeysTable, MessageIdsTable, OriginsTable, Source, TimeoutsTable, TopicTable, Written,
 };
 use super::flags::Flags;
-use super::units::{Address, Count, Level, Match, Overflow, Period, Size, Switch};
+use super::units::{Compression, Count, Level, Listen, Match, Overflow, Period, Size, Switch};
 use super::{Config, LATE_MS, LogConfig, Timeouts, present_cores};
 use crate::mailbox::MAX_CORES;
 use crate::origin::{AllowedOrigin, Origins};
 use crate::timer::RESOLUTION_MS;
+use tls::TlsFlags;
 
 const KIB: usize = 1024;
 const HOUR_MS: u64 = 60 * 60 * 1000;
@@ -73,16 +76,16 @@ const DEFAULT_KEYS: KeyLimits = KeyLimits { max: 10_000, bytes: 4 * KIB * KIB };
 const DEFAULT_MESSAGE_IDS: MessageIdLimits = MessageIdLimits { max: 10_000, max_age_ms: 2 * 60 * 1000 };
 
 /// What flags and file ask for together, if it can hold.
-pub(super) fn resolve(flags: Flags, file: File, source: &Source) -> Result<Config, ConfigError> {
+pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<Config, ConfigError> {
     let source = Sayings(source);
     let default = Config::default();
+    let tls_flags = TlsFlags::take(&mut flags);
     let listen = (!flags.listen.is_empty()).then_some(flags.listen);
-    let listen = source.said("listen", listen, file.listen, addresses(&default.listen));
+    let listen = source.said("listen", listen, file.listen, default.listen.clone());
     let cores = source.said("cores", flags.cores, file.cores, Count(default.cores));
     let cores = cores.within(Count(1), Count(MAX_CORES))?.0;
     let pin = source.said("pin", flags.pin, file.pin, Switch(default.pin));
-    let compression =
-        source.said("compression", flags.compression, file.compression, Switch(default.compression));
+    let compression = source.said("compression", flags.compression, file.compression, default.compression());
     let drain = source.said("drain", flags.drain, file.drain, Period(default.timeouts.drain_ms));
     let demo = source.said("demo", flags.demo, file.demo, Switch(default.demo));
     let insecure_open =
@@ -90,7 +93,8 @@ pub(super) fn resolve(flags: Flags, file: File, source: &Source) -> Result<Confi
     let insecure_open = insecure_open.value.0;
     let auth = source.auth(file.auth)?;
     let listening = distinct(&listen)?;
-    auth::refuse_if_exposed(&listen, &auth, insecure_open)?;
+    let tls = source.tls(tls_flags, file.tls, &listen)?;
+    auth::refuse_if_exposed(&listen, &auth, tls.as_ref(), insecure_open)?;
     let max = default.settings;
     let max_message =
         source.said("max_message", flags.max_message, file.max_message, Size(max.max_message_bytes));
@@ -105,9 +109,10 @@ pub(super) fn resolve(flags: Flags, file: File, source: &Source) -> Result<Confi
     let max_message = max_message.within(MIN_MAX_MESSAGE, Size(MAX_MAX_MESSAGE_BYTES))?;
     Ok(Config {
         listen: listening,
+        tls,
         cores,
         pin: pinnable(&pin, cores)?,
-        compression: compression.value.0,
+        compression: compression.value != Compression::Off,
         demo: demo.value.0,
         insecure_open,
         auth,
@@ -116,6 +121,8 @@ pub(super) fn resolve(flags: Flags, file: File, source: &Source) -> Result<Confi
             drain_ms: drain.within(Period(0), MAX_DRAIN)?.0,
             ..source.timeouts(file.timeouts, default.timeouts)?
         },
+        limits: source.limits(file.limits, &default.limits)?,
+        proxies: source.proxies(file.proxies, default.proxies),
         log: LogConfig {
             format: source.said("log.format", flags.log_format, file.log.format, default.log.format).value,
             level: source
@@ -126,6 +133,7 @@ pub(super) fn resolve(flags: Flags, file: File, source: &Source) -> Result<Confi
         settings: Settings {
             topics: source.rules(file.topics, max_message)?,
             backlog_bytes: backlog.within(MIN_BACKLOG, MAX_BACKLOG)?.0,
+            deflate_above_bytes: compressible(&compression)?,
             max_message_bytes: max_message.0,
             max_topics: max_topics.within(Count(1), MAX_TABLE)?.0,
             max_subscriptions: max_subscriptions.within(Count(1), MAX_TABLE)?.0,
@@ -305,19 +313,23 @@ fn origins(flags: Vec<AllowedOrigin>, file: OriginsTable) -> Origins {
     allowed.into_iter().flatten().collect()
 }
 
-fn addresses(listen: &[SocketAddr]) -> Vec<Address> {
-    listen.iter().copied().map(Address).collect()
+/// From which size of payload on it is compressed, in bytes.
+fn compressible(compression: &Said<Compression>) -> Result<usize, ConfigError> {
+    let Compression::Above(bytes) = compression.value else { return Ok(MIN_DEFLATE_PAYLOAD_BYTES) };
+    let said = Said { value: Size(bytes), place: compression.place.clone() };
+    Ok(said.within(Size(MIN_DEFLATE_PAYLOAD_BYTES), Size(MAX_MAX_MESSAGE_BYTES))?.0)
 }
 
-/// The addresses, of which none takes another. Two ports that the kernel chooses are different.
-fn distinct(listen: &Said<Vec<Address>>) -> Result<Vec<SocketAddr>, ConfigError> {
-    let mut distinct: Vec<SocketAddr> = Vec::with_capacity(listen.value.len());
-    for &Address(address) in &listen.value {
-        if let Some(&by) = distinct.iter().find(|other| overlap(address, **other)) {
+/// Where to listen, of which no address takes another. Two ports that the kernel chooses are different.
+fn distinct(listen: &Said<Vec<Listen>>) -> Result<Vec<Listen>, ConfigError> {
+    let mut distinct: Vec<Listen> = Vec::with_capacity(listen.value.len());
+    for &listen_on in &listen.value {
+        let address = listen_on.address;
+        if let Some(by) = distinct.iter().map(|other| other.address).find(|by| overlap(address, *by)) {
             let (address, by) = if address.ip().is_unspecified() { (by, address) } else { (address, by) };
             return Err(listen.rejected(Problem::AddressTaken { address, by }));
         }
-        distinct.push(address);
+        distinct.push(listen_on);
     }
     Ok(distinct)
 }

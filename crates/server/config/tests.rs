@@ -23,7 +23,7 @@ fn an_empty_file_changes_nothing() {
 #[test]
 fn what_holds_is_displayed_as_a_file_that_says_the_same() {
     let file = r#"
-        listen = ["127.0.0.1:1", "[::1]:2"]
+        listen = ["127.0.0.1:1", "tls://[::1]:2"]
         cores = 3
         max_message = 2000
         backlog = "1MiB"
@@ -32,8 +32,11 @@ fn what_holds_is_displayed_as_a_file_that_says_the_same() {
         compression = false
         drain = "0ms"
         demo = true
+        limits = { connections = 7, connections_per_address = 8, handshakes_per_second_per_address = 9, commands_per_second = 10, bytes_per_second = "11KiB", memory = "13MiB", header_bytes = "15KiB", batch = 16, inflated_ratio = 14, patience = "12s" }
+        proxies = { trust = ["10.0.0.0/8", "::1"], protocol = "proxy" }
         timeouts = { handshake = "1s", ping = "2s", unanswered_pings = 3, close = "1500ms", idle_http = "2h" }
         log = { format = "json", level = "warn,fanwire=debug" }
+        tls = { certificates = [{ cert = "a \"b\".pem", key = "k" }], client_ca = "ca", client_certificates = "optional" }
         [[topics]]
         match = "prices.*.bid"
         history = { messages = 7, max_age = "8d" }
@@ -51,16 +54,21 @@ fn what_holds_is_displayed_as_a_file_that_says_the_same() {
     assert_ne!(displayed, Config::default().to_string());
     assert_eq!(config(&[], &displayed).unwrap().to_string(), displayed);
     for said in [
-        "listen = [\"127.0.0.1:1\", \"[::1]:2\"]",
+        "listen = [\"127.0.0.1:1\", \"tls://[::1]:2\"]",
+        "[tls]\ncertificates = [{ cert = 'a \"b\".pem', key = \"k\" }]\nclient_ca = \"ca\"\nclient_certificates = \"optional\"",
         "cores = 3",
         "max_message = \"2000B\"",
         "backlog = \"1MiB\"",
         "max_topics = 5",
         "max_subscriptions = 6",
-        "compression = false",
+        "compression = \"off\"",
         "drain = \"0ms\"",
         "demo = true",
         "handshake = \"1s\"\nping = \"2s\"\nunanswered_pings = 3\nclose = \"1500ms\"\nidle_http = \"2h\"",
+        "[limits]\nconnections = 7\nconnections_per_address = 8\nhandshakes_per_second_per_address = 9\n\
+         commands_per_second = 10\nbytes_per_second = \"11KiB\"\nmemory = \"13MiB\"\nheader_bytes = \"15KiB\"\nbatch = 16\n\
+         inflated_ratio = 14\npatience = \"12s\"",
+        "[proxies]\ntrust = [\"10.0.0.0/8\", \"::1/128\"]\nprotocol = \"proxy\"",
         "format = \"json\"",
         "fanwire=debug",
         "keys = { max = 9, bytes = \"2MiB\" }\nmessage_ids = { max = 8, max_age = \"3m\" }\natomic = true\n",
@@ -110,6 +118,28 @@ fn a_switch_without_a_value_is_on() {
     let config =
         config(&["--demo", "--pin", "--compression", "--cores", "1"], "compression = false").unwrap();
     assert!(config.demo && config.pin && config.compression);
+}
+
+#[test]
+fn compression_is_off_or_on_or_on_from_a_size_of_payload_on() {
+    let cases = [
+        ("true", true, 64, "on"),
+        ("\"on\"", true, 64, "on"),
+        ("false", false, 64, "off"),
+        ("\"off\"", false, 64, "off"),
+        ("\"1KiB\"", true, 1024, "1KiB"),
+    ];
+    for (value, is_on, above, shown) in cases {
+        let config = config(&[], &format!("compression = {value}")).unwrap();
+        assert_eq!((config.compression, config.settings.deflate_above_bytes), (is_on, above), "{value}");
+        assert!(config.to_string().contains(&format!("compression = \"{shown}\"")), "{value}");
+    }
+    assert_eq!(config(&["--compression=2KiB"], "").unwrap().settings.deflate_above_bytes, 2048);
+    let expected = "test.toml:1: compression: 63B is not between 64B and 64MiB";
+    assert_eq!(complaint("compression = \"63B\""), expected);
+    assert!(
+        complaint("compression = \"maybe\"").contains("\"maybe\" is not off, on, or the size of payload")
+    );
 }
 
 #[test]
@@ -184,6 +214,17 @@ fn a_file_that_cannot_be_understood_is_told_line_excerpt_and_remedy() {
             "listen = \"localhost\"",
         ),
         ("listen = [\n\"127.0.0.1:1\",\n\"x\"]", "test.toml:3: \"x\" is not an address", "\"x\"]"),
+        ("proxies.trust = \"10.0.0.1\"", "test.toml:1: invalid type: string", "proxies.trust = \"10.0.0.1\""),
+        (
+            "proxies.trust = [\"10.0.0.1/33\"]",
+            "test.toml:1: \"10.0.0.1/33\" is not an address or a range such as",
+            "proxies.trust = [\"10.0.0.1/33\"]",
+        ),
+        (
+            "proxies.protocol = \"forwarded\"",
+            "test.toml:1: \"forwarded\" is not how a proxy says who the client is: x-forwarded-for or proxy",
+            "proxies.protocol = \"forwarded\"",
+        ),
         ("listen = []", "test.toml:1: the list is empty; leave the key out", "listen = []"),
         ("[log]\nlevel = \"inof\"", "test.toml:2: \"inof\" is not a log level", "level = \"inof\""),
         (
@@ -245,6 +286,28 @@ fn a_value_out_of_range_is_told_the_range() {
             "[timeouts]\nunanswered_pings = 0",
             "test.toml:2: timeouts.unanswered_pings: 0 is not between 1 and 20",
         ),
+        ("limits.connections = 0", "test.toml:1: limits.connections: 0 is not between 1 and 4294967295"),
+        (
+            "limits.connections_per_address = 0",
+            "test.toml:1: limits.connections_per_address: 0 is not between 1 and 4294967295",
+        ),
+        (
+            "limits.handshakes_per_second_per_address = 0",
+            "test.toml:1: limits.handshakes_per_second_per_address: 0 is not between 1 and 4294967295",
+        ),
+        (
+            "limits.commands_per_second = 0",
+            "test.toml:1: limits.commands_per_second: 0 is not between 1 and 4294967295",
+        ),
+        (
+            "limits.bytes_per_second = 1023",
+            "test.toml:1: limits.bytes_per_second: 1023B is not between 1KiB and 1024GiB",
+        ),
+        ("limits.memory = 1", "test.toml:1: limits.memory: 1B is not between 1MiB and 1024GiB"),
+        ("limits.header_bytes = 1", "test.toml:1: limits.header_bytes: 1B is not between 1KiB and 16KiB"),
+        ("limits.batch = 1001", "test.toml:1: limits.batch: 1001 is not between 1 and 1000"),
+        ("limits.inflated_ratio = 9", "test.toml:1: limits.inflated_ratio: 9 is not between 10 and 1100"),
+        ("limits.patience = \"0s\"", "test.toml:1: limits.patience: 0ms is not between 100ms and 1d"),
         (
             "[[topics]]\nmatch = \"a\"\nhistory.messages = 0",
             "test.toml:3: history.messages: 0 is not between 1 and 1000000000",
@@ -287,6 +350,44 @@ fn values_that_contradict_each_other_are_told_which_and_what_to_do() {
         (
             "listen = [\"127.0.0.1:1\", \"0.0.0.0:1\"]",
             "test.toml:1: listen: 127.0.0.1:1 is part of 0.0.0.0:1, which is there too; leave one out",
+        ),
+        (
+            "listen = [\"tls://127.0.0.1:1\", \"127.0.0.1:1\"]",
+            "test.toml:1: listen: 127.0.0.1:1 is there twice; leave one out",
+        ),
+        (
+            "listen = \"tls://127.0.0.1:1\"",
+            "test.toml:1: listen: tls://127.0.0.1:1 has no certificate to show; give --tls-cert and --tls-key, or \
+             certificates in [tls], or --tls-self-signed to try it out",
+        ),
+        (
+            "listen = \"tls://127.0.0.1:1\"\n[tls]\nclient_ca = \"ca.pem\"",
+            "test.toml:1: listen: tls://127.0.0.1:1 has no certificate to show; give --tls-cert and --tls-key, or \
+             certificates in [tls], or --tls-self-signed to try it out",
+        ),
+        (
+            "[tls]\nself_signed = true",
+            "test.toml:2: tls.self_signed: no address speaks TLS; listen on one such as tls://127.0.0.1:8443, or leave \
+             this out",
+        ),
+        (
+            "[tls]\n\nclient_ca = \"ca.pem\"",
+            "test.toml:3: tls.client_ca: no address speaks TLS; listen on one such as tls://127.0.0.1:8443, or leave \
+             this out",
+        ),
+        (
+            "listen = \"tls://127.0.0.1:1\"\n[tls]\nself_signed = true\nclient_certificates = \"optional\"",
+            "test.toml:4: tls.client_certificates: it is not said who vouches for clients; give client_ca, or leave \
+             this out",
+        ),
+        (
+            "listen = \"tls://127.0.0.1:1\"\ntls.certificates = [{ cert = \"c\", key = \"k\" }]\ntls.self_signed = true",
+            "test.toml:3: tls.self_signed: there are certificates already, and one that nobody trusts is for trying \
+             out; leave one out",
+        ),
+        (
+            "listen = \"tls://127.0.0.1:1\"\ntls.certificates = []",
+            "test.toml:2: tls.certificates: the list is empty; name a certificate, or leave it out",
         ),
         (
             "[[topics]]\nmatch = \"a\"\n\nhistory = {}",
@@ -334,6 +435,31 @@ fn values_that_contradict_each_other_are_told_which_and_what_to_do() {
     if present_cores() < 64 {
         assert!(error.unwrap_err().to_string().starts_with("--pin: 64 event loops cannot be pinned to "));
     }
+}
+
+#[test]
+fn a_certificate_and_its_key_go_together_on_the_command_line_and_win_over_the_file() {
+    let file = "listen = \"tls://127.0.0.1:1\"\ntls.certificates = [{ cert = \"a\", key = \"b\" }]";
+    let tls = |flags| config(flags, file).map(|config| config.tls.unwrap().to_string());
+    assert!(tls(&[]).unwrap().contains("cert = \"a\", key = \"b\""));
+    assert!(tls(&["--tls-cert", "c", "--tls-key", "d"]).unwrap().contains("[{ cert = \"c\", key = \"d\" }]"));
+    let error = tls(&["--tls-cert", "c"]).unwrap_err().to_string();
+    assert_eq!(error, "--tls-cert: a certificate and its key go together; give --tls-key too");
+    let error = tls(&["--tls-key", "d"]).unwrap_err().to_string();
+    assert_eq!(error, "--tls-key: a certificate and its key go together; give --tls-cert too");
+}
+
+#[test]
+fn clients_have_to_show_a_certificate_where_somebody_vouches_for_them_unless_told_otherwise() {
+    let required = |further| {
+        let file = format!(
+            "listen = \"tls://127.0.0.1:1\"\ntls.self_signed = true\ntls.client_ca = \"ca\"\n{further}"
+        );
+        config(&[], &file).unwrap().tls.unwrap().clients.unwrap().required
+    };
+    assert!(required(""));
+    assert!(required("tls.client_certificates = \"required\""));
+    assert!(!required("tls.client_certificates = \"optional\""));
 }
 
 #[test]
@@ -461,7 +587,7 @@ fn the_help_states_the_defaults() {
         format!("[default: {}]", Size(config.settings.backlog_bytes)),
         format!("[default: {}]", config.settings.max_topics),
         format!("[default: {}]", config.settings.max_subscriptions),
-        format!("[default: {}]", config.compression),
+        format!("[default: {}]", config.compression()),
         format!("[default: {}]", Period(config.timeouts.drain_ms)),
         format!("[default: {}]", config.log.format),
         format!("[default: {}]", config.log.level),

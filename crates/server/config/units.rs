@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use fanwire_broker::overflow::OverflowPolicy;
+use fanwire_wire::limits::MIN_DEFLATE_PAYLOAD_BYTES;
 use fanwire_wire::topic::TopicOrPattern;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::LogFormat;
+use super::{LogFormat, ProxyProtocol};
 
 /// A text that is not a value of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,17 +127,97 @@ impl FromStr for Switch {
     }
 }
 
-/// An address to listen on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Address(pub(super) SocketAddr);
+/// Whether clients may negotiate permessage-deflate, and from which size of payload on it is used, in bytes: `off`, `on`,
+/// or the size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    Off,
+    Above(usize),
+}
 
-impl FromStr for Address {
+impl FromStr for Compression {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        text.parse()
-            .map(Self)
-            .map_err(|_| BadValue::new(text, "an address such as 127.0.0.1:8080 or [::1]:8080"))
+        match text {
+            "off" | "false" => Ok(Self::Off),
+            "on" | "true" => Ok(Self::Above(MIN_DEFLATE_PAYLOAD_BYTES)),
+            size => size.parse().map(|Size(bytes)| Self::Above(bytes)).map_err(|_| {
+                BadValue::new(text, "off, on, or the size of payload to begin at, such as 1KiB")
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Above(MIN_DEFLATE_PAYLOAD_BYTES) => f.write_str("on"),
+            Self::Above(bytes) => Size(*bytes).fmt(f),
+        }
+    }
+}
+
+/// An address to listen on: `127.0.0.1:8080`, or `tls://127.0.0.1:8443` where TLS is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address.
+    pub address: SocketAddr,
+    /// Whether TLS is spoken there.
+    pub tls: bool,
+}
+
+const TLS_SCHEME: &str = "tls://";
+
+impl FromStr for Listen {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let (tls, address) = text.strip_prefix(TLS_SCHEME).map_or((false, text), |address| (true, address));
+        address.parse().map(|address| Self { address, tls }).map_err(|_| {
+            BadValue::new(text, "an address such as 127.0.0.1:8080, [::1]:8080 or tls://127.0.0.1:8443")
+        })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { TLS_SCHEME } else { "" };
+        write!(f, "{scheme}{}", self.address)
+    }
+}
+
+/// The path of a file, from the directory that the broker is started in.
+#[derive(Clone, Debug)]
+pub(super) struct FilePath(pub(super) PathBuf);
+
+impl FromStr for FilePath {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        if text.is_empty() { Err(BadValue::new(text, "the path of a file")) } else { Ok(Self(text.into())) }
+    }
+}
+
+/// Whether clients show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientCertificates {
+    /// They may.
+    Optional,
+    /// They must.
+    Required,
+}
+
+impl FromStr for ClientCertificates {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text {
+            "optional" => Ok(Self::Optional),
+            "required" => Ok(Self::Required),
+            _ => Err(BadValue::new(text, "optional or required")),
+        }
     }
 }
 
@@ -183,6 +265,18 @@ impl fmt::Display for LogFormat {
             Self::Text => "text",
             Self::Json => "json",
         })
+    }
+}
+
+impl FromStr for ProxyProtocol {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text {
+            "x-forwarded-for" => Ok(Self::XForwardedFor),
+            "proxy" => Ok(Self::Proxy),
+            _ => Err(BadValue::new(text, "how a proxy says who the client is: x-forwarded-for or proxy")),
+        }
     }
 }
 

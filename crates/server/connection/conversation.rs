@@ -10,7 +10,7 @@
 use std::mem;
 
 use fanwire_wire::error::RequestError;
-use fanwire_wire::http::{BodyDecoder, BodyLength, Request, parse_request};
+use fanwire_wire::http::{BodyDecoder, BodyLength, Request, parse_request_within};
 use fanwire_wire::topic::Topic;
 
 use crate::auth::Client;
@@ -93,6 +93,13 @@ impl Exchange {
     }
 }
 
+/// The most octets of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) head: usize,
+    pub(crate) body: usize,
+}
+
 /// What to do next.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -122,6 +129,13 @@ impl Conversation {
         self.begun || !self.answered
     }
 
+    /// What is kept of requests that are not whole, in bytes.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        let body =
+            if let Progress::Body(incomplete) = &self.progress { incomplete.body.capacity() } else { 0 };
+        self.input.capacity() + body
+    }
+
     /// Whether any octet of the current request has come.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun
@@ -148,15 +162,15 @@ impl Conversation {
         }
     }
 
-    /// Goes on with the current request, or the next. `asked` says what a head asks for; a body has at most
-    /// `max_body` octets. After an error nothing that follows has a meaning.
+    /// Goes on with the current request, or the next. `asked` says what a head asks for. After an error nothing that
+    /// follows has a meaning.
     pub(crate) fn next_step(
         &mut self,
         asked: impl FnOnce(&Request<'_>) -> Asked,
-        max_body: usize,
+        bounds: Bounds,
     ) -> Result<Step, RequestError> {
         if matches!(self.progress, Progress::Head)
-            && let Some(step) = self.read_head(asked, max_body)?
+            && let Some(step) = self.read_head(asked, bounds)?
         {
             return Ok(step);
         }
@@ -203,9 +217,11 @@ impl Conversation {
     fn read_head(
         &mut self,
         asked: impl FnOnce(&Request<'_>) -> Asked,
-        max_body: usize,
+        bounds: Bounds,
     ) -> Result<Option<Step>, RequestError> {
-        let Some((request, head_len)) = parse_request(&self.input)? else { return Ok(Some(Step::Wait)) };
+        let Some((request, head_len)) = parse_request_within(&self.input, bounds.head)? else {
+            return Ok(Some(Step::Wait));
+        };
         let mut asked = asked(&request);
         let length = request.body();
         let expects_continue = request.expects_continue();
@@ -218,7 +234,7 @@ impl Conversation {
             asked.reply = asked.reply.last();
             return Ok(Some(Step::Answer(Exchange::new(asked, Vec::new()))));
         }
-        let decoder = BodyDecoder::new(length, max_body)?;
+        let decoder = BodyDecoder::new(length, bounds.body)?;
         self.progress =
             Progress::Body(Box::new(Incomplete { asked, decoder, body: Vec::new(), expects_continue }));
         Ok(None)
@@ -251,6 +267,7 @@ mod tests {
     use crate::http_api::{Response, Sharing};
 
     const MAX_BODY: usize = 10;
+    const BOUNDS: Bounds = Bounds { head: 200, body: MAX_BODY };
 
     /// GET is answered at once, POST takes its body.
     fn asked(request: &Request<'_>) -> Asked {
@@ -272,7 +289,7 @@ mod tests {
         for piece in octets.chunks(size) {
             conversation.receive(piece);
             loop {
-                match conversation.next_step(asked, MAX_BODY)? {
+                match conversation.next_step(asked, BOUNDS)? {
                     Step::Wait => break,
                     Step::Continue => {}
                     Step::Answer(exchange) => {
@@ -311,10 +328,23 @@ mod tests {
     }
 
     #[test]
+    fn a_head_over_the_bound_is_an_error_wherever_it_is_cut() {
+        let head =
+            |length: usize| format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(length - 32));
+        let (fits, larger) = (head(BOUNDS.head), head(BOUNDS.head + 1));
+        assert_eq!(fits.len(), BOUNDS.head);
+        for size in 1..=larger.len() {
+            assert_eq!(requests_in(fits.as_bytes(), size).unwrap().len(), 1);
+            let error = RequestError::HeadTooLarge { limit: BOUNDS.head };
+            assert_eq!(requests_in(larger.as_bytes(), size), Err(error));
+        }
+    }
+
+    #[test]
     fn a_body_that_nobody_needs_ends_the_connection_with_the_answer() {
         let mut conversation = Conversation::default();
         conversation.receive(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nGET ");
-        let step = conversation.next_step(asked, MAX_BODY).unwrap();
+        let step = conversation.next_step(asked, BOUNDS).unwrap();
         assert!(matches!(step, Step::Answer(Exchange { ref reply, .. }) if !reply.keeps_alive()), "{step:?}");
     }
 
@@ -322,7 +352,7 @@ mod tests {
     fn no_buffer_is_kept_while_a_request_waits_for_the_shard() {
         let mut conversation = Conversation::default();
         conversation.receive(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        let Step::Answer(exchange) = conversation.next_step(asked, MAX_BODY).unwrap() else {
+        let Step::Answer(exchange) = conversation.next_step(asked, BOUNDS).unwrap() else {
             panic!("the request is whole")
         };
         conversation.await_answer(Awaited::Published, exchange.reply);
@@ -333,14 +363,14 @@ mod tests {
     fn nothing_is_read_past_a_request_that_waits_for_the_shard() {
         let mut conversation = Conversation::default();
         conversation.receive(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        let Step::Answer(exchange) = conversation.next_step(asked, MAX_BODY).unwrap() else {
+        let Step::Answer(exchange) = conversation.next_step(asked, BOUNDS).unwrap() else {
             panic!("the request is whole")
         };
         conversation.await_answer(Awaited::Published, exchange.reply);
-        assert!(matches!(conversation.next_step(asked, MAX_BODY), Ok(Step::Wait)));
+        assert!(matches!(conversation.next_step(asked, BOUNDS), Ok(Step::Wait)));
         assert!(conversation.take_awaited().is_some());
         conversation.finish();
         assert!(conversation.has_begun(), "the next has come already");
-        assert!(matches!(conversation.next_step(asked, MAX_BODY), Ok(Step::Answer(_))));
+        assert!(matches!(conversation.next_step(asked, BOUNDS), Ok(Step::Answer(_))));
     }
 }

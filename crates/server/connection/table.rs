@@ -1,10 +1,14 @@
 //! The connections of one core, by slot.
 
+use std::mem;
+
 use fanwire_broker::lanes::ConnectionId;
 use mio::net::TcpStream;
 use slab::Slab;
 
 use super::{Connection, Phase};
+use crate::guard::Admission;
+use crate::transport::Transport;
 
 /// The connections of one core.
 ///
@@ -13,25 +17,47 @@ use super::{Connection, Phase};
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     slots: Slab<Connection>,
+    /// By slot, what the connection counts as.
+    admissions: Vec<Admission>,
+    /// By slot, what the connection keeps of what has not come whole, in bytes.
+    kept: Vec<usize>,
+    /// The sum of it.
+    kept_bytes: usize,
     /// The slots that are free at the end of this turn.
     gone: Vec<u32>,
     next_generation: u32,
 }
 
 impl Connections {
-    /// Takes in an accepted socket. `register` is told its slot, and may refuse it.
+    /// Takes in an accepted socket, which counts as `admission`. `register` is told its slot, and may refuse it.
     pub(crate) fn insert<E>(
         &mut self,
-        mut stream: TcpStream,
+        mut transport: Transport,
+        admission: Admission,
         now_ms: u64,
         register: impl FnOnce(&mut TcpStream, usize) -> Result<(), E>,
     ) -> Result<ConnectionId, E> {
         let entry = self.slots.vacant_entry();
-        register(&mut stream, entry.key())?;
+        register(transport.socket_mut(), entry.key())?;
         let id = ConnectionId { slot: entry.key() as u32, generation: self.next_generation };
         self.next_generation = self.next_generation.wrapping_add(1);
-        entry.insert(Connection::new(id, stream, now_ms));
+        if self.admissions.len() <= entry.key() {
+            self.admissions.resize(entry.key() + 1, Admission::REFUSED);
+            self.kept.resize(entry.key() + 1, 0);
+        }
+        self.admissions[entry.key()] = admission;
+        entry.insert(Connection::new(id, transport, now_ms));
         Ok(id)
+    }
+
+    /// What the connection counts as.
+    pub(crate) fn admission(&self, id: ConnectionId) -> Admission {
+        self.admissions[id.slot as usize]
+    }
+
+    /// The connection counts as something else from here on.
+    pub(crate) fn set_admission(&mut self, id: ConnectionId, admission: Admission) {
+        self.admissions[id.slot as usize] = admission;
     }
 
     /// The connection, unless it has gone.
@@ -44,12 +70,25 @@ impl Connections {
         self.slots.get_mut(slot).filter(|connection| !matches!(connection.phase, Phase::Gone))
     }
 
-    /// Lets go of a connection; returns what it spoke, or `None` if it had gone already.
-    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Phase> {
+    /// Lets go of a connection; returns what it spoke and counted as, or `None` if it had gone already.
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<(Phase, Admission)> {
         let connection = self.get_mut(id)?;
-        let last_phase = std::mem::replace(&mut connection.phase, Phase::Gone);
+        let last_phase = mem::replace(&mut connection.phase, Phase::Gone);
         self.gone.push(id.slot);
-        Some(last_phase)
+        self.kept_bytes -= mem::take(&mut self.kept[id.slot as usize]);
+        Some((last_phase, self.admissions[id.slot as usize]))
+    }
+
+    /// Counts what the connection keeps of what has not come whole, which a read may have changed.
+    pub(crate) fn count_kept(&mut self, id: ConnectionId) {
+        let Some(now) = self.get_mut(id).map(|connection| connection.kept_bytes()) else { return };
+        let before = mem::replace(&mut self.kept[id.slot as usize], now);
+        self.kept_bytes = self.kept_bytes + now - before;
+    }
+
+    /// What all connections keep of what has not come whole, in bytes.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
     }
 
     /// Ends the turn: closes the sockets of those that have gone, and frees their slots.
@@ -85,7 +124,9 @@ mod tests {
     fn insert(connections: &mut Connections) -> ConnectionId {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        connections.insert(stream, 0, |_, _| Ok::<_, Infallible>(())).unwrap()
+        connections
+            .insert(Transport::Plain(stream), Admission::REFUSED, 0, |_, _| Ok::<_, Infallible>(()))
+            .unwrap()
     }
 
     #[test]
@@ -110,7 +151,11 @@ mod tests {
         let mut connections = Connections::default();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        assert!(connections.insert(stream, 0, |_, _| Err("no memory")).is_err());
+        assert!(
+            connections
+                .insert(Transport::Plain(stream), Admission::REFUSED, 0, |_, _| Err("no memory"))
+                .is_err()
+        );
         assert_eq!((connections.len(), connections.ids()), (0, Vec::new()));
     }
 }

@@ -1,12 +1,20 @@
 //! Taking in connections.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 
+use fanwire_broker::lanes::ConnectionId;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
 use super::{EventLoop, WAKER};
+use crate::config::Listen;
+use crate::connection::Phase;
+use crate::guard::{Admission, Refusal};
+use crate::http_api::{self, Reply};
 use crate::listener::{Accepted, accept_one};
+use crate::metrics::DisconnectReason;
+use crate::transport::Transport;
 
 /// Connections that one turn takes in at most, so that a flood of them does not keep the others waiting.
 const ACCEPTS_PER_TURN: usize = 256;
@@ -15,35 +23,55 @@ const ACCEPTS_PER_TURN: usize = 256;
 /// another core's connection, may have freed one.
 const RETRY_AFTER_MS: u64 = 1_000;
 
+/// Connections of one core that are told at once why they are not let in. There is always a file descriptor for these; in
+/// a flood, the rest are closed without a word.
+pub(crate) const MAX_REFUSED: usize = 16;
+
 /// The listening sockets of one core.
 pub(super) struct Entrance {
     doors: Vec<Door>,
     /// Set while there is no file descriptor left.
     retry_at_ms: Option<u64>,
+    /// How many connections are being told why they are not let in.
+    refused: usize,
 }
 
 struct Door {
     listener: TcpListener,
+    /// Whether those who come in speak TLS.
+    tls: bool,
     /// Somebody may wait: an edge came, and no accept since has found nobody.
     is_knocked_at: bool,
 }
 
+/// Somebody who was accepted.
+struct Newcomer {
+    stream: TcpStream,
+    peer: SocketAddr,
+    /// Whether it speaks TLS.
+    tls: bool,
+}
+
 /// What the next accept brought.
 enum Arrival {
-    Stream(TcpStream),
+    Newcomer(Newcomer),
     OutOfFiles,
     Nobody,
 }
 
 impl Entrance {
     /// Listens for edges.
-    pub(super) fn open(listeners: Vec<TcpListener>, registry: &Registry) -> io::Result<Self> {
+    pub(super) fn open(
+        listeners: Vec<TcpListener>,
+        listening: &[Listen],
+        registry: &Registry,
+    ) -> io::Result<Self> {
         let mut doors = Vec::with_capacity(listeners.len());
-        for (index, mut listener) in listeners.into_iter().enumerate() {
+        for (index, (mut listener, listen)) in listeners.into_iter().zip(listening).enumerate() {
             registry.register(&mut listener, token_of(index), Interest::READABLE)?;
-            doors.push(Door { listener, is_knocked_at: false });
+            doors.push(Door { listener, tls: listen.tls, is_knocked_at: false });
         }
-        Ok(Self { doors, retry_at_ms: None })
+        Ok(Self { doors, retry_at_ms: None, refused: 0 })
     }
 
     /// Notes an edge, if the token is a listener's.
@@ -82,7 +110,9 @@ impl Entrance {
     fn accept(&mut self) -> Arrival {
         while let Some(door) = self.doors.iter_mut().find(|door| door.is_knocked_at) {
             match accept_one(&door.listener) {
-                Accepted::Stream(stream) => return Arrival::Stream(stream),
+                Accepted::Stream(stream, peer) => {
+                    return Arrival::Newcomer(Newcomer { stream, peer, tls: door.tls });
+                }
                 Accepted::OutOfFiles => return Arrival::OutOfFiles,
                 Accepted::WouldBlock => door.is_knocked_at = false,
                 Accepted::Transient => {}
@@ -108,23 +138,94 @@ impl EventLoop {
         }
         for _ in 0..ACCEPTS_PER_TURN {
             match self.entrance.accept() {
-                Arrival::Stream(stream) => self.take_in(stream),
+                Arrival::Newcomer(newcomer) => self.take_in(newcomer),
                 Arrival::OutOfFiles => return self.wait_for_files(),
                 Arrival::Nobody => return self.note_all_accepted(),
             }
         }
     }
 
-    fn take_in(&mut self, stream: TcpStream) {
+    fn take_in(&mut self, newcomer: Newcomer) {
+        let peer = newcomer.peer;
+        match self.site.guard.admit(peer.ip(), self.now.monotonic_ms) {
+            Ok(admission) => {
+                let Some(id) = self.connect(newcomer, admission) else { return };
+                if let Some(connection) = self.connections.get_mut(id)
+                    && self.site.guard.expects_header(peer.ip())
+                {
+                    connection.phase = Phase::Proxied;
+                }
+                self.arm_deadline(id);
+            }
+            Err(refusal) => self.turn_down(newcomer, refusal),
+        }
+    }
+
+    fn connect(&mut self, newcomer: Newcomer, admission: Admission) -> Option<ConnectionId> {
+        let Some(transport) = self.transport(newcomer) else {
+            self.metrics.add_accept_error();
+            self.site.guard.release(admission);
+            return None;
+        };
         let registry = self.poll.registry();
         let both = Interest::READABLE | Interest::WRITABLE;
         let register = |stream: &mut TcpStream, slot| registry.register(stream, Token(slot), both);
-        let Ok(id) = self.connections.insert(stream, self.now.monotonic_ms, register) else {
+        let Ok(id) = self.connections.insert(transport, admission, self.now.monotonic_ms, register) else {
             // The kernel has no memory to watch the socket: the client sees it closed, and may come back.
-            return self.metrics.add_accept_error();
+            self.metrics.add_accept_error();
+            self.site.guard.release(admission);
+            return None;
         };
         self.shard.connect(id);
-        self.arm_deadline(id);
+        self.rates.open(id.slot, self.now.monotonic_ms);
+        Some(id)
+    }
+
+    /// Does not let a connection in, and tells it why if few others are being told. Over TLS that would take a handshake.
+    fn turn_down(&mut self, newcomer: Newcomer, refusal: Refusal) {
+        self.note_refusal(newcomer.peer, refusal);
+        if newcomer.tls || self.entrance.refused == MAX_REFUSED {
+            return;
+        }
+        let Some(id) = self.connect(newcomer, Admission::REFUSED) else { return };
+        self.entrance.refused += 1;
+        self.shard.reply(id, &http_api::turned_down(refusal).to_octets(&Reply::to_nonsense()));
+        self.begin_closing(id, DisconnectReason::Refused);
+    }
+
+    /// Has a connection of a proxy count for the client with this address.
+    pub(super) fn count_for(&mut self, id: ConnectionId, address: IpAddr) -> Result<(), Refusal> {
+        let admission = self.site.guard.admit_client(address, self.now.monotonic_ms)?;
+        self.connections.set_admission(id, admission);
+        Ok(())
+    }
+
+    fn note_refusal(&self, peer: SocketAddr, refusal: Refusal) {
+        self.metrics.add_refusal(refusal);
+        if self.site.guard.may_complain(self.now.monotonic_ms) {
+            tracing::warn!(
+                address = %peer.ip(),
+                reason = refusal.as_str(),
+                "connections are refused; if the address is a proxy's, name it in proxies.trust"
+            );
+        }
+    }
+
+    /// A connection that counted as this has gone.
+    pub(super) fn forget_admission(&mut self, admission: Admission) {
+        self.site.guard.release(admission);
+        if admission == Admission::REFUSED {
+            self.entrance.refused -= 1;
+        }
+    }
+
+    /// How octets travel to and from it.
+    fn transport(&self, newcomer: Newcomer) -> Option<Transport> {
+        if !newcomer.tls {
+            return Some(Transport::Plain(newcomer.stream));
+        }
+        let stream = self.site.tls.as_ref()?.accept(newcomer.stream).ok()?;
+        Some(Transport::Tls(Box::new(stream)))
     }
 
     fn wait_for_files(&mut self) {

@@ -8,14 +8,14 @@
 //! A socket that is closed with unread input resets the connection, and a reset takes our last bytes with it
 //! (RFC 9112 §9.6): so the peer's end is waited for.
 
-use std::net::Shutdown;
-
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_broker::shard::Backlog;
 use fanwire_wire::close::CloseCode;
 
 use super::EventLoop;
+use crate::config::Period;
 use crate::connection::{Closing, Phase};
+use crate::http_api::{self, Reply};
 use crate::metrics::DisconnectReason;
 
 impl EventLoop {
@@ -30,6 +30,23 @@ impl EventLoop {
     ) {
         self.shard.close(id, code, text, backlog);
         self.begin_closing(id, reason);
+    }
+
+    /// Ends a connection that has sent too fast for too long, and tells it which limit that was.
+    pub(super) fn end_for_rate(&mut self, id: ConnectionId, key: &str) {
+        let patience = Period(self.site.limits.patience_ms);
+        let text = format!("over {key} for {patience}");
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        match connection.phase {
+            Phase::Http(_) => {
+                self.shard.reply(id, &http_api::over_rate(&text).to_octets(&Reply::to_nonsense()));
+                self.begin_closing(id, DisconnectReason::OverRate);
+            }
+            Phase::WebSocket(_) | Phase::EventStream(_) => {
+                self.close(id, CloseCode::POLICY, &text, Backlog::Keep, DisconnectReason::OverRate);
+            }
+            Phase::Proxied | Phase::Closing(_) | Phase::Gone => {}
+        }
     }
 
     /// Ends a connection after the bytes that are queued for it.
@@ -48,8 +65,13 @@ impl EventLoop {
     pub(super) fn end_if_closing(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Phase::Closing(closing) = &mut connection.phase else { return };
+        let has_broken = match connection.transport.end() {
+            // The rest goes out with the next edge.
+            Ok(false) => return,
+            Ok(true) => false,
+            Err(_) => true,
+        };
         closing.flushed = true;
-        let has_broken = connection.stream.shutdown(Shutdown::Write).is_err();
         if closing.peer_ended || has_broken {
             let reason = closing.reason;
             self.drop_connection(id, reason);
@@ -62,7 +84,9 @@ impl EventLoop {
         connection.readable = false;
         match &connection.phase {
             Phase::Http(_) => self.begin_closing(id, DisconnectReason::ClientClosed),
-            Phase::WebSocket(_) => return self.drop_connection(id, DisconnectReason::Reset),
+            Phase::Proxied | Phase::WebSocket(_) => {
+                return self.drop_connection(id, DisconnectReason::Reset);
+            }
             // It has no other way to say goodbye.
             Phase::EventStream(_) => return self.drop_connection(id, DisconnectReason::ClientClosed),
             Phase::Closing(_) | Phase::Gone => {}
@@ -82,7 +106,8 @@ impl EventLoop {
 
     /// Lets go of a connection now, whatever is queued for it.
     pub(super) fn drop_connection(&mut self, id: ConnectionId, reason: DisconnectReason) {
-        let Some(last_phase) = self.connections.remove(id) else { return };
+        let Some((last_phase, admission)) = self.connections.remove(id) else { return };
+        self.forget_admission(admission);
         let reason = match last_phase {
             Phase::Closing(closing) => closing.reason,
             _ => reason,

@@ -8,6 +8,7 @@ use fanwire_wire::event_stream::HEARTBEAT;
 use super::EventLoop;
 use crate::connection::{Connection, Phase, Place};
 use crate::demo;
+use crate::guard::Standing;
 use crate::http_api;
 use crate::listener;
 use crate::metrics::DisconnectReason;
@@ -19,10 +20,23 @@ impl EventLoop {
     /// Has a connection looked at when its patience ends, which may now be sooner than it was. Later needs no call:
     /// the deadline is worked out again when the timer goes off.
     pub(super) fn arm_deadline(&mut self, id: ConnectionId) {
+        if let Some(deadline_ms) = self.deadline_ms(id) {
+            self.timers.arm(id.slot, id.generation, deadline_ms);
+        }
+    }
+
+    /// When a connection is to be looked at: when its patience ends, or its token, or ours with one that sends too fast.
+    fn deadline_ms(&mut self, id: ConnectionId) -> Option<u64> {
         let token_deadline_ms = self.token_deadline_ms(id).unwrap_or(u64::MAX);
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let connection = self.connections.get_mut(id)?;
         let deadline_ms = connection.deadline_ms(&self.site.timeouts).min(token_deadline_ms);
-        self.timers.arm(id.slot, id.generation, deadline_ms);
+        let now_ms = self.now.monotonic_ms;
+        Some(match self.rates.standing(id.slot, now_ms) {
+            Standing::Over { look_again_ms } if connection.place == Place::Paused => {
+                deadline_ms.min(look_again_ms)
+            }
+            Standing::Within | Standing::Over { .. } | Standing::Hopeless(_) => deadline_ms,
+        })
     }
 
     /// Looks at every connection whose timer has gone off.
@@ -40,19 +54,28 @@ impl EventLoop {
             return self.expire_token(id, due);
         }
         let now_ms = self.now.monotonic_ms;
+        if let Standing::Hopeless(kind) = self.rates.standing(id.slot, now_ms) {
+            self.end_for_rate(id, kind.key());
+        }
+        let is_blocked = self.is_blocked(id);
         let Some(connection) = self.connections.get_mut(id) else { return };
         if connection.place == Place::Paused {
             // We do not read from it, so its silence says nothing.
             connection.since_ms = now_ms;
+            if !is_blocked {
+                self.resume(id);
+            }
         }
-        if connection.deadline_ms(&self.site.timeouts) > now_ms {
+        if self.deadline_ms(id).is_some_and(|deadline_ms| deadline_ms > now_ms) {
             return self.arm_deadline(id);
         }
+        let Some(connection) = self.connections.get_mut(id) else { return };
         match &connection.phase {
             Phase::Http(conversation) if conversation.is_awaiting() => {
                 self.end_poll(id);
                 self.arm_deadline(id);
             }
+            Phase::Proxied => self.drop_connection(id, DisconnectReason::HandshakeTimeout),
             Phase::Http(_) => self.expire_http(id),
             Phase::WebSocket(_) => self.expire_web_socket(id),
             Phase::EventStream(_) => self.look_for_life(id),
@@ -105,7 +128,7 @@ impl EventLoop {
     fn has_acknowledged(&mut self, id: ConnectionId) -> bool {
         let now_ms = self.now.monotonic_ms;
         let Some(connection) = self.connections.get_mut(id) else { return false };
-        let Ok(progress) = listener::acknowledged(&connection.stream) else { return false };
+        let Ok(progress) = listener::acknowledged(connection.transport.socket()) else { return false };
         let Some(liveness) = connection.liveness() else { return false };
         if progress.bytes <= liveness.acknowledged_bytes {
             return false;
@@ -121,10 +144,11 @@ impl EventLoop {
         connection.since_ms = self.now.monotonic_ms;
         // A WebSocket peer answers for itself: that its kernel acknowledges the ping says nothing. An event stream's has
         // no answer but that.
+        let ping_bytes = PING.len() as u64 + connection.transport.overhead_bytes();
         let (liveness, ping, acknowledged_anyway) = match &mut connection.phase {
-            Phase::WebSocket(web_socket) => (&mut web_socket.liveness, &PING[..], PING.len() as u64),
+            Phase::WebSocket(web_socket) => (&mut web_socket.liveness, &PING[..], ping_bytes),
             Phase::EventStream(liveness) => (liveness, HEARTBEAT, 0),
-            Phase::Http(_) | Phase::Closing(_) | Phase::Gone => return,
+            Phase::Proxied | Phase::Http(_) | Phase::Closing(_) | Phase::Gone => return,
         };
         if liveness.unanswered_pings >= self.site.timeouts.unanswered_pings {
             return self.drop_connection(id, DisconnectReason::PingTimeout);

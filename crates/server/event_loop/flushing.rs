@@ -1,14 +1,12 @@
 //! Writing to sockets what the shard has for them.
 
-use std::io::{self, Write};
-
 use fanwire_broker::Flushed;
 use fanwire_broker::lanes::ConnectionId;
-use mio::net::TcpStream;
 
 use super::EventLoop;
 use crate::connection::{Phase, Place};
 use crate::metrics::DisconnectReason;
+use crate::transport::Written;
 
 /// What one turn writes at most, in bytes, before it looks at what has come in. The rest is flushed in the next
 /// turn, ahead of any sleep.
@@ -33,32 +31,38 @@ impl EventLoop {
     /// Writes once to a connection. Returns the bytes that its socket took.
     fn write_once(&mut self, id: ConnectionId) -> usize {
         let Some(connection) = self.connections.get_mut(id) else { return 0 };
-        let written = match write(&mut connection.stream, self.shard.output(id)) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(_) => {
-                self.drop_connection(id, DisconnectReason::Reset);
-                return 0;
-            }
+        let Ok(Written { accepted, sent }) =
+            connection.transport.write(self.shard.output(id), &mut self.sealed)
+        else {
+            self.drop_connection(id, DisconnectReason::Reset);
+            return 0;
         };
-        self.metrics.add_bytes_out(written as u64);
-        let flushed = self.shard.wrote(id, written);
+        self.metrics.add_bytes_out(sent as u64);
+        let flushed = self.shard.wrote(id, accepted);
         if connection.place == Place::Paused && self.shard.may_read_from(id) {
             // What it was paused for was this: an answer, or room for more of them.
             self.resume(id);
         } else if flushed == Flushed::Empty && matches!(connection.phase, Phase::Closing(_)) {
             self.end_if_closing(id);
         }
-        written
+        accepted
     }
-}
 
-/// Writes once, whatever signals come in between.
-fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    loop {
-        match stream.write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome,
+    /// A socket can take more: first what is left of earlier records, and only then what the shard has.
+    pub(super) fn handle_writable(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        match connection.transport.flush() {
+            Ok(sent) => self.metrics.add_bytes_out(sent as u64),
+            Err(_) => return self.drop_connection(id, DisconnectReason::Reset),
+        }
+        if !connection.transport.is_flushed() {
+            return;
+        }
+        let waits_to_end = matches!(&connection.phase, Phase::Closing(closing) if !closing.flushed);
+        self.shard.handle_writable(id);
+        self.handle_shard_events();
+        if waits_to_end && self.shard.is_flushed(id) {
+            self.end_if_closing(id);
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Reading from sockets: the ready list, and one connection's share of a turn.
 
-use std::io::{self, Read};
+use std::mem;
 
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_wire::deflate::Inflater;
 
 use super::{EventLoop, Stage};
 use crate::connection::{Phase, Place};
+use crate::guard::{Spent, Standing};
 use crate::metrics::DisconnectReason;
+use crate::transport::{Arrival, Received};
 
 /// What one read takes from a socket at most, in bytes: large enough that a system call's cost is lost in it,
 /// small enough to stay in the cache until it is handled.
@@ -20,27 +22,25 @@ const HTTP_READ_BYTES: usize = 16 * 1024;
 /// What one turn reads at most, in bytes, before those get their turn who wait for what was read.
 const READ_BYTES_PER_TURN: usize = 1024 * 1024;
 
+/// Steps of TLS handshakes that one turn takes at most. A signature takes as long as hundreds of deliveries: a flood of
+/// handshakes waits for one another, and not the subscribers for them.
+const TLS_HANDSHAKE_STEPS_PER_TURN: usize = 16;
+
 /// What a core reads into. It is handed down from the loop, so that what is borrowed from it can be given to
 /// everything else that the core owns.
 pub(crate) struct Intake {
     scratch: Box<[u8]>,
+    /// What records hold that were in it.
+    opened: Vec<u8>,
     /// One serves all connections: the broker negotiates that no context is taken over.
     pub(super) inflater: Inflater,
 }
 
 impl Intake {
-    pub(super) fn new() -> Self {
-        Self { scratch: vec![0; SCRATCH_BYTES].into(), inflater: Inflater::new(false) }
+    pub(super) fn new(max_inflated_ratio: usize) -> Self {
+        let inflater = Inflater::new(false).with_max_ratio(max_inflated_ratio);
+        Self { scratch: vec![0; SCRATCH_BYTES].into(), opened: Vec::new(), inflater }
     }
-}
-
-/// What a read brought.
-enum Arrival {
-    Bytes(usize),
-    /// Nothing for now; an edge says when there is more.
-    Nothing,
-    End,
-    Reset,
 }
 
 impl EventLoop {
@@ -52,12 +52,22 @@ impl EventLoop {
             let Some((id, mut frames)) = self.early_frames.pop_front() else { break };
             budget = budget.saturating_sub(frames.len());
             self.read_messages(id, &mut frames, &mut intake.inflater);
+            // Their bytes were counted when they came.
+            self.charge(id, 0);
         }
+        let mut handshakes = TLS_HANDSHAKE_STEPS_PER_TURN;
         for _ in 0..self.ready.len() {
             if budget == 0 || !self.may_read() {
                 return;
             }
             let Some(id) = self.ready.pop_front() else { return };
+            if self.is_tls_handshaking(id) {
+                if handshakes == 0 {
+                    self.ready.push_back(id);
+                    continue;
+                }
+                handshakes -= 1;
+            }
             budget = budget.saturating_sub(self.serve(id, intake));
         }
     }
@@ -91,7 +101,7 @@ impl EventLoop {
     /// that everything is thrown away, and peers that close are heard.
     fn may_read(&self) -> bool {
         match self.stage {
-            Stage::Running => self.shard.may_read(),
+            Stage::Running | Stage::Draining { .. } => self.shard.may_read(),
             Stage::Stopping { .. } | Stage::Stopped => false,
             Stage::Closing { .. } => true,
         }
@@ -107,52 +117,65 @@ impl EventLoop {
         let has_early_frames = self.early_frames.back().is_some_and(|(early, _)| *early == id);
         let waits = has_early_frames || self.is_blocked(id);
         let read = if waits { 0 } else { self.read_once(id, intake) };
+        self.charge(id, read);
+        self.connections.count_kept(id);
         self.find_place(id);
         self.handle_shard_events();
         read
     }
 
+    /// Counts what a read of so many bytes brought against the connection's rates.
+    fn charge(&mut self, id: ConnectionId, bytes: usize) {
+        let spent = Spent { commands: mem::take(&mut self.commands), bytes: bytes as u64 };
+        match self.rates.spend(id.slot, spent, self.now.monotonic_ms) {
+            Standing::Within => {}
+            Standing::Over { .. } => self.metrics.add_throttled_read(),
+            Standing::Hopeless(kind) => self.end_for_rate(id, kind.key()),
+        }
+    }
+
     fn read_once(&mut self, id: ConnectionId, intake: &mut Intake) -> usize {
-        match self.read_socket(id, &mut intake.scratch) {
-            Arrival::Bytes(count) => {
-                self.metrics.add_bytes_in(count as u64);
-                self.handle_input(id, count, intake);
-                return count;
+        if self.connections.get_mut(id).is_some_and(|connection| connection.is_ready_for_proxy_header()) {
+            self.read_proxy_header(id, &mut intake.scratch);
+            return 0;
+        }
+        let Some(connection) = self.connections.get_mut(id).filter(|connection| connection.readable) else {
+            return 0;
+        };
+        let Intake { scratch, opened, inflater } = intake;
+        let limit = if connection.conversation().is_some() { HTTP_READ_BYTES } else { scratch.len() };
+        let was_handshaking = connection.transport.is_handshaking();
+        let was_flushed = connection.transport.is_flushed();
+        match connection.transport.read(scratch, opened, limit) {
+            Arrival::Bytes(Received { taken, input, has_more, is_last }) => {
+                connection.ending |= is_last;
+                // A short read has emptied the socket, unless the peer's end waits behind it.
+                connection.readable = has_more || connection.ending;
+                // What the session answers by itself. Behind what waits for an edge it waits too; and a socket that is
+                // broken says so when it is read next.
+                let answered = if was_flushed { connection.transport.flush().unwrap_or(0) } else { 0 };
+                self.metrics.add_bytes_in(taken as u64);
+                self.metrics.add_bytes_out(answered as u64);
+                if was_handshaking {
+                    self.note_tls_handshake(id);
+                }
+                // Of a handshake nothing is heard that a request could begin with.
+                if !was_handshaking || !input.is_empty() {
+                    self.handle_input(id, input, inflater);
+                }
+                return taken;
             }
-            Arrival::Nothing => {}
+            Arrival::Nothing => connection.readable = false,
             Arrival::End => self.handle_end(id),
             Arrival::Reset => self.drop_connection(id, DisconnectReason::Reset),
+            Arrival::TlsFailed(failure) => self.fail_tls(id, &failure),
         }
         0
     }
 
-    fn read_socket(&mut self, id: ConnectionId, scratch: &mut [u8]) -> Arrival {
-        let Some(connection) = self.connections.get_mut(id) else { return Arrival::Nothing };
-        if !connection.readable {
-            return Arrival::Nothing;
-        }
-        let limit = if connection.conversation().is_some() { HTTP_READ_BYTES } else { scratch.len() };
-        match connection.stream.read(&mut scratch[..limit]) {
-            Ok(0) => Arrival::End,
-            Ok(count) => {
-                // A short read has emptied the socket (epoll(7), question 9), unless the peer's end waits behind it.
-                connection.readable = count == limit || connection.ending;
-                connection.hear(self.now.monotonic_ms);
-                Arrival::Bytes(count)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                connection.readable = false;
-                Arrival::Nothing
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Arrival::Nothing,
-            Err(_) => Arrival::Reset,
-        }
-    }
-
-    fn handle_input(&mut self, id: ConnectionId, count: usize, intake: &mut Intake) {
-        let Intake { scratch, inflater } = intake;
-        let input = &mut scratch[..count];
+    fn handle_input(&mut self, id: ConnectionId, input: &mut [u8], inflater: &mut Inflater) {
         let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.hear(self.now.monotonic_ms);
         match &mut connection.phase {
             Phase::Http(conversation) => {
                 conversation.receive(input);
@@ -160,18 +183,27 @@ impl EventLoop {
                 self.answer_requests(id);
             }
             Phase::WebSocket(_) => self.read_messages(id, input, inflater),
-            Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => {}
+            Phase::Proxied | Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => {}
         }
     }
 
     /// Whether we do not read from a connection for now: a request waits for its answer, or answers wait for the
-    /// client. Both end with something being written to it, and that brings it back.
+    /// client, or it sends too fast, or
+    /// publishes while memory is short. The first two end with something being written to it, and that brings it back; the
+    /// others with time.
     pub(super) fn is_blocked(&mut self, id: ConnectionId) -> bool {
+        let is_scarce = self.is_scarce();
         let Some(connection) = self.connections.get_mut(id) else { return false };
+        let is_over_rate = self.rates.standing(id.slot, self.now.monotonic_ms) != Standing::Within;
         match &connection.phase {
-            Phase::Http(conversation) => conversation.is_awaiting() || !self.shard.may_read_from(id),
-            Phase::WebSocket(_) => !self.shard.may_read_from(id),
-            Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => false,
+            Phase::Http(conversation) => {
+                is_over_rate || conversation.is_awaiting() || !self.shard.may_read_from(id)
+            }
+            Phase::WebSocket(_) => {
+                is_over_rate || (connection.publishes && is_scarce) || !self.shard.may_read_from(id)
+            }
+            Phase::EventStream(_) => is_over_rate,
+            Phase::Proxied | Phase::Closing(_) | Phase::Gone => false,
         }
     }
 
@@ -184,6 +216,7 @@ impl EventLoop {
         }
         if is_blocked {
             connection.place = Place::Paused;
+            self.arm_deadline(id);
         } else if connection.readable {
             self.list_unless_paused(id);
         }

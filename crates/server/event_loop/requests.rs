@@ -1,6 +1,7 @@
 //! Carrying out HTTP requests.
 
 use std::mem;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use fanwire_broker::encoder::{Encoding, Interface};
@@ -9,13 +10,16 @@ use fanwire_broker::message::Draft;
 use fanwire_wire::command::check_payload;
 use fanwire_wire::error::RequestError;
 use fanwire_wire::frame::Role;
+use fanwire_wire::http::Request;
 use fanwire_wire::message::MessageReader;
 use fanwire_wire::notification::Notification;
 
 use super::EventLoop;
+use crate::auth::Client;
 use crate::connection::{
-    Awaited, Connection, Conversation, Endpoint, Exchange, Liveness, Phase, Step, WebSocket,
+    Awaited, Bounds, Connection, Conversation, Endpoint, Exchange, Liveness, Phase, Step, WebSocket,
 };
+use crate::guard::Admission;
 use crate::http_api::{self, Call, PendingStream, PendingUpgrade, Poll, Reply, Response};
 use crate::metrics::DisconnectReason;
 
@@ -36,14 +40,36 @@ impl EventLoop {
 
     /// The next step of a connection that speaks HTTP.
     fn next_step(&mut self, id: ConnectionId) -> Option<Result<Step, RequestError>> {
+        let may_be_forwarded = self.connections.admission(id) == Admission::OF_ALL;
         let conversation = self.connections.get_mut(id)?.conversation()?;
         let (site, now_ms) = (&self.site, self.now.wall_ms);
-        Some(conversation.next_step(|request| http_api::asked(request, site, now_ms), site.max_message_bytes))
+        let bounds = Bounds { head: site.limits.header_bytes, body: site.max_message_bytes };
+        let mut forwarded_for = None;
+        let asked = |request: &Request<'_>| {
+            forwarded_for = may_be_forwarded.then(|| site.guard.forwarded_for(request.headers())).flatten();
+            http_api::asked(request, site, now_ms)
+        };
+        let step = conversation.next_step(asked, bounds);
+        Some(step.map(|step| self.count_forwarded(id, step, forwarded_for)))
+    }
+
+    /// A request that a proxy forwards for `client`, and after which the connection is that client's alone, counts for it:
+    /// or is answered that it has too many.
+    fn count_forwarded(&mut self, id: ConnectionId, step: Step, client: Option<IpAddr>) -> Step {
+        let (Step::Answer(exchange), Some(client)) = (&step, client) else { return step };
+        if !exchange.call.keeps_connection() {
+            return step;
+        }
+        let Err(refusal) = self.count_for(id, client) else { return step };
+        self.metrics.add_refusal(refusal);
+        let (call, reply) = (http_api::turned_down(refusal).into(), exchange.reply.clone());
+        Step::Answer(Exchange { call, client: Client::nobody(), body: Vec::new(), reply })
     }
 
     fn carry_out(&mut self, id: ConnectionId, exchange: Exchange) {
         let Exchange { call, client, body, reply } = exchange;
         self.admit(id, client);
+        self.commands += 1;
         match call {
             Call::Answer(response) | Call::Post(Err(response)) | Call::PostBatch(Err(response)) => {
                 self.respond(id, &response, &reply);
@@ -122,7 +148,7 @@ impl EventLoop {
     }
 
     fn publish_batch(&mut self, id: ConnectionId, body: &[u8], reply: Reply) {
-        match http_api::batch_in(body) {
+        match http_api::batch_in(body, self.site.limits.batch) {
             Err(response) => self.respond(id, &response, &reply),
             Ok((drafts, atomic)) => {
                 self.metrics.add_message_in();

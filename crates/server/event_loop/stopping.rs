@@ -1,29 +1,25 @@
 //! The ordered shutdown.
 //!
 //! ```text
-//!   Running ──► Stopping ────────────────► Closing ────────────► Stopped
-//!            nothing is accepted or    everyone is told 1001   nobody is left
-//!            read; what was accepted   and flushed
-//!            is routed to its end
+//!   Running ──► Draining ────────► Stopping ─────────────► Closing ────────────► Stopped
+//!            nobody new comes;  no core reads any more;  who is left is told   nobody is left
+//!            connections are    what was accepted is     1012 and flushed
+//!            sent away in turn  routed to its end
 //! ```
 //!
-//! So nothing that a publisher got a receipt for is lost on the way to a subscriber that keeps up. One that is catching
-//! up is told goodbye where it is: it has its position.
-
-use fanwire_broker::lanes::ConnectionId;
-use fanwire_broker::shard::Backlog;
-use fanwire_wire::close::CloseCode;
+//! So nothing that a publisher got a receipt for is lost on the way to a subscriber that keeps up and is still there. One
+//! that is catching up is told goodbye where it is: it has its position.
 
 use super::EventLoop;
-use crate::connection::Phase;
-use crate::http_api;
-use crate::metrics::DisconnectReason;
+use super::draining::Drain;
 
 /// How far a core has come with stopping. Deadlines are on the monotonic clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// It serves.
     Running,
+    /// It serves those that it has not sent away yet.
+    Draining { deadline_ms: u64 },
     /// Cores tell one another that no more comes, lane by lane.
     Stopping { deadline_ms: u64 },
     /// The connections are told, and flushed.
@@ -36,7 +32,9 @@ impl Stage {
     /// When what is left is cut off.
     pub(super) fn deadline_ms(self) -> Option<u64> {
         match self {
-            Self::Stopping { deadline_ms } | Self::Closing { deadline_ms } => Some(deadline_ms),
+            Self::Draining { deadline_ms }
+            | Self::Stopping { deadline_ms }
+            | Self::Closing { deadline_ms } => Some(deadline_ms),
             Self::Running | Self::Stopped => None,
         }
     }
@@ -51,7 +49,12 @@ impl EventLoop {
     /// Goes on to the next stage when this one is done, or out of time.
     pub(super) fn advance_shutdown(&mut self) {
         if self.is_due_to_stop() {
-            self.begin_stopping();
+            self.begin_draining();
+        }
+        if let Stage::Draining { deadline_ms } = self.stage
+            && self.is_drained()
+        {
+            self.begin_stopping(deadline_ms);
         }
         if let Stage::Stopping { deadline_ms } = self.stage
             && self.shard.is_stopped()
@@ -65,7 +68,7 @@ impl EventLoop {
         if is_late && !is_done {
             tracing::warn!(
                 connections = self.connections.len(),
-                "the time to drain is over: these are cut off"
+                "the time to drain and close is over: these are cut off"
             );
         }
         if is_done || is_late {
@@ -73,45 +76,37 @@ impl EventLoop {
         }
     }
 
-    fn begin_stopping(&mut self) {
-        self.stage = Stage::Stopping {
-            deadline_ms: self.now.monotonic_ms.saturating_add(self.site.timeouts.drain_ms),
-        };
+    fn begin_draining(&mut self) {
+        let timeouts = self.site.timeouts;
+        let now_ms = self.now.monotonic_ms;
+        let patience_ms = timeouts.drain_ms.saturating_add(timeouts.close_ms.min(timeouts.drain_ms));
+        self.stage = Stage::Draining { deadline_ms: now_ms.saturating_add(patience_ms) };
         self.entrance.shut();
+        self.drain = Some(Drain::begin(self.connections.ids(), timeouts.drain_ms, now_ms));
+    }
+
+    /// Whether every core has sent its connections away. The last to have done so wakes the others.
+    fn is_drained(&mut self) -> bool {
+        if !self.has_drained && self.send_away_who_is_due() {
+            self.has_drained = true;
+            self.site.control.note_drained();
+        }
+        self.has_drained && self.site.control.are_all_drained()
+    }
+
+    fn begin_stopping(&mut self, deadline_ms: u64) {
+        self.stage = Stage::Stopping { deadline_ms };
         self.shard.stop();
         self.handle_shard_events();
         self.hand_over();
     }
 
     fn close_everyone(&mut self) {
+        let now_ms = self.now.monotonic_ms;
+        let retry_after_ms = self.drain.as_ref().map_or(0, |drain| drain.retry_after_ms(now_ms));
         for id in self.connections.ids() {
-            self.say_goodbye(id);
+            self.send_away(id, retry_after_ms);
             self.handle_shard_events();
-        }
-    }
-
-    /// Tells a client that waits for an answer that none will come, and closes.
-    fn turn_away(&mut self, id: ConnectionId) {
-        if let Some((_, reply)) = self.take_awaited(id) {
-            self.shard.reply(id, &http_api::stopping().to_octets(&reply.last()));
-        }
-        self.begin_closing(id, DisconnectReason::Shutdown);
-    }
-
-    fn say_goodbye(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        match connection.phase {
-            Phase::Http(_) => self.turn_away(id),
-            Phase::WebSocket(_) | Phase::EventStream(_) => {
-                self.close(
-                    id,
-                    CloseCode::GOING_AWAY,
-                    "the broker is stopping",
-                    Backlog::Keep,
-                    DisconnectReason::Shutdown,
-                );
-            }
-            Phase::Closing(_) | Phase::Gone => {}
         }
     }
 }

@@ -8,9 +8,9 @@ use fanwire_broker::message::Draft;
 use fanwire_broker::shard::Backlog;
 use fanwire_wire::binary::parse_command;
 use fanwire_wire::close::{CloseCode, CloseReason};
-use fanwire_wire::command::{self, Envelope, PayloadKind, Rejection};
+use fanwire_wire::command::{self, Command, Envelope, PayloadKind, Rejection};
 use fanwire_wire::deflate::Inflater;
-use fanwire_wire::error::{ErrorCode, ProtocolError};
+use fanwire_wire::error::{CommandError, ErrorCode, ProtocolError};
 use fanwire_wire::frame::{OpCode, Role, write_frame};
 use fanwire_wire::limits::MAX_CONTROL_PAYLOAD_BYTES;
 use fanwire_wire::message::{Incoming, MessageKind, MessageReader};
@@ -59,6 +59,7 @@ impl EventLoop {
     }
 
     fn handle_incoming(&mut self, id: ConnectionId, incoming: Incoming<'_>) {
+        self.commands += 1;
         match incoming {
             Incoming::Message { kind, payload } => {
                 self.metrics.add_message_in();
@@ -91,6 +92,7 @@ impl EventLoop {
                     conditions: None,
                 };
                 self.shard.publish(id, draft, false);
+                self.note_publisher(id);
             }
             Endpoint::Json => match str::from_utf8(payload) {
                 Ok(text) if kind == MessageKind::Text => self.handle_command(id, command::parse(text)),
@@ -109,8 +111,13 @@ impl EventLoop {
     }
 
     fn handle_command(&mut self, id: ConnectionId, parsed: Result<Envelope<'_>, Box<Rejection>>) {
-        match parsed {
-            Ok(envelope) => self.shard.handle_command(id, envelope),
+        match parsed.and_then(|envelope| within_batch(envelope, self.site.limits.batch)) {
+            Ok(envelope) => {
+                if matches!(envelope.command, Command::Publish { .. } | Command::PublishBatch { .. }) {
+                    self.note_publisher(id);
+                }
+                self.shard.handle_command(id, envelope);
+            }
             Err(rejection) => self.reject_command(id, &rejection),
         }
     }
@@ -168,6 +175,19 @@ impl EventLoop {
             DisconnectReason::ProtocolError,
         );
         self.handle_shard_events();
+    }
+}
+
+/// The command, unless it is a batch of more messages than the operator takes.
+fn within_batch(envelope: Envelope<'_>, limit: usize) -> Result<Envelope<'_>, Box<Rejection>> {
+    match &envelope.command {
+        Command::PublishBatch { messages, .. } if messages.len() > limit => Err(Box::new(Rejection {
+            command: Some(envelope.command.name()),
+            id: envelope.id,
+            topic: None,
+            error: CommandError::BatchTooLarge { limit },
+        })),
+        _ => Ok(envelope),
     }
 }
 

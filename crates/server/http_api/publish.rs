@@ -78,11 +78,14 @@ pub(super) fn said_of_batch(request: &Request<'_>) -> Result<(), Response> {
     }
 }
 
-/// The messages in the body of a batch, and whether it is atomic.
-pub(crate) fn batch_in(body: &[u8]) -> Result<(Drafts, bool), Response> {
+/// The messages in the body of a batch, at most `limit`, and whether it is atomic.
+pub(crate) fn batch_in(body: &[u8], limit: usize) -> Result<(Drafts, bool), Response> {
     let text = str::from_utf8(body)
         .map_err(|error| bad_input(ErrorCode::BadJson, &format!("the body is not UTF-8: {error}")))?;
     let (messages, atomic) = parse_batch(text).map_err(|error| bad_command(&error))?;
+    if messages.len() > limit {
+        return Err(bad_command(&CommandError::BatchTooLarge { limit }));
+    }
     Ok((drafts_of(messages, true), atomic))
 }
 

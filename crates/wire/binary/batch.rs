@@ -17,7 +17,7 @@ pub(super) fn read_messages(
     let mut messages = Vec::new();
     while !octets.is_empty() {
         if messages.len() == MAX_BATCH_MESSAGES {
-            return Err(CommandError::BatchTooLarge);
+            return Err(CommandError::BatchTooLarge { limit: MAX_BATCH_MESSAGES });
         }
         let length = octets.u32("messages")? as usize;
         messages.push(read_message(Octets::new(octets.take(length, "messages")?)));

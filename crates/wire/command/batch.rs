@@ -48,7 +48,7 @@ fn messages_of<'a>(fields: &Fields<'a>) -> Result<(Messages<'a>, bool), CommandE
 fn parse_messages(list: &str) -> Result<Messages<'_>, CommandError> {
     match elements(list, MAX_BATCH_MESSAGES) {
         None => Err(BAD_BATCH),
-        Some((_, true)) => Err(CommandError::BatchTooLarge),
+        Some((_, true)) => Err(CommandError::BatchTooLarge { limit: MAX_BATCH_MESSAGES }),
         Some((texts, false)) if texts.is_empty() => Err(BAD_BATCH),
         Some((texts, false)) => Ok(texts.into_iter().map(parse_message).collect()),
     }

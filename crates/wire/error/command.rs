@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::code::ErrorCode;
 use super::layout::LayoutError;
-use crate::limits::{MAX_BATCH_MESSAGES, MAX_COMMAND_ID_BYTES, MAX_PATTERN_TOKENS, MAX_TOPIC_BYTES};
+use crate::limits::{MAX_COMMAND_ID_BYTES, MAX_PATTERN_TOKENS, MAX_TOPIC_BYTES};
 
 /// Why a text is not a topic, or not a pattern. `at` counts octets from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,8 +208,11 @@ pub enum CommandError {
     },
     /// A batch that is no command among others, and no JSON object either.
     NotBatch,
-    /// A batch of more than [`MAX_BATCH_MESSAGES`].
-    BatchTooLarge,
+    /// A batch of more messages than this side takes.
+    BatchTooLarge {
+        /// The most that it takes.
+        limit: usize,
+    },
     /// A payload that is not of the kind that it is published as.
     BadPayload(PayloadError),
     /// Octets that are not laid out as a command.
@@ -246,7 +249,7 @@ impl CommandError {
             Self::BadTopic(_) => ErrorCode::BadTopic,
             Self::BadSince | Self::SinceWithPattern | Self::SinceWithSnapshot => ErrorCode::BadSince,
             Self::InList { error, .. } => error.code(),
-            Self::BatchTooLarge => ErrorCode::BatchTooLarge,
+            Self::BatchTooLarge { .. } => ErrorCode::BatchTooLarge,
             Self::BadPayload(error) => error.code(),
         }
     }
@@ -298,8 +301,8 @@ impl fmt::Display for CommandError {
             Self::NotBatch => f.write_str(
                 r#"a batch is a JSON object, as in {"messages":[{"topic":"prices.EURUSD","data":1.0831}]}"#,
             ),
-            Self::BatchTooLarge => {
-                write!(f, "a batch has at most {MAX_BATCH_MESSAGES} messages; send the others in another one")
+            Self::BatchTooLarge { limit } => {
+                write!(f, "a batch has at most {limit} messages; send the others in another one")
             }
             Self::BadPayload(error) => error.fmt(f),
             Self::Layout(error) => error.fmt(f),

@@ -17,7 +17,10 @@ pub enum RequestError {
     /// A target that is neither a path nor a URL, or has a fragment (RFC 9112 §3.2).
     BadTarget,
     /// A target that fills the room for the whole head (414).
-    TargetTooLong,
+    TargetTooLong {
+        /// The most octets that this side takes for a head.
+        limit: usize,
+    },
     /// Neither HTTP/1.0 nor HTTP/1.1 (505).
     BadVersion,
     /// A line that ends with something else than CR LF (RFC 9112 §2.2).
@@ -26,8 +29,11 @@ pub enum RequestError {
     BadHeaderName,
     /// A header field with a control character in its value (RFC 9110 §5.5).
     BadHeaderValue,
-    /// A head of more than [`MAX_HEAD_BYTES`] (431).
-    HeadTooLarge,
+    /// A head of more octets than this side takes (431).
+    HeadTooLarge {
+        /// The most octets that this side takes.
+        limit: usize,
+    },
     /// More than [`MAX_HEADERS`] header fields (431).
     TooManyHeaders,
     /// No `Host`, or several (RFC 9112 §3.2).
@@ -76,9 +82,9 @@ impl RequestError {
             | Self::BadChunk
             | Self::BadEscape => Status::BadRequest,
             Self::BodyTooLarge { .. } => Status::ContentTooLarge,
-            Self::TargetTooLong => Status::UriTooLong,
+            Self::TargetTooLong { .. } => Status::UriTooLong,
             Self::UnknownExpectation => Status::ExpectationFailed,
-            Self::HeadTooLarge | Self::TooManyHeaders | Self::ChunkFramingTooLarge => {
+            Self::HeadTooLarge { .. } | Self::TooManyHeaders | Self::ChunkFramingTooLarge => {
                 Status::RequestHeaderFieldsTooLarge
             }
             Self::UnknownTransferEncoding => Status::NotImplemented,
@@ -93,15 +99,15 @@ impl fmt::Display for RequestError {
             Self::TlsHandshake => f.write_str("this port speaks plain HTTP, and this is TLS; use http:// or ws://"),
             Self::BadRequestLine => f.write_str("the request line is not 'METHOD TARGET HTTP/1.1'"),
             Self::BadTarget => f.write_str("the request target is not a path or URL; it begins with '/' and has no '#'"),
-            Self::TargetTooLong => write!(f, "the request target has more than {MAX_HEAD_BYTES} octets; shorten it"),
+            Self::TargetTooLong { limit } => write!(f, "the request target has more than {limit} octets; shorten it"),
             Self::BadVersion => f.write_str("this port speaks HTTP/1.1 and HTTP/1.0 only"),
             Self::BadLineEnd => f.write_str("a line of the request head does not end with CR LF"),
             Self::BadHeaderName => f.write_str(
                 "a header field is not 'Name: value'; no space before the colon, and no value folded over several lines",
             ),
             Self::BadHeaderValue => f.write_str("the value of a header field has a control character in it"),
-            Self::HeadTooLarge => {
-                write!(f, "the request head has more than {MAX_HEAD_BYTES} octets; send fewer or shorter header fields")
+            Self::HeadTooLarge { limit } => {
+                write!(f, "the request head has more than {limit} octets; send fewer or shorter header fields")
             }
             Self::TooManyHeaders => write!(f, "the request has more than {MAX_HEADERS} header fields; send fewer"),
             Self::BadHost => f.write_str("the request needs exactly one Host header field"),

@@ -41,6 +41,11 @@ pub enum ProtocolError {
         /// The most octets that this side takes.
         limit: usize,
     },
+    /// A message that inflates to many times what came.
+    InflatesTooMuch {
+        /// To how many times as much it may.
+        max_ratio: usize,
+    },
     /// Compressed data that is not DEFLATE (RFC 7692 §7.2.2).
     BadDeflate,
 }
@@ -63,7 +68,7 @@ impl ProtocolError {
             | Self::BadClosePayload
             | Self::BadCloseCode(_) => CloseCode::PROTOCOL_ERROR,
             Self::BadUtf8 | Self::BadDeflate => CloseCode::INVALID_PAYLOAD,
-            Self::MessageTooBig { .. } => CloseCode::TOO_BIG,
+            Self::MessageTooBig { .. } | Self::InflatesTooMuch { .. } => CloseCode::TOO_BIG,
         }
     }
 }
@@ -85,6 +90,9 @@ impl fmt::Display for ProtocolError {
             Self::BadClosePayload => f.write_str("a close payload of one octet"),
             Self::BadCloseCode(code) => write!(f, "close code {code} must not be sent"),
             Self::MessageTooBig { limit } => write!(f, "the message is larger than {limit} octets"),
+            Self::InflatesTooMuch { max_ratio } => {
+                write!(f, "the message inflates to more than {max_ratio} times what it took compressed")
+            }
             Self::BadDeflate => f.write_str("compressed data is damaged"),
         }
     }

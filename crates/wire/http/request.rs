@@ -95,17 +95,25 @@ impl<'a> Request<'a> {
 /// Reads the head of a request from the front of `input`: the request and the length of its head in octets, or none if
 /// more octets are needed.
 ///
-/// A head that is wrong or too large fails as soon as that shows.
+/// A head that is wrong, or has more than [`MAX_HEAD_BYTES`], fails as soon as that shows.
 pub fn parse_request(input: &[u8]) -> Result<Option<(Request<'_>, usize)>, RequestError> {
+    parse_request_within(input, MAX_HEAD_BYTES)
+}
+
+/// The same with a bound of `max_head` octets.
+pub fn parse_request_within(
+    input: &[u8],
+    max_head: usize,
+) -> Result<Option<(Request<'_>, usize)>, RequestError> {
     const TLS_HANDSHAKE: u8 = 0x16;
     if input.first() == Some(&TLS_HANDSHAKE) {
         return Err(RequestError::TlsHandshake);
     }
-    let head = input.get(..MAX_HEAD_BYTES).unwrap_or(input);
+    let head = input.get(..max_head).unwrap_or(input);
     let mut fields = [EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut fields);
     let Status::Complete(length) = parsed.parse(head).map_err(request_error)? else {
-        return if head.len() < MAX_HEAD_BYTES { Ok(None) } else { Err(too_large(head)) };
+        return if head.len() < max_head { Ok(None) } else { Err(too_large(head)) };
     };
     Ok(Some((checked(&parsed)?, length)))
 }
@@ -124,9 +132,9 @@ fn request_error(error: httparse::Error) -> RequestError {
 /// What is too large about a head that is not complete: the target, if not even the first line is.
 fn too_large(head: &[u8]) -> RequestError {
     if head.trim_ascii_start().contains(&b'\n') {
-        RequestError::HeadTooLarge
+        RequestError::HeadTooLarge { limit: head.len() }
     } else {
-        RequestError::TargetTooLong
+        RequestError::TargetTooLong { limit: head.len() }
     }
 }
 

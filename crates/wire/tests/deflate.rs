@@ -284,3 +284,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_message_inflates_to_so_many_times_what_came_and_no_further_unless_it_is_small() {
+    let compressed = |size: usize| {
+        let mut out = Vec::new();
+        Deflater::new(15, false).deflate(&vec![7; size], &mut out);
+        out
+    };
+    let mut inflater = Inflater::new(false).with_max_ratio(200);
+    let is_taken = |inflater: &mut Inflater, size| match inflater.inflate(&compressed(size), 1 << 20) {
+        Ok(octets) => octets.len() == size,
+        Err(error) => {
+            assert_eq!(error, ProtocolError::InflatesTooMuch { max_ratio: 200 });
+            false
+        }
+    };
+    assert!(is_taken(&mut inflater, 65_536), "small messages may shrink as they like");
+    assert!(!is_taken(&mut inflater, 65_537) && !is_taken(&mut inflater, 1 << 20));
+    assert!(is_taken(&mut inflater, 65_536), "what comes after a refusal is not disturbed");
+    let mixed: Vec<u8> = (0..200_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let mut out = Vec::new();
+    Deflater::new(15, false).deflate(&mixed, &mut out);
+    assert_eq!(inflater.inflate(&out, 1 << 20).unwrap().len(), mixed.len(), "that is no bomb");
+    let too_big = inflater.inflate(&out, 100_000).unwrap_err();
+    assert_eq!(too_big, ProtocolError::MessageTooBig { limit: 100_000 }, "the other limit holds too");
+}

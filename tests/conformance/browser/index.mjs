@@ -12,7 +12,6 @@ const TIMEOUT_MS = 10_000;
 const [binary, out] = process.argv.slice(2);
 
 const broker = await Broker.start(binary, path.join(out, "browser-index.broker.log"));
-const origin = `http://127.0.0.1:${broker.port}`;
 const browser = await launch();
 
 /** Sends what the form holds, and waits for the answer. */
@@ -22,7 +21,7 @@ async function ask(page, service, answer) {
   await page.locator(`form[data-path="/demo/${service}"] + output`).getByText(answer).waitFor();
 }
 
-async function visit(name, viewport) {
+async function visit(name, viewport, origin = `http://127.0.0.1:${broker.port}`) {
   const page = await openWindow(browser, `${origin}/`, viewport, TIMEOUT_MS);
   await ask(page, "hello", "← Hello from server, John!");
   await ask(page, "echo", "← Is there anybody out there?");
@@ -34,6 +33,7 @@ async function visit(name, viewport) {
 }
 
 await visit("phone", PHONE);
+await visit("desk-over-tls", DESK, `https://127.0.0.1:${broker.tlsPort}`);
 const page = await visit("desk", DESK);
 
 await page.getByRole("link", { name: "Open the chat" }).click();
@@ -42,5 +42,5 @@ console.log("ok  it leads to the chat");
 
 await browser.close();
 await broker.stop();
-console.log("3 steps ok");
+console.log("4 steps ok");
 process.exit(0);

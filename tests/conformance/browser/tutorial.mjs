@@ -55,8 +55,8 @@ await screenshot(one, out, "tutorial");
 console.log("ok  both windows show what either sends");
 
 await broker.stop();
-for (const page of [one, two]) await page.waitForFunction(() => document.title === "closed 1001 true");
-console.log("ok  a stopping broker closes with 1001");
+for (const page of [one, two]) await page.waitForFunction(() => document.title === "closed 1012 true");
+console.log("ok  a stopping broker closes with 1012");
 
 await browser.close();
 console.log("2 steps ok");

@@ -23,7 +23,8 @@ const (
 	wrongEpoch     = "0000000000000000"
 )
 
-var address = os.Args[1]
+// ws://HOST:PORT, or wss://HOST:PORT.
+var origin = os.Args[1]
 
 // fields are those of a command to send, or of a notification as it must be. A nil field must be absent.
 type fields map[string]any
@@ -52,7 +53,7 @@ func normal(value any) any {
 
 func dial(path string, protocols ...string) (*websocket.Conn, *http.Response) {
 	dialer := websocket.Dialer{HandshakeTimeout: timeout, Subprotocols: protocols, EnableCompression: true}
-	socket, response, err := dialer.Dial("ws://"+address+path, nil)
+	socket, response, err := dialer.Dial(origin+path, nil)
 	must(err)
 	if extensions := response.Header.Get("Sec-WebSocket-Extensions"); !strings.Contains(extensions, "permessage-deflate") {
 		log.Fatalf("compression was offered, and the answer is %q", extensions)

@@ -24,7 +24,8 @@ const TOPIC: &str = "clients.tungstenite";
 const WRONG_EPOCH: &str = "0000000000000000";
 
 fn main() -> Result<(), Anything> {
-    let address = std::env::args().nth(1).ok_or("usage: tungstenite_client HOST:PORT")?;
+    let address = std::env::args().nth(1).ok_or("usage: tungstenite_client ws://HOST:PORT")?;
+    let address = address.trim_start_matches("ws://").to_owned();
     let broker = Broker { address };
     let position = broker.publish_and_subscribe()?;
     println!("ok  publish and subscribe, then a clean close");

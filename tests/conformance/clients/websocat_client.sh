@@ -2,11 +2,11 @@
 # The client scenario of tests/conformance/README.md with websocat, as a person would use it: JSON, a line
 # per message. (It has no permessage-deflate, and its lines cannot carry binary messages.)
 #
-#     websocat_client.sh WEBSOCAT HOST:PORT
+#     websocat_client.sh WEBSOCAT ORIGIN          # ws://HOST:PORT
 set -euo pipefail
 
 websocat=$1
-address=$2
+origin=$2
 timeout_s=10
 topic=clients.websocat
 wrong_epoch=0000000000000000
@@ -30,7 +30,7 @@ open() {
         # Another connection's pipe held open here would keep that connection from ending.
         for fd in "${to[@]}" "${from[@]}"; do exec {fd}>&-; done
         exec "$websocat" -vv --text --linemode-strip-newlines \
-            --close-status-code 1000 --close-reason done "$@" - "ws://$address$path" \
+            --close-status-code 1000 --close-reason done "$@" - "$origin$path" \
             <"$folder/$name.in" >"$folder/$name.out" 2>"$folder/$name.log"
     ) &
     pid[$name]=$!

@@ -1,6 +1,6 @@
 """The client scenario of tests/conformance/README.md with Python's `websockets`.
 
-    websockets_client.py HOST:PORT
+    websockets_client.py ORIGIN          # ws://HOST:PORT, or wss://HOST:PORT
 """
 
 import base64
@@ -26,17 +26,17 @@ def equal(got, wanted, what):
         raise AssertionError(f"{what}: got {got!r}, wanted {wanted!r}")
 
 
-def open_socket(address, path, *subprotocols):
+def open_socket(origin, path, *subprotocols):
     return connections.enter_context(
-        connect(f"ws://{address}{path}", subprotocols=subprotocols or None, proxy=None))
+        connect(f"{origin}{path}", subprotocols=subprotocols or None, proxy=None))
 
 
 class Session:
     """A connection to the JSON interface. Notifications of a type keep their order; those that nobody
     has asked for yet wait."""
 
-    def __init__(self, address):
-        self.socket = open_socket(address, "/v1/ws", "fanwire.v1.json")
+    def __init__(self, origin):
+        self.socket = open_socket(origin, "/v1/ws", "fanwire.v1.json")
         equal(self.socket.subprotocol, "fanwire.v1.json", "subprotocol")
         equal([type(e).__name__ for e in self.socket.protocol.extensions], ["PerMessageDeflate"], "extensions")
         self.waiting = []
@@ -80,9 +80,9 @@ def close(socket):
     equal(socket.protocol.close_rcvd_then_sent, False, "the broker closed first")
 
 
-def publish_and_subscribe(address):
+def publish_and_subscribe(origin):
     """Returns the epoch, and the offset at which the topic started."""
-    session = Session(address)
+    session = Session(origin)
     session.send(type="subscribe", id=1, topic=TOPIC)
     start = session.expect("subscribed", id=1, topic=TOPIC, epoch=session.epoch)["offset"]
     session.publish("two", {"n": 1, "text": "grüße ☃"}, start + 1, key="k1")
@@ -96,13 +96,13 @@ def publish_and_subscribe(address):
     return session.epoch, start
 
 
-def recover(address, epoch, start):
-    publisher = Session(address)
+def recover(origin, epoch, start):
+    publisher = Session(origin)
     publisher.publish(1, "☃", start + 4)
     publisher.publish(2, base64.b64encode(b"\x00\x01\xff").decode(), start + 5, encoding="base64")
     publisher.publish(3, [1, 2, 3], start + 6)
 
-    session = Session(address)
+    session = Session(origin)
     session.send(type="subscribe", id=1, topic=TOPIC, since={"epoch": epoch, "offset": start + 3})
     session.expect("subscribed", id=1, topic=TOPIC, epoch=epoch, offset=start + 3, recovered=True)
     session.expect("message", offset=start + 4, data="☃", encoding=None)
@@ -114,8 +114,8 @@ def recover(address, epoch, start):
     session.close()
 
 
-def recover_from_another_epoch(address, start):
-    session = Session(address)
+def recover_from_another_epoch(origin, start):
+    session = Session(origin)
     session.send(type="subscribe", id=1, topic=TOPIC, since={"epoch": WRONG_EPOCH, "offset": start + 3})
     session.expect("subscribed", id=1, topic=TOPIC, epoch=session.epoch, recovered=False)
     for offset in range(start + 1, start + 8):
@@ -125,17 +125,17 @@ def recover_from_another_epoch(address, start):
     session.close()
 
 
-def raw(address, epoch):
+def raw(origin, epoch):
     path = f"/topics/{TOPIC}.raw"
-    one = open_socket(address, path, "fanwire.v1.raw")
+    one = open_socket(origin, path, "fanwire.v1.raw")
     equal(one.subprotocol, "fanwire.v1.raw", "subprotocol")
     equal(one.response.headers["Fanwire-Epoch"], epoch, "Fanwire-Epoch")
-    two = open_socket(address, path)
+    two = open_socket(origin, path)
     for payload in ("hello ☃", b"\x00\x01\xff", "raw" * 2000):
         one.send(payload)
         equal(one.recv(timeout=TIMEOUT_S), payload, "echo")
         equal(two.recv(timeout=TIMEOUT_S), payload, "what the other got")
-    late = open_socket(address, path + "?since=earliest")
+    late = open_socket(origin, path + "?since=earliest")
     for payload in ("hello ☃", b"\x00\x01\xff", "raw" * 2000):
         equal(late.recv(timeout=TIMEOUT_S), payload, "history")
     for socket in (one, two, late):
@@ -143,14 +143,14 @@ def raw(address, epoch):
 
 
 def main():
-    address = sys.argv[1]
-    epoch, start = publish_and_subscribe(address)
+    origin = sys.argv[1]
+    epoch, start = publish_and_subscribe(origin)
     print("ok  publish and subscribe, then a clean close")
-    recover(address, epoch, start)
+    recover(origin, epoch, start)
     print("ok  recover exactly what was missed")
-    recover_from_another_epoch(address, start)
+    recover_from_another_epoch(origin, start)
     print("ok  another epoch is not recovered")
-    raw(address, epoch)
+    raw(origin, epoch)
     print("ok  raw: publish, subscribe, catch up, close")
     print("4 steps ok")
 

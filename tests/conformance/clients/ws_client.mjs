@@ -1,6 +1,6 @@
 // The client scenario of tests/conformance/README.md with Node's `ws`.
 //
-//     node ws_client.mjs HOST:PORT
+//     node ws_client.mjs ORIGIN          # ws://HOST:PORT, or wss://HOST:PORT
 
 import assert from "node:assert/strict";
 import WebSocket from "ws";
@@ -9,7 +9,7 @@ const TIMEOUT_MS = 10_000;
 const CLOCK_TOLERANCE_MS = 600_000;
 const TOPIC = "clients.ws";
 const WRONG_EPOCH = "0000000000000000";
-const address = process.argv[2];
+const origin = process.argv[2];
 
 /** A WebSocket whose messages are awaited one by one. */
 class Socket {
@@ -18,7 +18,7 @@ class Socket {
 
   static async open(path, protocols) {
     const socket = new Socket();
-    socket.ws = new WebSocket(`ws://${address}${path}`, protocols);
+    socket.ws = new WebSocket(`${origin}${path}`, protocols);
     socket.ws.on("message", (data, isBinary) => {
       socket.#received.push(isBinary ? data : data.toString());
       socket.#wake();

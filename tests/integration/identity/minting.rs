@@ -4,8 +4,7 @@ use std::process::{Command, Output};
 
 use super::keys::{EC_PRIVATE, EC_PUBLIC};
 use super::{bearer, request};
-use crate::config::TemporaryFile;
-use crate::support::{HttpClient, Process, handshake};
+use crate::support::{HttpClient, Process, TemporaryFile, handshake};
 
 fn mint(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_fanwire")).arg("token").args(arguments).output().unwrap()

@@ -11,8 +11,7 @@ use jsonwebtoken::Header;
 use serde_json::{Value, json};
 
 use super::{LATE, sign_with};
-use crate::config::TemporaryFile;
-use crate::support::HttpClient;
+use crate::support::{HttpClient, TemporaryFile};
 
 fn secret_key(id: &str, secret: &[u8]) -> Value {
     json!({"kty":"oct","alg":"HS256","kid":id,"k":URL_SAFE_NO_PAD.encode(secret)})

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 
 use super::keys::{EC_PRIVATE, EC_PUBLIC, ED_PRIVATE, ED_PUBLIC, RSA_PRIVATE, RSA_PUBLIC};
 use super::{LATE, SECRET, alice, ask, bearer, request, sign, sign_with, start, start_with};
-use crate::config::TemporaryFile;
-use crate::support::{HttpResponse, TestBroker, handshake};
+use crate::support::{HttpResponse, TemporaryFile, TestBroker, handshake};
 
 fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()

@@ -10,7 +10,8 @@ use crate::config::auth::{Algorithm, AuthConfig, KeyConfig, KeySource, Secret};
 use crate::config::error::{ConfigError, Origin, Place, Problem};
 use crate::config::file::{AnonymousTable, AuthTable, KeyTable, Written};
 use crate::config::flags::TokenFlags;
-use crate::config::units::{Address, Cookie, Match, Name, Period};
+use crate::config::tls::TlsConfig;
+use crate::config::units::{Cookie, Listen, Match, Name, Period};
 
 /// Clocks that differ by more are to be set.
 const MAX_LEEWAY: Period = Period(10 * 60 * 1000);
@@ -102,21 +103,29 @@ fn nothing_to_sign_with() -> ConfigError {
 /// An open broker is one that asks nobody who it is: it serves those who are on its machine, unless the operator says that
 /// it is meant.
 pub(super) fn refuse_if_exposed(
-    listen: &Said<Vec<Address>>,
+    listen: &Said<Vec<Listen>>,
     auth: &AuthConfig,
+    tls: Option<&TlsConfig>,
     insecure_open: bool,
 ) -> Result<(), ConfigError> {
-    let addresses: Vec<SocketAddr> = listen.value.iter().map(|address| address.0).collect();
-    match exposed_address(&addresses, auth) {
+    match exposed_address(&listen.value, auth, tls) {
         Some(address) if !insecure_open => Err(listen.rejected(Problem::Exposed { address })),
         _ => Ok(()),
     }
 }
 
-/// The first of the addresses that others than this machine may reach, if nobody is asked who it is there.
-pub(in crate::config) fn exposed_address(addresses: &[SocketAddr], auth: &AuthConfig) -> Option<SocketAddr> {
-    let exposed = addresses.iter().copied().find(|address| !address.ip().to_canonical().is_loopback());
-    exposed.filter(|_| !auth.has_keys())
+/// The first of the addresses that others than this machine may reach, if nobody is asked who it is there: neither for a token,
+/// nor for a certificate.
+pub(in crate::config) fn exposed_address(
+    listen: &[Listen],
+    auth: &AuthConfig,
+    tls: Option<&TlsConfig>,
+) -> Option<SocketAddr> {
+    let wants_certificate = tls.and_then(|tls| tls.clients.as_ref()).is_some_and(|clients| clients.required);
+    let is_safe = |listen: &Listen| {
+        listen.address.ip().to_canonical().is_loopback() || (listen.tls && wants_certificate)
+    };
+    listen.iter().find(|listen| !is_safe(listen)).map(|listen| listen.address).filter(|_| !auth.has_keys())
 }
 
 fn names(written: Option<Written<Vec<Name>>>) -> Vec<String> {

@@ -274,7 +274,7 @@ fn a_batch_that_is_wrong_is_refused_whole() {
     let most = vec![&b"\x80\x01a"[..]; MAX_BATCH_MESSAGES];
     assert_eq!(messages_of(&batch(&most)).len(), MAX_BATCH_MESSAGES);
     let one_more = [&most[..], &[b"\x80\x01a"]].concat();
-    assert_eq!(rejection(&batch(&one_more)).error, CommandError::BatchTooLarge);
+    assert_eq!(rejection(&batch(&one_more)).error, CommandError::BatchTooLarge { limit: MAX_BATCH_MESSAGES });
 }
 
 #[test]

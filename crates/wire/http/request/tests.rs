@@ -170,10 +170,13 @@ fn a_head_is_bounded_in_octets_and_in_fields() {
     let largest = get(&format!("X: {}\r\n", "x".repeat(MAX_HEAD_BYTES - empty)));
     assert_eq!(request(&largest).header("X").unwrap().len(), MAX_HEAD_BYTES - empty);
     let larger = get(&format!("X: {}\r\n", "x".repeat(MAX_HEAD_BYTES - empty + 1)));
-    assert_eq!(error(&larger), RequestError::HeadTooLarge);
+    assert_eq!(error(&larger), RequestError::HeadTooLarge { limit: MAX_HEAD_BYTES });
     assert!(parse_request(&larger.as_bytes()[..MAX_HEAD_BYTES - 1]).unwrap().is_none());
-    assert_eq!(error(&larger[..MAX_HEAD_BYTES]), RequestError::HeadTooLarge);
-    assert_eq!(error(&format!("\r\nGET /{}", "x".repeat(MAX_HEAD_BYTES))), RequestError::TargetTooLong);
+    assert_eq!(error(&larger[..MAX_HEAD_BYTES]), RequestError::HeadTooLarge { limit: MAX_HEAD_BYTES });
+    assert_eq!(
+        error(&format!("\r\nGET /{}", "x".repeat(MAX_HEAD_BYTES))),
+        RequestError::TargetTooLong { limit: MAX_HEAD_BYTES }
+    );
 
     assert!(request(&get(&"X: y\r\n".repeat(MAX_HEADERS - 1))).keep_alive());
     assert_eq!(error(&get(&"X: y\r\n".repeat(MAX_HEADERS))), RequestError::TooManyHeaders);

@@ -1,0 +1,101 @@
+//! `[limits]` and `[proxies]`.
+
+use fanwire_wire::limits::{MAX_BATCH_MESSAGES, MAX_HEAD_BYTES};
+
+use super::{MAX_HISTORY_BYTES, MAX_TABLE, MAX_TIMEOUT, MIN_TIMEOUT, Sayings};
+use crate::config::error::ConfigError;
+use crate::config::file::{LimitsTable, ProxiesTable, Written};
+use crate::config::limits::{Limits, Proxies};
+use crate::config::units::{Count, Period, Size};
+
+/// Below this not even the handshake of a browser fits into a second.
+const MIN_BYTES_PER_SECOND: Size = Size(1024);
+
+/// More than a machine has memory bandwidth for is a slip of the pen.
+const MAX_BYTES_PER_SECOND: Size = Size(1 << 40);
+
+/// A few backlogs and messages have to fit.
+const MIN_MEMORY: Size = Size(1 << 20);
+
+/// Below this the handshakes of browsers do not fit.
+const MIN_HEAD: Size = Size(1024);
+
+/// Below this, compression is not worth having.
+const MIN_RATIO: Count = Count(10);
+
+/// More than DEFLATE can do.
+const MAX_RATIO: Count = Count(1_100);
+
+impl Sayings<'_> {
+    pub(super) fn limits(&self, table: LimitsTable, default: &Limits) -> Result<Limits, ConfigError> {
+        let LimitsTable {
+            connections,
+            connections_per_address: per_address,
+            handshakes_per_second_per_address: handshakes,
+            commands_per_second: commands,
+            bytes_per_second: bytes,
+            patience,
+            memory,
+            header_bytes: head,
+            batch,
+            inflated_ratio: ratio,
+        } = table;
+        let bytes = bytes.map(|bytes| {
+            let said = self.written("limits.bytes_per_second", bytes);
+            said.within(MIN_BYTES_PER_SECOND, MAX_BYTES_PER_SECOND)
+        });
+        let memory =
+            memory.map(|memory| self.written("limits.memory", memory).within(MIN_MEMORY, MAX_HISTORY_BYTES));
+        let head = self.said("limits.header_bytes", None, head, Size(default.header_bytes));
+        let batch = self.said("limits.batch", None, batch, Count(default.batch));
+        let ratio = self.said("limits.inflated_ratio", None, ratio, Count(default.inflated_ratio));
+        let patience = self.said("limits.patience", None, patience, Period(default.patience_ms));
+        let default_handshakes = default.handshakes_per_second_per_address as usize;
+        Ok(Limits {
+            connections: self.count_if_any("limits.connections", connections)?,
+            connections_per_address: self.count(
+                "limits.connections_per_address",
+                per_address,
+                default.connections_per_address,
+            )?,
+            handshakes_per_second_per_address: self.count(
+                "limits.handshakes_per_second_per_address",
+                handshakes,
+                default_handshakes,
+            )? as u64,
+            commands_per_second: self
+                .count_if_any("limits.commands_per_second", commands)?
+                .map(|count| count as u64),
+            bytes_per_second: bytes.transpose()?.map(|Size(bytes)| bytes as u64),
+            memory: memory.transpose()?.map(|Size(bytes)| bytes as u64),
+            header_bytes: head.within(MIN_HEAD, Size(MAX_HEAD_BYTES))?.0,
+            batch: batch.within(Count(1), Count(MAX_BATCH_MESSAGES))?.0,
+            inflated_ratio: ratio.within(MIN_RATIO, MAX_RATIO)?.0,
+            patience_ms: patience.within(MIN_TIMEOUT, MAX_TIMEOUT)?.0,
+        })
+    }
+
+    pub(super) fn proxies(&self, table: ProxiesTable, default: Proxies) -> Proxies {
+        let trust = self.said("proxies.trust", None, table.trust, default.trust).value;
+        let protocol = self.said("proxies.protocol", None, table.protocol, default.protocol).value;
+        Proxies { trust, protocol }
+    }
+
+    fn count(
+        &self,
+        key: &'static str,
+        written: Option<Written<Count>>,
+        default: usize,
+    ) -> Result<usize, ConfigError> {
+        Ok(self.said(key, None, written, Count(default)).within(Count(1), MAX_TABLE)?.0)
+    }
+
+    fn count_if_any(
+        &self,
+        key: &'static str,
+        written: Option<Written<Count>>,
+    ) -> Result<Option<usize>, ConfigError> {
+        let count = written.map(|written| self.written(key, written).within(Count(1), MAX_TABLE));
+        Ok(count.transpose()?.map(|count| count.0))
+    }
+}

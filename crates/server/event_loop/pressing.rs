@@ -1,0 +1,124 @@
+//! What a core does while memory is short: see `docs/LIMITS.md` for the order.
+
+use fanwire_broker::shard::{Backlog, Counters};
+use fanwire_broker::{ConnectionId, Pressure};
+use fanwire_wire::close::CloseCode;
+
+use super::EventLoop;
+use crate::connection::Place;
+use crate::guard::{Holdings, LOOK_EVERY_MS, Shortage};
+use crate::metrics::DisconnectReason;
+
+/// How often connections are closed while memory is exhausted, in milliseconds: what the last ones held has to show first.
+const CLOSE_EVERY_MS: u64 = 100;
+
+/// Connections that a core closes at once at most. At 256 KiB each this is more than a publisher fills in that time.
+const CLOSED_AT_ONCE: usize = 128;
+
+/// How a core sees the shortage of memory.
+#[derive(Debug, Default)]
+pub(super) struct Pinch {
+    shortage: Shortage,
+    /// When publishers are read again, once each.
+    relent_at_ms: u64,
+    /// When connections are closed again.
+    close_at_ms: u64,
+}
+
+impl Pinch {
+    /// When to look again, if memory is short.
+    pub(super) fn next_ms(&self) -> Option<u64> {
+        match self.shortage.worst() {
+            Pressure::None => None,
+            Pressure::Tight | Pressure::Scarce => Some(self.relent_at_ms),
+            Pressure::Exhausted => Some(self.relent_at_ms.min(self.close_at_ms)),
+        }
+    }
+}
+
+impl EventLoop {
+    /// Says what this core holds, and does what the shortage of memory asks for.
+    pub(super) fn look_at_memory(&mut self, counters: &Counters) {
+        let holdings = Holdings {
+            bytes: counters.kept_bytes
+                + counters.backlog_bytes
+                + counters.reply_bytes
+                + self.connections.kept_bytes() as u64,
+            connections: self.connections.len() as u64,
+            topics: counters.topics,
+            subscriptions: counters.subscriptions,
+        };
+        let before = self.pinch.shortage;
+        let (core, now_ms) = (self.shard.core(), self.now.monotonic_ms);
+        let shortage = self.site.guard.memory().report(core, holdings, before, now_ms);
+        if shortage != before {
+            self.note_shortage(shortage);
+        }
+        if shortage.worst() != Pressure::None {
+            self.press();
+        }
+    }
+
+    /// Whether publishers are to wait.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.pinch.shortage.worst() >= Pressure::Scarce
+    }
+
+    fn note_shortage(&mut self, shortage: Shortage) {
+        let was_scarce = self.is_scarce();
+        self.pinch.shortage = shortage;
+        self.shard.set_pressure(shortage.own);
+        if was_scarce && !self.is_scarce() {
+            self.read_publishers();
+        }
+        if self.site.guard.memory().announce(shortage.worst()) {
+            tracing::warn!(own = ?shortage.own, kernel = ?shortage.kernel, "the shortage of memory has changed");
+            self.site.control.wake_all();
+        }
+    }
+
+    fn press(&mut self) {
+        let now_ms = self.now.monotonic_ms;
+        if self.pinch.relent_at_ms <= now_ms {
+            self.pinch.relent_at_ms = now_ms + LOOK_EVERY_MS;
+            self.read_publishers();
+        }
+        if self.pinch.shortage.worst() == Pressure::Exhausted && self.pinch.close_at_ms <= now_ms {
+            self.pinch.close_at_ms = now_ms + CLOSE_EVERY_MS;
+            self.close_largest_backlogs();
+        }
+    }
+
+    /// Has every publisher that waits read once more: what it sends may free memory, and it is never stuck for good.
+    fn read_publishers(&mut self) {
+        for id in self.connections.ids() {
+            let Some(connection) = self.connections.get_mut(id) else { continue };
+            connection.publishes = false;
+            let is_paused = connection.place == Place::Paused;
+            if is_paused && !self.is_blocked(id) {
+                self.resume(id);
+            }
+        }
+    }
+
+    fn close_largest_backlogs(&mut self) {
+        for id in self.shard.largest_backlogs(CLOSED_AT_ONCE) {
+            let reason = "the broker is short of memory, and this connection holds much of it";
+            self.close(
+                id,
+                CloseCode::TRY_AGAIN_LATER,
+                reason,
+                Backlog::Drop,
+                DisconnectReason::ShortOfMemory,
+            );
+            self.handle_shard_events();
+        }
+    }
+
+    /// Notes that the connection publishes.
+    pub(super) fn note_publisher(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.publishes = true;
+        }
+    }
+}

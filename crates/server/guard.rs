@@ -1,0 +1,294 @@
+//! Who is let in, and how fast they may send.
+
+mod addresses;
+mod bucket;
+mod memory;
+mod rates;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use fanwire_wire::http::Headers;
+
+use crate::config::{Limits, Proxies, ProxyProtocol};
+use addresses::{Addresses, Client};
+use bucket::Rate;
+pub(crate) use memory::{Holdings, LOOK_EVERY_MS, Memory, Shortage};
+pub(crate) use rates::{Rates, Spent, Standing};
+
+/// How often the log says that connections are refused, in milliseconds: a flood of them is not to be one of the log.
+const COMPLAIN_EVERY_MS: u64 = 10_000;
+
+/// What the cores of a broker let in together.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    most_connections: usize,
+    connections: AtomicUsize,
+    addresses: Addresses,
+    memory: Memory,
+    proxies: Proxies,
+    complain_at_ms: AtomicU64,
+}
+
+/// Why a connection is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// There are as many connections as there may be.
+    Full,
+    /// Its address has as many as one may have.
+    TooManyOfAddress,
+    /// Its address opens them faster than one may.
+    TooFast,
+    /// There is no memory for more.
+    ShortOfMemory,
+}
+
+impl Refusal {
+    /// Every refusal, in the order of the variants.
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Full, Self::TooManyOfAddress, Self::TooFast, Self::ShortOfMemory];
+
+    /// The refusal as the code of an answer and the label of a figure.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "too_many_connections",
+            Self::TooManyOfAddress => "too_many_connections_of_address",
+            Self::TooFast => "too_many_handshakes",
+            Self::ShortOfMemory => "short_of_memory",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the broker has as many connections as it may have (limits.connections); try again later",
+            Self::TooManyOfAddress => {
+                "your address has as many connections as one may have (limits.connections_per_address); close some"
+            }
+            Self::TooFast => {
+                "your address opens connections faster than one may (limits.handshakes_per_second_per_address); wait \
+                 before you try again"
+            }
+            Self::ShortOfMemory => {
+                "the broker is short of memory (limits.memory), and takes no more connections; try again later"
+            }
+        })
+    }
+}
+
+/// What a connection counts as, until it is gone. As large as a number, because every connection has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Admission(u64);
+
+impl Admission {
+    /// It was refused, and counts as nothing.
+    pub(crate) const REFUSED: Self = Self(0);
+
+    /// It is one of all connections, and of no address. No client has this number either.
+    pub(crate) const OF_ALL: Self = Self(1);
+
+    fn of(client: Client) -> Self {
+        Self(client.to_bits())
+    }
+
+    fn client(self) -> Option<Client> {
+        let counts_by_address = self != Self::REFUSED && self != Self::OF_ALL;
+        counts_by_address.then_some(Client::from_bits(self.0))
+    }
+}
+
+impl Guard {
+    /// Nobody is there yet. Without a limit of its own, `room` is how many there may be.
+    pub(crate) fn new(limits: &Limits, proxies: Proxies, room: usize, cores: usize) -> Self {
+        let handshakes = Rate::per_second(limits.handshakes_per_second_per_address);
+        Self {
+            most_connections: limits.connections.unwrap_or(room),
+            connections: AtomicUsize::new(0),
+            addresses: Addresses::new(limits.connections_per_address, handshakes),
+            memory: Memory::new(limits.memory.unwrap_or_else(memory::default_budget_bytes), cores),
+            proxies,
+            complain_at_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Lets a connection in, which counts until it is [released](Self::release).
+    pub(crate) fn admit(&self, peer: IpAddr, now_ms: u64) -> Result<Admission, Refusal> {
+        if self.memory.is_short() {
+            return Err(Refusal::ShortOfMemory);
+        }
+        // Cores may be here at once: each counts first, and looks whether that was one too many.
+        if self.connections.fetch_add(1, Ordering::Relaxed) >= self.most_connections {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refusal::Full);
+        }
+        if self.is_proxy(peer) {
+            return Ok(Admission::OF_ALL);
+        }
+        let client = Client::at(peer);
+        match self.addresses.admit(client, now_ms) {
+            Ok(()) => Ok(Admission::of(client)),
+            Err(refusal) => {
+                self.connections.fetch_sub(1, Ordering::Relaxed);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// What all cores hold.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The connection has gone.
+    pub(crate) fn release(&self, admission: Admission) {
+        if admission == Admission::REFUSED {
+            return;
+        }
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(client) = admission.client() {
+            self.addresses.release(client);
+        }
+    }
+
+    /// Counts a connection of a proxy for the client that it speaks for, from here on.
+    pub(crate) fn admit_client(&self, address: IpAddr, now_ms: u64) -> Result<Admission, Refusal> {
+        let client = Client::at(address);
+        self.addresses.admit(client, now_ms).map(|()| Admission::of(client))
+    }
+
+    /// Whether connections from the address begin with a PROXY header.
+    pub(crate) fn expects_header(&self, peer: IpAddr) -> bool {
+        self.proxies.protocol == ProxyProtocol::Proxy && self.is_proxy(peer)
+    }
+
+    /// For whom a proxy forwards a request: the last address that is no proxy's. What stands in front of that one its
+    /// client can have written.
+    pub(crate) fn forwarded_for(&self, headers: &Headers<'_>) -> Option<IpAddr> {
+        if self.proxies.protocol != ProxyProtocol::XForwardedFor {
+            return None;
+        }
+        let elements: Vec<_> = headers.elements("X-Forwarded-For").collect();
+        let addresses = elements.into_iter().rev().map(address_of);
+        addresses.map_while(|address| address).find(|address| !self.is_proxy(*address))
+    }
+
+    /// Whether many clients come from the address.
+    fn is_proxy(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.proxies.trust.iter().any(|network| network.contains(peer))
+    }
+
+    /// Whether it is time to tell the operator that somebody was refused.
+    pub(crate) fn may_complain(&self, now_ms: u64) -> bool {
+        let due_ms = self.complain_at_ms.load(Ordering::Relaxed);
+        let next_ms = now_ms + COMPLAIN_EVERY_MS;
+        due_ms <= now_ms
+            && self
+                .complain_at_ms
+                .compare_exchange(due_ms, next_ms, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
+/// An address as proxies write it, perhaps with a port.
+fn address_of(element: &str) -> Option<IpAddr> {
+    let bare = element.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(element);
+    bare.parse().ok().or_else(|| element.parse().ok().map(|with_port: SocketAddr| with_port.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use fanwire_wire::http::parse_request;
+
+    use super::*;
+
+    const NEAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn far(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    fn guard(connections: Option<usize>, room: usize) -> Guard {
+        let limits = Limits { connections, connections_per_address: 2, ..Limits::default() };
+        Guard::new(&limits, Proxies::default(), room, 1)
+    }
+
+    #[test]
+    fn so_many_connections_are_let_in_and_one_more_when_one_has_gone() {
+        for guard in [guard(Some(3), 100), guard(None, 3)] {
+            let admitted = [1, 2, 3].map(|last| guard.admit(far(last), 0).unwrap());
+            assert_eq!(guard.admit(far(4), 0), Err(Refusal::Full));
+            guard.release(admitted[0]);
+            guard.release(Admission::REFUSED);
+            assert!(guard.admit(far(4), 0).is_ok());
+            assert_eq!(guard.admit(far(5), 0), Err(Refusal::Full));
+        }
+    }
+
+    #[test]
+    fn who_is_refused_by_address_takes_no_place() {
+        let guard = guard(Some(3), 100);
+        let [one, _] = [guard.admit(far(1), 0).unwrap(), guard.admit(far(1), 0).unwrap()];
+        for _ in 0..10 {
+            assert_eq!(guard.admit(far(1), 0), Err(Refusal::TooManyOfAddress));
+        }
+        assert!(guard.admit(far(2), 0).is_ok());
+        guard.release(one);
+        assert!(guard.admit(far(1), 0).is_ok());
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_not_counted_by_its_address() {
+        let guard = guard(Some(100), 100);
+        let admitted: Vec<_> = (0..100).map(|_| guard.admit(NEAR, 0).unwrap()).collect();
+        assert_eq!(guard.admit(NEAR, 0), Err(Refusal::Full));
+        for admission in admitted {
+            guard.release(admission);
+        }
+        assert!(guard.admit(NEAR, 0).is_ok());
+    }
+
+    #[test]
+    fn a_request_is_forwarded_for_the_last_address_that_is_no_proxy_s() {
+        let proxies = Proxies { trust: vec!["10.0.0.0/8".parse().unwrap()], ..Proxies::default() };
+        let guard = Guard::new(&Limits::default(), proxies, 1, 1);
+        let cases = [
+            ("X-Forwarded-For: 192.0.2.1\r\n", Some("192.0.2.1")),
+            ("X-Forwarded-For: 198.51.100.9, 192.0.2.1, 10.0.0.1\r\n", Some("192.0.2.1")),
+            ("X-Forwarded-For: 198.51.100.9\r\nx-forwarded-for: 192.0.2.1,10.1.1.1\r\n", Some("192.0.2.1")),
+            ("X-Forwarded-For: 192.0.2.1:5678\r\n", Some("192.0.2.1")),
+            ("X-Forwarded-For: [2001:db8::1]:80\r\n", Some("2001:db8::1")),
+            ("X-Forwarded-For: [2001:db8::1]\r\n", Some("2001:db8::1")),
+            ("X-Forwarded-For: ::ffff:10.0.0.1\r\n", None),
+            ("X-Forwarded-For: 192.0.2.1, unknown\r\n", None),
+            ("X-Forwarded-For: 10.0.0.1\r\n", None),
+            ("", None),
+        ];
+        for (fields, expected) in cases {
+            let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+            let (request, _) = parse_request(head.as_bytes()).unwrap().unwrap();
+            let expected = expected.map(|address| address.parse().unwrap());
+            assert_eq!(guard.forwarded_for(request.headers()), expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn nobody_new_is_let_in_while_memory_is_short() {
+        let guard = guard(None, 100);
+        guard.memory().announce(fanwire_broker::Pressure::Tight);
+        assert_eq!(guard.admit(NEAR, 0), Err(Refusal::ShortOfMemory));
+        guard.memory().announce(fanwire_broker::Pressure::None);
+        assert!(guard.admit(NEAR, 0).is_ok());
+    }
+
+    #[test]
+    fn complaints_are_rationed() {
+        let guard = guard(None, 1);
+        assert_eq!(
+            [0, 1, 9_999, 10_000, 10_001].map(|now| guard.may_complain(now)),
+            [true, false, false, true, false]
+        );
+    }
+}

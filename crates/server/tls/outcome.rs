@@ -1,0 +1,44 @@
+//! What comes of a handshake, and of what follows it.
+
+use std::fmt;
+
+use rustls::Error;
+
+use super::stream::MAX_INCOMING_BYTES;
+
+/// Why a connection cannot go on.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum TlsFailure {
+    /// The client speaks HTTP without TLS.
+    PlainHttp,
+    /// A handshake message is longer than any that we expect.
+    TooLong,
+    /// The client's certificate has no subject, or one that cannot be read.
+    BadSubject,
+    /// What came breaks the protocol, or is refused.
+    Protocol(Error),
+}
+
+impl fmt::Display for TlsFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PlainHttp => f.write_str("the client speaks HTTP without TLS"),
+            Self::TooLong => write!(f, "a handshake message is longer than {MAX_INCOMING_BYTES} bytes"),
+            Self::BadSubject => {
+                f.write_str("the client's certificate has no subject that it could be known by")
+            }
+            Self::Protocol(error) => error.fmt(f),
+        }
+    }
+}
+
+/// What came of a handshake.
+#[derive(Debug)]
+pub(crate) struct Handshake<'a> {
+    /// TLS 1.3, rather than 1.2.
+    pub(crate) is_1_3: bool,
+    /// It went on from an earlier one.
+    pub(crate) is_resumed: bool,
+    /// The subject of the client's certificate, if it showed one.
+    pub(crate) client_identity: Option<&'a str>,
+}

@@ -1,0 +1,73 @@
+//! Clients that take their time, or for ever.
+
+use std::time::{Duration, Instant};
+
+use fanwire_wire::frame::OpCode;
+
+use crate::support::{Attacker, PATIENCE, Target, masked, while_others_are_served};
+
+const CLIENTS: usize = 200;
+
+/// Has the clients send a little, again and again, until each is answered and ended; gives the answers.
+fn dribble(target: &Target, opening: &[u8], octet: &[u8]) -> Vec<String> {
+    while_others_are_served(target.address, || {
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| Attacker::connect(target.address)).collect();
+        for client in &mut clients {
+            client.send_whole(opening);
+        }
+        let began = Instant::now();
+        // An error says that the broker has ended it.
+        while clients.iter_mut().any(|client| client.send(octet).is_ok()) {
+            assert!(began.elapsed() < PATIENCE, "who dribbles is never ended");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        clients.iter_mut().map(Attacker::rest).collect()
+    })
+}
+
+#[test]
+fn slowloris_in_headers_and_in_bodies_is_ended_by_the_deadline_of_the_request() {
+    let target = Target::start(|config| config.timeouts.handshake_ms = 500);
+    let header = b"GET / HTTP/1.1\r\nHost: x\r\nX: ";
+    let body = b"POST /topics/a.b HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n";
+    let chunks = b"POST /topics/a.b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (opening, octet) in [(&header[..], &b"y"[..]), (body, b"y"), (chunks, b"1\r\ny\r\n")] {
+        // A reset may take the answer with it: what is sent after it finds nobody. Most of them have it.
+        let answers = dribble(&target, opening, octet);
+        assert!(answers.iter().all(|answer| answer.is_empty() || answer.starts_with("HTTP/1.1 408 ")));
+    }
+    target.wait_until_well();
+}
+
+#[test]
+fn slowloris_in_frames_holds_what_came_and_not_what_was_announced() {
+    let target = Target::start(|_| ());
+    let message = masked(OpCode::Text, false, &vec![b'x'; 1_000_000]);
+    while_others_are_served(target.address, || {
+        let mut clients: Vec<_> = (0..CLIENTS)
+            .map(|_| Attacker::web_socket(target.address, "/topics/slow.loris?echo=false", ""))
+            .collect();
+        for octet in message[..200].chunks(1) {
+            for client in &mut clients {
+                client.send_whole(octet);
+            }
+        }
+    });
+    target.wait_until_well();
+}
+
+#[test]
+fn thousands_of_half_open_connections_are_let_go_and_nobody_else_is() {
+    let target = Target::start(|config| {
+        config.timeouts.handshake_ms = 1_000;
+        config.limits.connections = Some(1_500);
+    });
+    while_others_are_served(target.address, || {
+        let mut clients: Vec<_> = (0..3_000).map(|_| Attacker::connect(target.address)).collect();
+        for client in &mut clients {
+            let told = client.rest();
+            assert!(told.is_empty() || told.starts_with("HTTP/1.1 503 "), "{told}");
+        }
+    });
+    target.wait_until_well();
+}

@@ -1,0 +1,106 @@
+//! An authority that certifies hosts and clients, and clients that believe it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fanwire::config::{CertificateFiles, Certificates, ClientCa, TlsConfig};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+
+pub(crate) struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    /// What the broker reads.
+    directory: PathBuf,
+}
+
+impl Authority {
+    /// An authority with an empty directory of its own.
+    pub(crate) fn new(name: &str) -> Self {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tls").join(name);
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, format!("the authority of {name}"));
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        fs::write(directory.join("ca.pem"), issuer.pem()).unwrap();
+        Self { issuer, directory }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    pub(crate) fn text_path(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// Writes a certificate for hosts and its key; returns where.
+    pub(crate) fn certify(&self, name: &str, hosts: &[&str]) -> CertificateFiles {
+        let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(hosts).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let files = CertificateFiles {
+            cert: self.path(&format!("{name}.pem")),
+            key: self.path(&format!("{name}.key")),
+        };
+        fs::write(&files.cert, certificate.pem()).unwrap();
+        fs::write(&files.key, key.serialize_pem()).unwrap();
+        files
+    }
+
+    /// What a broker is told that shows a certificate for the address that it listens on.
+    pub(crate) fn tls(&self) -> TlsConfig {
+        let files = vec![self.certify("broker", &["127.0.0.1", "localhost"])];
+        TlsConfig { certificates: Certificates::Files(files), clients: None }
+    }
+
+    /// The same, and that this authority vouches for clients.
+    pub(crate) fn tls_with_clients(&self, required: bool) -> TlsConfig {
+        TlsConfig { clients: Some(ClientCa { path: self.path("ca.pem"), required }), ..self.tls() }
+    }
+
+    /// A client that believes this authority.
+    pub(crate) fn client(&self) -> ClientConfig {
+        self.client_with(&[&rustls::version::TLS13, &rustls::version::TLS12], None)
+    }
+
+    /// The same, of these versions, that shows this certificate.
+    pub(crate) fn client_with(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+    ) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = builder.with_protocol_versions(versions).unwrap().with_root_certificates(roots);
+        match identity {
+            Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key).unwrap(),
+            None => builder.with_no_client_auth(),
+        }
+    }
+
+    /// A certificate of a client of this name.
+    pub(crate) fn identity(&self, name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        self.identity_with(&[(DnType::OrganizationName, "Example, Inc."), (DnType::CommonName, name)])
+    }
+
+    /// A certificate of a client whose subject is this.
+    pub(crate) fn identity_with(
+        &self,
+        subject: &[(DnType, &str)],
+    ) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        for (kind, value) in subject {
+            params.distinguished_name.push(kind.clone(), *value);
+        }
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+    }
+}

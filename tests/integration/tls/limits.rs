@@ -1,0 +1,48 @@
+//! Limits and proxies, where TLS is spoken.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use fanwire::config::{Limits, ProxyProtocol};
+
+use super::TlsBroker;
+use super::authority::Authority;
+use super::client::{TlsClient, get, shake_hands, tls_over, tls_to};
+use crate::support::{FOREVER_MS, connect};
+
+/// A client whose proxy says that it has this address.
+fn behind_header(broker: SocketAddr, client: &str, authority: &Authority) -> TlsClient {
+    let mut socket = connect(broker);
+    write!(socket, "PROXY TCP4 {client} 198.51.100.1 56324 443\r\n").unwrap();
+    tls_over(socket, "localhost", authority.client())
+}
+
+#[test]
+fn a_proxy_header_stands_in_front_of_tls_and_who_is_refused_by_it_is_closed() {
+    let authority = Authority::new("proxy");
+    let broker = TlsBroker::start_with(authority.tls(), |config| {
+        config.proxies.protocol = ProxyProtocol::Proxy;
+        config.limits = Limits { connections_per_address: 1, ..Limits::default() };
+        config.timeouts.handshake_ms = FOREVER_MS;
+    });
+    let mut first = behind_header(broker.address, "192.0.2.1", &authority);
+    shake_hands(&mut first).unwrap();
+    assert!(shake_hands(&mut behind_header(broker.address, "192.0.2.1", &authority)).is_err());
+    let mut other = behind_header(broker.address, "192.0.2.2", &authority);
+    assert!(get(&mut other, "/healthz").unwrap().starts_with("HTTP/1.1 200 "));
+    assert!(get(&mut first, "/healthz").unwrap().starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn one_connection_too_many_is_closed_without_a_handshake() {
+    let authority = Authority::new("too-many");
+    let broker = TlsBroker::start_with(authority.tls(), |config| {
+        config.proxies.trust.clear();
+        config.limits = Limits { connections: Some(1), ..Limits::default() };
+        config.timeouts.handshake_ms = FOREVER_MS;
+    });
+    let mut only = tls_to(broker.address, "localhost", authority.client());
+    shake_hands(&mut only).unwrap();
+    assert!(shake_hands(&mut tls_to(broker.address, "localhost", authority.client())).is_err());
+    assert!(get(&mut only, "/healthz").unwrap().starts_with("HTTP/1.1 200 "));
+}
