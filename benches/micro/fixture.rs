@@ -8,7 +8,8 @@ use bytes::Bytes;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId};
 use fanwire_broker::{
-    ConnectionId, Draft, Encoding, Event, Flushed, Identity, Interface, Now, Settings, Shard, Start,
+    ConnectionId, Draft, Encoding, Event, Flushed, Identity, Interface, Now, Permissions, Settings, Shard,
+    Start,
 };
 use fanwire_wire::command::PayloadKind;
 use fanwire_wire::frame::header_len;
@@ -93,6 +94,7 @@ pub(crate) fn subscribe(shard: &mut Shard, slots: Range<usize>, topic: impl Fn(u
 
 pub(crate) fn connect(shard: &mut Shard, id: ConnectionId, interface: Interface) {
     shard.connect(id);
+    shard.permit(id, Permissions::everything());
     shard.upgrade(id, Encoding { interface, deflate_window_bits: None });
 }
 

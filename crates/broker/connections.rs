@@ -14,6 +14,7 @@ use crate::catch_up::CatchingUp;
 use crate::encoder::{Encoder, Encoding, Interface};
 use crate::lanes::ConnectionId;
 use crate::palette::{EncodingId, Palette};
+use crate::permissions::Permissions;
 use crate::snapshots::Snapshots;
 use crate::subscriptions::SubscriptionId;
 use crate::write_queue::{ReplyKind, WriteQueue, Written};
@@ -87,6 +88,8 @@ pub(crate) struct Connection {
     encoding: Option<EncodingId>,
     /// The last run that was put into its write queue, so that one that reached it twice is not put there twice.
     pub(crate) last_run: u64,
+    /// Who it is, and what it may do; nothing, until that is said.
+    permissions: Option<Arc<Permissions>>,
     pub(crate) subscriptions: SmallVec<[SubscriptionId; 2]>,
     pieces: Vec<Piece>,
     pub(crate) behind: Option<Box<Behind>>,
@@ -211,6 +214,16 @@ impl Connections {
     fn slot(&self, id: ConnectionId) -> Option<&Connection> {
         let connection = self.slots.get(id.slot as usize)?;
         (connection.state != State::Vacant && connection.generation == id.generation).then_some(connection)
+    }
+
+    /// From here on these hold.
+    pub(crate) fn permit(&mut self, slot: u32, permissions: Arc<Permissions>) {
+        self.slots[slot as usize].permissions = Some(permissions);
+    }
+
+    /// Who the connection is, and what it may do, if that was said.
+    pub(crate) fn permissions(&self, slot: u32) -> Option<&Permissions> {
+        self.slots[slot as usize].permissions.as_deref()
     }
 
     pub(crate) fn at(&mut self, slot: u32) -> &mut Connection {

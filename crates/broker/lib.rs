@@ -20,6 +20,7 @@
 //! | many messages in one command | [`batches`] |
 //! | one message, or several together, and its octets | [`message`], `tick`, [`encoder`], `palette` |
 //! | what a connection has to write | `connections`, `write_queue`, `conflation`, [`overflow`] |
+//! | who a client is, and what it may do | [`permissions`] |
 //! | what an operator decides | [`settings`] |
 #![forbid(unsafe_code)]
 
@@ -37,6 +38,7 @@ pub mod message_ids;
 pub mod overflow;
 mod palette;
 pub mod patterns;
+pub mod permissions;
 pub mod pressure;
 pub mod settings;
 pub mod shard;
@@ -54,6 +56,7 @@ pub use connections::Flushed;
 pub use encoder::{Encoding, Interface};
 pub use lanes::{ConnectionId, Delivery, Request, Start};
 pub use message::{Draft, Message};
+pub use permissions::Permissions;
 pub use pressure::Pressure;
 pub use settings::Settings;
 pub use shard::{Backlog, Counters, Event, Identity, Now, Shard};

@@ -5,6 +5,7 @@ mod commands;
 mod fan_out;
 mod flush;
 mod home;
+mod permitting;
 mod polling;
 mod pressing;
 mod publishing;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 use ahash::HashMap;
 use fanwire_wire::close::{CloseCode, write_close};
-use fanwire_wire::error::ErrorCode;
+use fanwire_wire::command::{CommandId, Token};
 use fanwire_wire::event_stream::write_comment;
 use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
@@ -25,7 +26,7 @@ use fanwire_wire::topic::{Topic, TopicOrPattern};
 use self::fan_out::Run;
 use self::polling::{Answers, Poll};
 pub use self::publishing::{Drafts, drafts_of};
-use crate::batches::{Batches, Outcome};
+use crate::batches::{Batches, Outcome, Refused};
 use crate::connections::Connections;
 use crate::encoder::{Encoding, Interface};
 use crate::homes::Homes;
@@ -49,7 +50,8 @@ const MAX_UNREAD_REPLY_BYTES: usize = 256 * 1024;
 ///
 /// - **Time** is told by [`begin_turn`](Self::begin_turn), once per turn, and by nothing else.
 /// - **In**: connections by [`connect`](Self::connect), [`upgrade`](Self::upgrade) and
-///   [`disconnect`](Self::disconnect); what they want by the functions that take a [`ConnectionId`]; what other cores
+///   [`disconnect`](Self::disconnect); who they are and what they may do, which is nothing before that, by
+///   [`permit`](Self::permit); what they want by the functions that take a [`ConnectionId`]; what other cores
 ///   send by [`handle_request`](Self::handle_request) and [`handle_delivery`](Self::handle_delivery), in the order in
 ///   which it was sent. A slot may be used again, with another generation, in the turn after its `disconnect`.
 /// - **Events**: after each of these calls [`poll_event`](Self::poll_event) is called until it returns `None`, before
@@ -164,7 +166,17 @@ pub enum Event {
         /// The connection.
         connection: ConnectionId,
         /// Why.
-        code: ErrorCode,
+        refused: Refused,
+    },
+    /// A client says who it is. To look at what it proves that with is the server's, and so is the answer: a
+    /// notification, and [`Shard::permit`] behind it.
+    Authenticate {
+        /// The connection.
+        connection: ConnectionId,
+        /// The `id` of the command.
+        command_id: Option<CommandId>,
+        /// What proves it.
+        token: Token<'static>,
     },
     /// The connection does not read fast enough, and its topic's policy does not let it stay: close it with 1013.
     SlowConsumer {

@@ -15,6 +15,7 @@ use fanwire_broker::shard::{Identity, Shard};
 use fanwire_wire::topic::TopicOrPattern;
 use mio::{Poll, Waker};
 
+use crate::auth::{Auth, KeyError};
 use crate::clock::Clock;
 use crate::config::{Config, Listen};
 use crate::event_loop::{EventLoop, MAX_REFUSED, Parts, WAKER};
@@ -61,6 +62,11 @@ impl Stopper {
 pub enum StartError {
     /// An address cannot be listened on.
     Listen(BindError),
+    /// Others than this machine may reach an address, and nobody is asked who it is: [`Config::insecure_open`] says that it
+    /// is meant.
+    Exposed(SocketAddr),
+    /// The keys that tokens are signed with cannot be had.
+    Keys(KeyError),
     /// TLS cannot be spoken as the operator wants it.
     Tls(TlsError),
     /// The kernel has no random octets, which the epoch is made of.
@@ -73,6 +79,13 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen(error) => error.fmt(f),
+            Self::Exposed(address) => {
+                write!(
+                    f,
+                    "others than this machine may reach {address}, and without keys any of them may do everything"
+                )
+            }
+            Self::Keys(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::Random(error) => write!(f, "no random octets for the epoch: {error}"),
             Self::Core(error) => write!(f, "cannot start an event loop: {error}"),
@@ -85,6 +98,12 @@ impl Error for StartError {}
 impl From<BindError> for StartError {
     fn from(error: BindError) -> Self {
         Self::Listen(error)
+    }
+}
+
+impl From<KeyError> for StartError {
+    fn from(error: KeyError) -> Self {
+        Self::Keys(error)
     }
 }
 
@@ -103,6 +122,10 @@ impl From<io::Error> for StartError {
 impl Broker {
     /// Listens, and starts a thread for each core. When this returns, clients can connect.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        if let Some(address) = config.exposed_address().filter(|_| !config.insecure_open) {
+            return Err(StartError::Exposed(address));
+        }
+        let auth = Auth::load(config.auth.clone())?;
         let identity = new_identity().map_err(StartError::Random)?;
         let addresses: Vec<_> = config.listen.iter().map(|listen| listen.address).collect();
         let bound = listener::bind(&addresses, config.cores, config.timeouts.patience())?;
@@ -111,7 +134,7 @@ impl Broker {
         let polls = (0..config.cores).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
         let wakers = polls.iter().map(waker_of).collect::<io::Result<Vec<_>>>()?;
         let guard = guard(&config)?;
-        let site = Arc::new(site(&config, &identity, listening, guard, Control::new(wakers.clone()))?);
+        let site = Arc::new(site(&config, auth, &identity, listening, guard, Control::new(wakers.clone()))?);
         let settings = Arc::new(settings(config.settings, config.demo));
         let clock = Clock::start();
         let parts = polls.into_iter().zip(bound.listeners).zip(mailboxes(wakers)).enumerate();
@@ -146,17 +169,26 @@ impl Broker {
     /// The files that it goes by, and what to do when they change.
     pub fn watched(&self) -> Vec<Watched> {
         let site = Arc::clone(&self.site);
-        let files = self.site.tls.iter().map(move |tls| {
+        let certificates = self.site.tls.as_ref().map(|tls| {
             let site = Arc::clone(&site);
             let reload = move || site.tls.as_ref().map_or(Ok(()), Tls::reload).map_err(Into::into);
             Watched::new("certificates", tls.files(), reload)
         });
-        files.collect()
+        let keys = self.site.auth.files();
+        let keys = (!keys.is_empty())
+            .then(|| Watched::new("keys", keys, move || site.auth.reload().map_err(Into::into)));
+        certificates.into_iter().chain(keys).collect()
     }
 
     /// The epoch of this run.
     pub fn epoch(&self) -> &str {
         &self.site.epoch
+    }
+
+    /// Reads anew what tokens are signed with, from the files that the configuration names. If that fails, the keys that
+    /// it has stay. Clients that are connected are who they were until their tokens expire.
+    pub fn reload_keys(&self) -> Result<(), KeyError> {
+        self.site.auth.reload()
     }
 
     /// What stops it.
@@ -195,6 +227,7 @@ fn guard(config: &Config) -> io::Result<Guard> {
 
 fn site(
     config: &Config,
+    auth: Auth,
     identity: &Identity,
     listening: Vec<Listen>,
     guard: Guard,
@@ -210,6 +243,8 @@ fn site(
         max_subscriptions: config.settings.max_subscriptions,
         compression: config.compression,
         demo: config.demo,
+        auth,
+        origins: config.origins.clone(),
         listening,
         tls,
         timeouts: config.timeouts,

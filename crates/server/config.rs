@@ -8,6 +8,7 @@
 //!
 //! Flags win over the file, and the file over the defaults. `docs/fanwire.example.toml` explains every key.
 
+mod auth;
 mod error;
 mod file;
 mod flags;
@@ -19,7 +20,7 @@ mod units;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
@@ -30,15 +31,18 @@ use fanwire_broker::message_ids::MessageIdLimits;
 use fanwire_broker::settings::{MaxAge, Settings, TopicRule};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+pub use auth::{Algorithm, AuthConfig, KeyConfig, KeySource, MetricsAccess, Secret};
 pub use error::{ConfigError, Origin, Place, Problem};
 pub use limits::{Limits, Proxies, ProxyProtocol};
 pub use network::Network;
 pub use tls::{CertificateFiles, Certificates, ClientCa, TlsConfig};
 pub use units::{BadValue, Listen};
 
+use crate::auth::Mint;
 use crate::mailbox::MAX_CORES;
+use crate::origin::Origins;
 use file::Source;
-use flags::{Action, CommandLine};
+use flags::{Action, CommandLine, Flags, TokenFlags};
 pub(crate) use units::Period;
 use units::{Compression, Overflow, Size};
 
@@ -46,8 +50,10 @@ use units::{Compression, Overflow, Size};
 ///
 /// Displayed, it is a configuration file that says the same.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch that the operator has by this name")]
 pub struct Config {
-    /// Where to listen. Loopback unless told otherwise: a broker lets anybody in who reaches it.
+    /// Where to listen. Without keys a broker lets anybody in who reaches it, so that loopback addresses are the only ones,
+    /// unless it is to be open.
     pub listen: Vec<Listen>,
     /// How TLS is spoken, at the addresses where it is.
     pub tls: Option<TlsConfig>,
@@ -59,6 +65,12 @@ pub struct Config {
     pub compression: bool,
     /// Whether the demo pages and endpoints are served.
     pub demo: bool,
+    /// Whether it may be open to others than this machine and ask nobody who it is.
+    pub insecure_open: bool,
+    /// How it is told who clients are.
+    pub auth: AuthConfig,
+    /// Of which pages requests are taken besides its own.
+    pub origins: Origins,
     /// How long what is waited for.
     pub timeouts: Timeouts,
     /// How much clients may have, together and each address of them.
@@ -125,6 +137,8 @@ pub enum Invocation {
     Run(Box<Config>),
     /// To say which configuration would hold: displayed, it is a file.
     Check(Box<Config>),
+    /// To sign a token.
+    Token(Box<Mint>),
 }
 
 impl Default for Config {
@@ -137,6 +151,9 @@ impl Default for Config {
             pin: false,
             compression: true,
             demo: false,
+            insecure_open: false,
+            auth: AuthConfig::default(),
+            origins: Origins::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             proxies: Proxies::default(),
@@ -175,6 +192,7 @@ impl Config {
         match action {
             None => Self::from_flags(flags).map(Invocation::Run),
             Some(Action::Check(flags)) => Self::from_flags(flags).map(Invocation::Check),
+            Some(Action::Token(flags)) => Self::mint(flags).map(Box::new).map(Invocation::Token),
         }
     }
 
@@ -186,7 +204,24 @@ impl Config {
         }
     }
 
-    fn from_flags(mut flags: flags::Flags) -> Result<Box<Self>, ConfigError> {
+    /// The first address that others than this machine may reach, if nobody is asked there who it is.
+    pub(crate) fn exposed_address(&self) -> Option<SocketAddr> {
+        resolve::exposed_address(&self.listen, &self.auth, self.tls.as_ref())
+    }
+
+    /// The token that the flags ask for, to be signed with their key or the configuration's.
+    fn mint(flags: TokenFlags) -> Result<Mint, ConfigError> {
+        let auth = match &flags.config {
+            Some(path) => {
+                let flags = Flags { config: Some(path.clone()), ..Flags::default() };
+                Some(Self::from_flags(flags)?.auth)
+            }
+            None => None,
+        };
+        resolve::mint(flags, auth)
+    }
+
+    fn from_flags(mut flags: Flags) -> Result<Box<Self>, ConfigError> {
         let source = match flags.config.take() {
             Some(path) => Source::read(path)?,
             None => Source::default(),
@@ -208,6 +243,9 @@ impl fmt::Display for Config {
         writeln!(f, "compression = \"{}\"", self.compression())?;
         writeln!(f, "drain = \"{}\"", Period(self.timeouts.drain_ms))?;
         writeln!(f, "demo = {}", self.demo)?;
+        writeln!(f, "insecure_open = {}", self.insecure_open)?;
+        write_origins(&self.origins, f)?;
+        self.auth.fmt(f)?;
         self.timeouts.fmt(f)?;
         self.limits.fmt(f)?;
         self.proxies.fmt(f)?;
@@ -234,6 +272,11 @@ impl fmt::Display for LogConfig {
         writeln!(f, "format = \"{}\"", self.format)?;
         writeln!(f, "level = \"{}\"", self.level)
     }
+}
+
+fn write_origins(origins: &Origins, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let allowed: Vec<_> = origins.iter().map(|origin| format!("\"{origin}\"")).collect();
+    writeln!(f, "\n[origins]\nallow = [{}]", allowed.join(", "))
 }
 
 fn write_rule(rule: &TopicRule, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@
 //! needs is boxed, and goes when it is answered.
 
 mod conversation;
+mod sessions;
 mod table;
 
 use fanwire_broker::lanes::ConnectionId;
@@ -15,6 +16,7 @@ use crate::metrics::DisconnectReason;
 use crate::transport::Transport;
 
 pub(crate) use conversation::{Awaited, Bounds, Conversation, Exchange, Step};
+pub(crate) use sessions::{Due, Sessions};
 pub(crate) use table::Connections;
 
 /// One accepted socket.

@@ -23,6 +23,7 @@ mod deadlines;
 mod draining;
 mod exchanging;
 mod flushing;
+mod identities;
 mod pressing;
 mod proxied;
 mod reading;
@@ -43,6 +44,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::clock::Clock;
 use crate::connection::Connections;
+use crate::connection::Sessions;
 use crate::demo::EchoCompressor;
 use crate::guard::Rates;
 use crate::mailbox::Mailbox;
@@ -81,6 +83,7 @@ pub(crate) struct EventLoop {
     has_drained: bool,
     entrance: Entrance,
     connections: Connections,
+    sessions: Sessions,
     /// Connections with input that was not read yet.
     ready: VecDeque<ConnectionId>,
     /// Frames that came together with the handshake before them.
@@ -130,6 +133,7 @@ impl EventLoop {
             drain: None,
             has_drained: false,
             connections: Connections::default(),
+            sessions: Sessions::default(),
             pinch: Pinch::default(),
             rates: Rates::new(&site.limits),
             commands: 0,

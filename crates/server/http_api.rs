@@ -1,6 +1,7 @@
 //! What HTTP requests ask for, and what they are answered: a function from a request's head to a [`Call`], and
 //! one from each outcome to a [`Response`]. No I/O.
 
+mod access;
 mod poll;
 mod position;
 mod publish;
@@ -8,12 +9,14 @@ mod response;
 mod stream;
 mod upgrade;
 
+use fanwire_broker::batches::Refused;
 use fanwire_broker::message::Draft;
 use fanwire_wire::error::{ErrorCode, HandshakeError, RequestError};
 use fanwire_wire::handshake::{is_upgrade, write_rejection};
 use fanwire_wire::http::{Method, Request, Status, percent_decode};
 use fanwire_wire::topic::Topic;
 
+use crate::auth::Client;
 use crate::demo;
 use crate::guard::Refusal;
 use crate::site::Site;
@@ -21,6 +24,8 @@ use crate::site::Site;
 pub(crate) use poll::{Poll, latest, polled};
 pub(crate) use position::Known;
 pub(crate) use publish::{bad_payload, batch_in, published, published_batch};
+#[cfg(test)]
+pub(crate) use response::Sharing;
 use response::{HTML, TEXT};
 pub(crate) use response::{Reply, Response};
 pub(crate) use stream::{PendingStream, stream_head};
@@ -28,6 +33,17 @@ pub(crate) use upgrade::PendingUpgrade;
 
 /// Has a client send the body that it holds back (RFC 9110 §15.2.1).
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A request, understood.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// What it asks for.
+    pub(crate) call: Call,
+    /// Who asks.
+    pub(crate) client: Client,
+    /// How it is to be answered.
+    pub(crate) reply: Reply,
+}
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -96,23 +112,56 @@ impl Methods {
     }
 }
 
-/// What a request asks for, by its head.
-pub(crate) fn call_of(request: &Request<'_>, site: &Site) -> Call {
-    match request.path() {
+/// What a request asks for, by its head, and who asks at this time, in milliseconds since 1970.
+pub(crate) fn asked(request: &Request<'_>, site: &Site, now_ms: u64) -> Asked {
+    let standing = site.origins.standing(request);
+    let reply = Reply::to(request, access::sharing(request, standing, site));
+    let (call, client) = match access::refuse_strange(standing) {
+        Some(refusal) => (refusal.into(), Client::nobody()),
+        None => match open_to_everybody(request, site) {
+            Some(call) => (call, Client::nobody()),
+            None => of_client(request, site, now_ms),
+        },
+    };
+    Asked { call, client, reply }
+}
+
+/// What is answered without a look at who asks: whether the broker lives, its pages, and what a browser asks beforehand,
+/// which never says who it is.
+fn open_to_everybody(request: &Request<'_>, site: &Site) -> Option<Call> {
+    Some(match request.path() {
         "/healthz" => page(request, || Response::new(Status::Ok, TEXT, "ok\n")),
         "/readyz" => page(request, || readiness(site)),
-        "/metrics" => page(request, || metrics(site)),
-        "/v1/publish" => batch(request),
-        "/v1/ws" => web_socket(request, || upgrade::commands(request, site)),
         "/" if site.demo => page(request, || Response::new(Status::Ok, HTML, demo::INDEX_PAGE)),
         "/demo/chat" if site.demo => page(request, || Response::new(Status::Ok, HTML, demo::CHAT_PAGE)),
+        "*" => options(Methods::Topic),
+        _ if access::is_preflight(request) => options(Methods::Topic),
+        _ => return None,
+    })
+}
+
+/// What depends on who asks.
+fn of_client(request: &Request<'_>, site: &Site, now_ms: u64) -> (Call, Client) {
+    let client = match site.auth.client_of(request, now_ms) {
+        Ok(client) => client,
+        Err(_) if request.path() == "/metrics" && site.auth.everybody_reads_metrics() => Client::nobody(),
+        Err(error) => {
+            tracing::debug!(path = request.path(), "refused: {error}");
+            return (access::unauthorized(error).into(), Client::nobody());
+        }
+    };
+    let call = match request.path() {
+        "/metrics" => page(request, || metrics(&client, site)),
+        "/v1/publish" => batch(request),
+        "/v1/ws" => web_socket(request, || upgrade::commands(request, site)),
         "/demo/echo" if site.demo => web_socket(request, || upgrade::echo(request, site)),
         "/demo/hello" if site.demo => web_socket(request, || upgrade::hello(request, site)),
-        "*" => options(Methods::Topic),
-        path => path
-            .strip_prefix("/topics/")
-            .map_or_else(|| not_found().into(), |name| topic(request, name, site)),
-    }
+        path => match path.strip_prefix("/topics/") {
+            Some(name) => topic(request, name, site),
+            None => not_found().into(),
+        },
+    };
+    (call, client)
 }
 
 fn page(request: &Request<'_>, response: impl FnOnce() -> Response) -> Call {
@@ -189,7 +238,10 @@ pub(crate) fn stopping(retry_after_ms: u64) -> Response {
         .with("Retry-After", seconds)
 }
 
-fn metrics(site: &Site) -> Response {
+fn metrics(client: &Client, site: &Site) -> Response {
+    if !client.reads_metrics && !site.auth.everybody_reads_metrics() {
+        return access::no_metrics(client);
+    }
     Response::new(Status::Ok, crate::metrics::CONTENT_TYPE, site.metrics.render())
 }
 
@@ -215,13 +267,13 @@ pub(crate) fn bad_request(error: &RequestError) -> Response {
 /// The answer to a request that does not become whole in time.
 pub(crate) fn request_timeout() -> Vec<u8> {
     let message = "the request took too long to arrive";
-    Response::error(Status::RequestTimeout, "request_timeout", message).to_octets(Reply::to_nonsense())
+    Response::error(Status::RequestTimeout, "request_timeout", message).to_octets(&Reply::to_nonsense())
 }
 
 /// The answer to a request without TLS where TLS is spoken.
 pub(crate) fn speaks_tls() -> Vec<u8> {
     let message = "this port speaks TLS: use https:// or wss://";
-    Response::error(Status::BadRequest, "tls_required", message).to_octets(Reply::to_nonsense())
+    Response::error(Status::BadRequest, "tls_required", message).to_octets(&Reply::to_nonsense())
 }
 
 /// The answer to a client that sends faster than it may.
@@ -246,10 +298,9 @@ pub(crate) fn no_longer_held(epoch: &str, offset: u64) -> Response {
 }
 
 /// The answer to what the shard did not do.
-pub(crate) fn refused(code: ErrorCode) -> Response {
-    let message = code.explanation().unwrap_or("the request was not carried out");
-    let response = Response::error(status_of(code), code.as_str(), message);
-    if code == ErrorCode::Unavailable { response.with("Retry-After", "1") } else { response }
+pub(crate) fn refused(refused: &Refused) -> Response {
+    let response = Response::error(status_of(refused.code), refused.code.as_str(), &refused.message);
+    if refused.code == ErrorCode::Unavailable { response.with("Retry-After", "1") } else { response }
 }
 
 /// The status that goes with a code.
@@ -261,6 +312,7 @@ fn status_of(code: ErrorCode) -> Status {
         | ErrorCode::BadTopic
         | ErrorCode::BadSince
         | ErrorCode::BadPayload
+        | ErrorCode::BadToken
         | ErrorCode::BinaryUnsupported
         | ErrorCode::TextUnsupported
         | ErrorCode::Overlap

@@ -6,6 +6,7 @@
 //! | a process that is one | [`run`] |
 //! | one core's event loop, a phase of its turn in each file | `event_loop` |
 //! | one accepted socket | `connection` |
+//! | who clients are, and of which pages | `auth`, [`origin`] |
 //! | what HTTP requests ask for, and what they are answered | `http_api`, `demo` |
 //! | what all cores share | `site` |
 //! | what the operator decides | [`config`] |
@@ -18,6 +19,7 @@
 //! | files that are read again when they change | [`reload`] |
 //! | when connections are to be looked at again, and the time | [`timer`], `clock` |
 
+mod auth;
 pub mod broker;
 mod clock;
 pub mod config;
@@ -30,6 +32,7 @@ pub mod listener;
 pub mod log;
 pub mod mailbox;
 pub mod metrics;
+pub mod origin;
 mod process;
 pub mod reload;
 mod site;
@@ -37,5 +40,6 @@ pub mod timer;
 mod tls;
 mod transport;
 
+pub use auth::{KeyError, Mint, SigningKey};
 pub use process::{check, run};
 pub use tls::TlsError;

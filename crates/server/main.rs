@@ -9,6 +9,7 @@ fn main() -> ExitCode {
     match Config::from_args(env::args_os()) {
         Ok(Invocation::Run(config)) => fanwire::run(*config),
         Ok(Invocation::Check(config)) => fanwire::check(&config),
+        Ok(Invocation::Token(mint)) => mint.print(),
         Err(error) => error.report(),
     }
 }

@@ -170,6 +170,8 @@ pub enum DisconnectReason {
     HandshakeTimeout,
     /// Pings stayed without an answer.
     PingTimeout,
+    /// Its token expired, and it had no other in time.
+    TokenExpired,
     /// It sent faster than it may for too long.
     OverRate,
     /// Memory was exhausted, and its write queue held much of it.
@@ -180,7 +182,7 @@ pub enum DisconnectReason {
 
 impl DisconnectReason {
     /// Every reason, in the order of the variants.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ClientClosed,
         Self::ServerClosed,
         Self::Reset,
@@ -190,6 +192,7 @@ impl DisconnectReason {
         Self::TlsFailed,
         Self::HandshakeTimeout,
         Self::PingTimeout,
+        Self::TokenExpired,
         Self::OverRate,
         Self::ShortOfMemory,
         Self::Shutdown,
@@ -207,6 +210,7 @@ impl DisconnectReason {
             Self::TlsFailed => "tls_failed",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::PingTimeout => "ping_timeout",
+            Self::TokenExpired => "token_expired",
             Self::OverRate => "over_rate",
             Self::ShortOfMemory => "short_of_memory",
             Self::Shutdown => "shutdown",

@@ -9,6 +9,7 @@ use crossbeam_channel::Sender;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::auth::Auth;
 use crate::broker::{Broker, Stopper};
 use crate::config::{Config, Listen};
 use crate::listener::{FileLimit, raise_file_limit};
@@ -51,6 +52,10 @@ pub fn check(config: &Config) -> ExitCode {
         eprintln!("fanwire: {error}");
         return ExitCode::from(2);
     }
+    if let Err(error) = Auth::load(config.auth.clone()) {
+        eprintln!("fanwire: {error}");
+        return ExitCode::from(2);
+    }
     // Whoever reads it may have seen enough: a closed pipe is no failure.
     let _ = write!(io::stdout(), "{config}");
     ExitCode::SUCCESS
@@ -59,10 +64,13 @@ pub fn check(config: &Config) -> ExitCode {
 /// Runs a broker until a signal stops it.
 fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let file_limit = raise_file_limit()?;
-    let (cores, demo) = (config.cores, config.demo);
+    let (cores, demo, is_exposed) = (config.cores, config.demo, config.exposed_address().is_some());
     let broker = Broker::start(config)?;
     heed_signals(broker.stopper(), watch_files(broker.watched())?)?;
     announce(&broker, cores, demo, file_limit);
+    if is_exposed {
+        warn_of_open_addresses(&broker);
+    }
     Ok(broker.join()?)
 }
 
@@ -113,5 +121,15 @@ fn announce(broker: &Broker, cores: usize, demo: bool, file_limit: FileLimit) {
                 "open {scheme}://{address}/ for the demo, {scheme}://{address}/demo/chat for the chat"
             );
         }
+    }
+}
+
+/// Says what it means that nobody is asked who it is.
+fn warn_of_open_addresses(broker: &Broker) {
+    let open = broker.addresses().iter().filter(|address| !address.ip().to_canonical().is_loopback());
+    for address in open {
+        tracing::warn!(
+            "anybody who reaches {address} may publish and subscribe to everything (insecure_open)"
+        );
     }
 }

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mio::Waker;
 
+use crate::auth::Auth;
 use crate::config::{Limits, Listen, Timeouts};
 use crate::guard::Guard;
 use crate::metrics::Metrics;
+use crate::origin::Origins;
 use crate::tls::Tls;
 
 /// What every event loop of a broker knows.
@@ -29,6 +31,10 @@ pub(crate) struct Site {
     pub(crate) tls: Option<Tls>,
     /// Whether the demo pages and endpoints are there.
     pub(crate) demo: bool,
+    /// Who clients are.
+    pub(crate) auth: Auth,
+    /// Of which pages requests are taken besides the broker's own.
+    pub(crate) origins: Origins,
     /// How long what is waited for.
     pub(crate) timeouts: Timeouts,
     /// How much clients may have.

@@ -55,6 +55,8 @@ mod types {
     pub(super) const SKIPPED: u8 = 0x0b;
     pub(super) const TICK: u8 = 0x0c;
     pub(super) const SNAPSHOT_END: u8 = 0x0d;
+    pub(super) const AUTH: u8 = 0x0e;
+    pub(super) const EXPIRED: u8 = 0x0f;
 }
 
 /// The form of the `id`, in the lowest two bits of the flags of everything that can have one.

@@ -34,6 +34,9 @@ impl CloseCode {
     /// The service is overloaded, or the peer too slow for it; the peer may reconnect later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
 
+    /// The client's token has expired. RFC 6455 §7.4.2 leaves such codes to applications; this one is made like HTTP's 401.
+    pub const TOKEN_EXPIRED: Self = Self(4401);
+
     /// The code of a number that came in a close frame; [`ProtocolError::BadCloseCode`] if it must not be sent.
     ///
     /// These are all below 1000, 1004–1006 and 1015 (which RFC 6455 §7.4.1 reserves), those up to 2999 that
@@ -137,6 +140,7 @@ mod tests {
             (Code::INTERNAL, 1011),
             (Code::RESTART, 1012),
             (Code::TRY_AGAIN_LATER, 1013),
+            (Code::TOKEN_EXPIRED, 4401),
         ];
         for (code, number) in sent {
             assert_eq!(Code::from_wire(number), Ok(code));

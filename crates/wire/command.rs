@@ -13,6 +13,7 @@ mod payload;
 mod position;
 mod publication;
 mod subscription;
+mod token;
 
 use std::borrow::Cow;
 
@@ -30,8 +31,9 @@ use self::publication::parse_publish;
 use self::subscription::parse_subscribe;
 pub(crate) use self::subscription::{BAD_LIST, BAD_OVERFLOW};
 pub use self::subscription::{OverflowPolicy, Wanted, WantedList};
+pub use self::token::Token;
 use crate::error::CommandError;
-use crate::limits::MAX_HELLO_NAME_BYTES;
+use crate::limits::{MAX_HELLO_NAME_BYTES, MAX_TOKEN_BYTES};
 use crate::topic::{Topic, TopicOrPattern};
 
 /// One command. The strings in it are within their limits, and payloads are what their kind says.
@@ -75,6 +77,11 @@ pub enum Command<'a> {
         /// Whether the publisher gets the messages too, where it subscribes.
         echo: bool,
     },
+    /// Say who the client is, in the place of what it said before.
+    Auth {
+        /// What proves it.
+        token: Token<'a>,
+    },
     /// Ask for a sign of life.
     Ping,
     /// Ask for a greeting.
@@ -93,6 +100,7 @@ impl Command<'_> {
             Self::Unsubscribe { .. } => "unsubscribe",
             Self::Publish { .. } => "publish",
             Self::PublishBatch { .. } => "publish_batch",
+            Self::Auth { .. } => "auth",
             Self::Ping => "ping",
             Self::Hello { .. } => "hello",
         }
@@ -142,12 +150,13 @@ pub fn parse(text: &str) -> Result<Envelope<'_>, Box<Rejection>> {
 
 type Parser = for<'a> fn(&Fields<'a>) -> Result<Command<'a>, CommandError>;
 
-const PARSERS: [(&str, Parser); 7] = [
+const PARSERS: [(&str, Parser); 8] = [
     ("publish", parse_publish),
     ("publish_batch", parse_publish_batch),
     ("subscribe", parse_subscribe),
     ("recover", parse_recover),
     ("unsubscribe", parse_unsubscribe),
+    ("auth", parse_auth),
     ("ping", |_| Ok(Command::Ping)),
     ("hello", parse_hello),
 ];
@@ -172,6 +181,12 @@ fn parse_recover<'a>(fields: &Fields<'a>) -> Result<Command<'a>, CommandError> {
 fn parse_unsubscribe<'a>(fields: &Fields<'a>) -> Result<Command<'a>, CommandError> {
     let target = TopicOrPattern::parse(&fields.string(Field::Topic)?)?;
     Ok(Command::Unsubscribe { target })
+}
+
+fn parse_auth<'a>(fields: &Fields<'a>) -> Result<Command<'a>, CommandError> {
+    let token = fields.string(Field::Token)?;
+    check_length(Field::Token.name(), &token, MAX_TOKEN_BYTES)?;
+    Ok(Command::Auth { token: Token(token) })
 }
 
 fn parse_hello<'a>(fields: &Fields<'a>) -> Result<Command<'a>, CommandError> {

@@ -11,6 +11,6 @@ mod response;
 
 pub use self::body::{BodyDecoder, BodyLength};
 pub use self::headers::Headers;
-pub use self::query::{percent_decode, query_parameter};
+pub use self::query::{percent_decode, query_parameter, query_values};
 pub use self::request::{Method, Request, Version, parse_request, parse_request_within};
 pub use self::response::{ResponseHead, Status, write_error};

@@ -55,6 +55,13 @@ pub const MAX_BATCH_MESSAGES: usize = 1_000;
 /// The name in a `hello`.
 pub const MAX_HELLO_NAME_BYTES: usize = 128;
 
+/// A token: an `Authorization` header field that browsers and proxies let through. It is verified before anything is
+/// known of its sender, so it must be small.
+pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// Who a client is: an account number, a UUID, an address. It stands in log lines and in what others see of the client.
+pub const MAX_IDENTITY_BYTES: usize = 255;
+
 /// Offsets stay below this, so that they are exact in a JavaScript number (2^53).
 pub const MAX_OFFSET: u64 = 1 << 53;
 
@@ -101,6 +108,7 @@ pub const fn max_compressed_bytes(max_message: usize) -> usize {
 const _: () = assert!(MAX_CLOSE_REASON_BYTES == 123);
 const _: () = assert!(MAX_TOPIC_BYTES <= u8::MAX as usize);
 const _: () = assert!(MAX_KEY_BYTES <= u8::MAX as usize && MAX_MESSAGE_ID_BYTES <= u8::MAX as usize);
+const _: () = assert!(MAX_TOKEN_BYTES < MAX_HEAD_BYTES);
 const _: () = assert!(DEFAULT_MAX_MESSAGE_BYTES <= MAX_MAX_MESSAGE_BYTES);
 const _: () = assert!(MAX_MAX_MESSAGE_BYTES * 7 + MAX_HEAD_BYTES < u32::MAX as usize);
 const _: () = assert!(MAX_CHUNK_LINE_BYTES < MAX_BODY_FRAMING_BYTES);

@@ -104,6 +104,20 @@ pub enum Notification<'a> {
         /// How many messages the snapshot had.
         count: u64,
     },
+    /// Receipt of an `auth`: this is who the client is from here on.
+    Authenticated {
+        /// The `id` of the command.
+        id: Option<&'a CommandId>,
+        /// Who it is.
+        identity: &'a str,
+        /// Until when, in seconds since 1970 (UTC).
+        expires: u64,
+    },
+    /// What the client said of itself holds no longer: it may say it anew, or is closed.
+    Expired {
+        /// How long it may take, in milliseconds.
+        grace_ms: u64,
+    },
     /// Receipt of a `ping`.
     Pong {
         /// The `id` of the command.
@@ -163,6 +177,7 @@ impl<'a> Notification<'a> {
             | Self::Published { id, .. }
             | Self::PublishedBatch { id, .. }
             | Self::SnapshotEnd { id, .. }
+            | Self::Authenticated { id, .. }
             | Self::Pong { id }
             | Self::Hello { id, .. }
             | Self::Error { id, .. } => *id = new,
@@ -170,7 +185,8 @@ impl<'a> Notification<'a> {
             | Self::Message(_)
             | Self::Gap { .. }
             | Self::Skipped { .. }
-            | Self::Tick { .. } => {}
+            | Self::Tick { .. }
+            | Self::Expired { .. } => {}
         }
         self
     }
@@ -188,6 +204,8 @@ impl<'a> Notification<'a> {
             Self::Skipped { .. } => "skipped",
             Self::Tick { .. } => "tick",
             Self::SnapshotEnd { .. } => "snapshot_end",
+            Self::Authenticated { .. } => "authenticated",
+            Self::Expired { .. } => "expired",
             Self::Pong { .. } => "pong",
             Self::Hello { .. } => "hello",
             Self::Error { .. } => "error",
@@ -207,6 +225,8 @@ impl<'a> Notification<'a> {
             | Self::PublishedBatch { .. }
             | Self::Tick { .. }
             | Self::SnapshotEnd { .. }
+            | Self::Authenticated { .. }
+            | Self::Expired { .. }
             | Self::Pong { .. }
             | Self::Hello { .. }
             | Self::Error { .. } => None,
@@ -266,6 +286,12 @@ impl<'a> Notification<'a> {
                 object.string("topic", topic);
                 object.number("count", count);
             }
+            Self::Authenticated { id, identity, expires } => {
+                object.id(id);
+                object.string("identity", identity);
+                object.number("expires", expires);
+            }
+            Self::Expired { grace_ms } => object.number("grace_ms", grace_ms),
             Self::Pong { id } => object.id(id),
             Self::Hello { id, message } => {
                 object.id(id);

@@ -256,6 +256,7 @@ impl BrokerCommand {
                 print!("{config}");
                 ExitCode::SUCCESS
             }
+            Ok(Invocation::Token(mint)) => mint.print(),
             Err(error) => error.report(),
         }
     }

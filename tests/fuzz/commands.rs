@@ -10,7 +10,7 @@ use fanwire_wire::command::{
 };
 use fanwire_wire::limits::{
     MAX_BATCH_MESSAGES, MAX_COMMAND_ID_BYTES, MAX_EPOCH_BYTES, MAX_KEY_BYTES, MAX_LIST_TOPICS,
-    MAX_MESSAGE_ID_BYTES, MAX_OFFSET, MAX_PATTERN_TOKENS, MAX_TOPIC_BYTES,
+    MAX_MESSAGE_ID_BYTES, MAX_OFFSET, MAX_PATTERN_TOKENS, MAX_TOKEN_BYTES, MAX_TOPIC_BYTES,
 };
 use fanwire_wire::notification::{MessageFields, Notification, write_json_string};
 use fanwire_wire::topic::{Pattern, Topic, TopicOrPattern, TopicRef};
@@ -150,6 +150,11 @@ fn understood(text: &str, envelope: &Envelope<'_>) {
             assert_eq!(batch.messages.len(), messages.len());
             let both = batch.messages.iter().zip(messages);
             both.for_each(|(text, read)| read.iter().for_each(|publication| said(text.get(), publication)));
+        }
+        Command::Auth { token } => {
+            assert!((1..=MAX_TOKEN_BYTES).contains(&token.0.len()));
+            let expires = token.0.len() as u64;
+            heard(&Notification::Authenticated { id: envelope.id.as_ref(), identity: &token.0, expires });
         }
         Command::Hello { name } => {
             let message = format!("hello {name}");

@@ -27,7 +27,7 @@ fn config_of(name: &str, text: &str) -> Result<Config, String> {
     let file = TemporaryFile::new(name, text);
     match Config::from_args(["fanwire", "--config", file.path()]) {
         Ok(Invocation::Run(config)) => Ok(*config),
-        Ok(Invocation::Check(_)) => unreachable!("no check was asked for"),
+        Ok(Invocation::Check(_) | Invocation::Token(_)) => unreachable!("nothing else was asked for"),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -66,6 +66,10 @@ fn the_example_names_every_key_and_no_other() {
         ("limits", "[limits]\nno_such_key = 1"),
         ("proxies", "[proxies]\nno_such_key = 1"),
         ("log", "[log]\nno_such_key = 1"),
+        ("origins", "[origins]\nno_such_key = 1"),
+        ("auth", "[auth]\nno_such_key = 1"),
+        ("auth-keys", "[auth]\nkeys = [{ no_such_key = 1 }]"),
+        ("anonymous", "[auth]\nanonymous = { no_such_key = 1 }"),
         ("tls", "[tls]\nno_such_key = 1"),
         ("certificates", "[tls]\ncertificates = [{ no_such_key = 1 }]"),
         ("topics", "[[topics]]\nno_such_key = 1"),

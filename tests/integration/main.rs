@@ -8,6 +8,7 @@ mod demo;
 mod event_stream;
 mod files;
 mod http;
+mod identity;
 mod json;
 mod limits;
 mod polling;

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use crate::notifications::json_of;
 use crate::page::lines;
 
-pub(crate) const COMMANDS: [&str; 7] =
-    ["subscribe", "recover", "unsubscribe", "publish", "publish_batch", "ping", "hello"];
+pub(crate) const COMMANDS: [&str; 8] =
+    ["subscribe", "recover", "unsubscribe", "publish", "publish_batch", "auth", "ping", "hello"];
 
 /// The command as an object again, so that nothing in the vector was overlooked.
 fn value_of(command: &Command<'_>) -> Value {
@@ -49,6 +49,7 @@ fn value_of(command: &Command<'_>) -> Value {
                 ("echo", not_echo(*echo)),
             ])
         }
+        Command::Auth { token } => object([("token", Some(token.0.as_ref().into()))]),
         Command::Ping => Map::new(),
         Command::Hello { name } => object([("name", Some(name.as_ref().into()))]),
     };

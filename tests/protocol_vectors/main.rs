@@ -28,6 +28,8 @@ fn the_table_of_limits_has_the_values_that_hold() {
     let limits = [
         ("topic or pattern", limits::MAX_TOPIC_BYTES),
         ("`id` of a command", limits::MAX_COMMAND_ID_BYTES),
+        ("token", limits::MAX_TOKEN_BYTES),
+        ("`sub` of a token", limits::MAX_IDENTITY_BYTES),
         ("`key`", limits::MAX_KEY_BYTES),
         ("`message_id`", limits::MAX_MESSAGE_ID_BYTES),
         ("`topics` of a subscribe", limits::MAX_LIST_TOPICS),

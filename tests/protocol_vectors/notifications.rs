@@ -40,6 +40,9 @@ pub(crate) struct Fields<'a> {
     command: Option<&'a str>,
     code: Option<&'a str>,
     message: Option<String>,
+    identity: Option<&'a str>,
+    expires: Option<u64>,
+    grace_ms: Option<u64>,
 }
 
 /// What became of one message of a batch.
@@ -79,7 +82,7 @@ struct Limits {
     max_subscriptions: usize,
 }
 
-pub(crate) const NOTIFICATION_TYPES: [&str; 13] = [
+pub(crate) const NOTIFICATION_TYPES: [&str; 15] = [
     "welcome",
     "subscribed",
     "unsubscribed",
@@ -90,6 +93,8 @@ pub(crate) const NOTIFICATION_TYPES: [&str; 13] = [
     "skipped",
     "tick",
     "snapshot_end",
+    "authenticated",
+    "expired",
     "pong",
     "hello",
     "error",
@@ -150,6 +155,10 @@ pub(crate) fn notified<R>(fields: &Fields<'_>, read: impl FnOnce(&Notification<'
         "skipped" => Notification::Skipped { topic: topic?, offset: fields.offset?, count: fields.count? },
         "tick" => Notification::Tick { count: fields.count?.try_into().ok()? },
         "snapshot_end" => Notification::SnapshotEnd { id, topic: topic?, count: fields.count? },
+        "authenticated" => {
+            Notification::Authenticated { id, identity: fields.identity?, expires: fields.expires? }
+        }
+        "expired" => Notification::Expired { grace_ms: fields.grace_ms? },
         "pong" => Notification::Pong { id },
         "hello" => Notification::Hello { id, message: fields.message.as_ref()? },
         "error" => Notification::Error {
@@ -225,7 +234,8 @@ pub(crate) fn error_codes() -> impl Iterator<Item = ErrorCode> {
             Code::BadPayload => Code::BinaryUnsupported,
             Code::BinaryUnsupported => Code::TextUnsupported,
             Code::TextUnsupported => Code::MessageTooBig,
-            Code::MessageTooBig => Code::Forbidden,
+            Code::MessageTooBig => Code::BadToken,
+            Code::BadToken => Code::Forbidden,
             Code::Forbidden => Code::Overlap,
             Code::Overlap => Code::AlreadySubscribed,
             Code::AlreadySubscribed => Code::NotSubscribed,

@@ -279,8 +279,11 @@ impl Core {
                     self.shard.close(connection, CloseCode::TRY_AGAIN_LATER, "", Backlog::Drop);
                 }
             }
-            Event::Published { .. } | Event::PublishedBatch { .. } | Event::Latest { .. } => {
-                panic!("{event:?}: nobody asked over HTTP")
+            Event::Published { .. }
+            | Event::PublishedBatch { .. }
+            | Event::Latest { .. }
+            | Event::Authenticate { .. } => {
+                panic!("{event:?}: nobody asked for that")
             }
         }
     }

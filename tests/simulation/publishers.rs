@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use fanwire_broker::message_ids::MessageIdLimits;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
-use fanwire_broker::{ConnectionId, Delivery, Encoding, Identity, Interface, Now, Request, Settings, Shard};
+use fanwire_broker::{
+    ConnectionId, Delivery, Encoding, Identity, Interface, Now, Permissions, Request, Settings, Shard,
+};
 use fanwire_wire::command;
 use fanwire_wire::topic::TopicOrPattern;
 use serde_json::{Value, json};
@@ -179,6 +181,7 @@ impl World {
         let id = ConnectionId { slot: number as u32, generation: self.generations };
         let core = if number == 0 { 0 } else { self.random_core() };
         self.cores[core].connect(id);
+        self.cores[core].permit(id, Permissions::everything());
         self.cores[core].upgrade(id, Encoding { interface: Interface::Json, deflate_window_bits: None });
         self.publishers[number] = Publisher { core, id: Some(id), ..Publisher::default() };
     }

@@ -7,7 +7,9 @@ use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::last_values::KeyLimits;
 use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_broker::settings::{MaxAge, TopicRule, TopicSettings};
-use fanwire_broker::{self as broker, Backlog, Encoding, Identity, Interface, Message, Now, Settings, Shard};
+use fanwire_broker::{
+    self as broker, Backlog, Encoding, Identity, Interface, Message, Now, Permissions, Settings, Shard,
+};
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::Position;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
@@ -183,6 +185,7 @@ impl World {
         let Core { shard, slots, .. } = &mut self.cores[core];
         let id = slots.take();
         shard.connect(id);
+        shard.permit(id, Permissions::everything());
         let encoding = |interface| Encoding { interface, deflate_window_bits: None };
         match &speaks {
             Speaks::Json | Speaks::Watcher(_) => shard.upgrade(id, encoding(Interface::Json)),

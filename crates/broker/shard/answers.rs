@@ -7,6 +7,7 @@ use fanwire_wire::topic::{Topic, TopicNumber, TopicOrPattern};
 
 use super::snapshots::is_live_for;
 use super::{Event, Shard};
+use crate::batches::Refused;
 use crate::connections::{Behind, State};
 use crate::encoder::{Interface, Naming};
 use crate::lanes::{ConnectionId, Delivery, Ticket};
@@ -29,7 +30,7 @@ impl Shard {
                 self.chunk(&topic, connection, serial, chunk);
             }
             Delivery::Published { topic, connection, receipt, outcome } => {
-                self.published(&topic, connection, &receipt, outcome);
+                self.published(&topic, connection, &receipt, outcome.map_err(Refused::from));
             }
             Delivery::Snapshot { connection, ticket, outcome } => {
                 self.snapshot(from, connection, ticket, outcome);
@@ -39,7 +40,7 @@ impl Shard {
             }
             Delivery::Latest { connection, latest } => self.events.push_back(match latest {
                 Ok(latest) => Event::Latest { connection, latest },
-                Err(code) => Event::Refused { connection, code },
+                Err(code) => Event::Refused { connection, refused: code.into() },
             }),
             Delivery::Polled { ticket, outcome } => self.polled(ticket, outcome),
             Delivery::Awaited { message, waiters } => self.awaited(&message, waiters),
@@ -189,17 +190,17 @@ impl Shard {
         id: Option<&CommandId>,
         command: &str,
         topic: Option<&str>,
-        code: ErrorCode,
+        refused: impl Into<Refused>,
     ) {
         if !self.connections.is_open(connection) {
             return;
         }
+        let refused = refused.into();
         if self.connections.has_commands(connection.slot) {
-            let message = super::commands::explain(code);
-            let command = Some(command);
+            let (command, code, message) = (Some(command), refused.code, &*refused.message);
             self.notify(connection, &Notification::Error { id, command, topic, code, message });
         } else {
-            self.events.push_back(Event::Refused { connection, code });
+            self.events.push_back(Event::Refused { connection, refused });
         }
     }
 

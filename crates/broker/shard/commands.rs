@@ -5,8 +5,9 @@ use fanwire_wire::error::ErrorCode;
 use fanwire_wire::notification::Notification;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
-use super::Shard;
 use super::publishing::drafts_of;
+use super::{Event, Shard};
+use crate::batches::Refused;
 use crate::lanes::{ConnectionId, Outbox, Receipt, Request, Start};
 use crate::message::Draft;
 use crate::overflow::Terms;
@@ -50,6 +51,10 @@ impl Shard {
             Command::PublishBatch { messages, atomic, echo } => {
                 self.begin_batch(id, command_id, drafts_of(messages, echo), atomic);
             }
+            Command::Auth { token } => {
+                let token = token.into_owned();
+                self.events.push_back(Event::Authenticate { connection: id, command_id, token });
+            }
             Command::Ping => self.notify(id, &Notification::Pong { id: command_id.as_ref() }),
             Command::Hello { name } => {
                 let message = format!("hello {name}");
@@ -69,17 +74,9 @@ impl Shard {
     ) {
         let subject = target.as_str().to_owned();
         let begin = if snapshot { Begin::Snapshot } else { Begin::At(since.map_or(Start::Now, Start::from)) };
-        let outcome = match &target {
-            TopicOrPattern::Topic(topic) if snapshot && !self.settings.of_topic(topic).keeps_values() => {
-                Err((ErrorCode::NotKept, command_id))
-            }
-            target if overflow.is_some_and(|policy| !self.settings.allows(target, policy)) => {
-                Err((ErrorCode::PolicyNotAllowed, command_id))
-            }
-            _ => self.begin_subscription(id, target, (begin, overflow), command_id),
-        };
-        if let Err((code, command_id)) = outcome {
-            self.refuse(id, command_id.as_ref(), "subscribe", Some(&subject), code);
+        if let Err((refused, command_id)) = self.begin_subscription(id, target, (begin, overflow), command_id)
+        {
+            self.refuse(id, command_id.as_ref(), "subscribe", Some(&subject), refused);
         }
     }
 
@@ -89,19 +86,30 @@ impl Shard {
             return;
         }
         let subject = topic.clone();
-        if let Err((code, _)) =
+        if let Err((refused, _)) =
             self.begin_subscription(id, TopicOrPattern::Topic(topic), (Begin::At(start), None), None)
         {
-            self.refuse(id, None, "subscribe", Some(&subject), code);
+            self.refuse(id, None, "subscribe", Some(&subject), refused);
         }
     }
 
     /// An HTTP connection wants a topic's latest message; an event answers.
     pub fn latest(&mut self, id: ConnectionId, topic: Topic) {
-        if !self.connections.is_open(id) {
+        if !self.connections.is_open(id) || !self.may_read_topic(id, &topic) {
             return;
         }
         self.request(self.home_of(&topic), Request::Latest { topic, connection: id });
+    }
+
+    /// Whether an HTTP connection may read the topic. If not, it is told.
+    pub(super) fn may_read_topic(&mut self, id: ConnectionId, topic: &Topic) -> bool {
+        match self.check_subscribe(id.slot, &TopicOrPattern::Topic(topic.clone())) {
+            Ok(()) => true,
+            Err(refused) => {
+                self.refuse(id, None, "subscribe", Some(topic), refused);
+                false
+            }
+        }
     }
 
     /// Whether a home that would have to answer is stalled.
@@ -118,9 +126,11 @@ impl Shard {
         target: TopicOrPattern,
         (begin, overflow): (Begin, Option<OverflowPolicy>),
         command_id: Option<CommandId>,
-    ) -> Result<(), (ErrorCode, Option<CommandId>)> {
-        if let Err(code) = self.may_subscribe(id.slot, &target, &begin) {
-            return Err((code, command_id));
+    ) -> Result<(), (Refused, Option<CommandId>)> {
+        let outcome = self.check_subscribe(id.slot, &target);
+        let outcome = outcome.and_then(|()| Ok(self.may_subscribe(id.slot, &target, &begin, overflow)?));
+        if let Err(refused) = outcome {
+            return Err((refused, command_id));
         }
         let walks = begin == Begin::Snapshot && matches!(target, TopicOrPattern::Pattern(_));
         let coverage = walks.then(|| Box::new(Coverage::new(self.cores(), command_id.clone())));
@@ -142,7 +152,22 @@ impl Shard {
         Ok(())
     }
 
-    fn may_subscribe(&self, slot: u32, target: &TopicOrPattern, begin: &Begin) -> Result<(), ErrorCode> {
+    fn may_subscribe(
+        &self,
+        slot: u32,
+        target: &TopicOrPattern,
+        begin: &Begin,
+        overflow: Option<OverflowPolicy>,
+    ) -> Result<(), ErrorCode> {
+        if let TopicOrPattern::Topic(topic) = target
+            && *begin == Begin::Snapshot
+            && !self.settings.of_topic(topic).keeps_values()
+        {
+            return Err(ErrorCode::NotKept);
+        }
+        if overflow.is_some_and(|policy| !self.settings.allows(target, policy)) {
+            return Err(ErrorCode::PolicyNotAllowed);
+        }
         if self.subscriptions.find(slot, target).is_some() {
             return Err(ErrorCode::AlreadySubscribed);
         }
@@ -172,7 +197,11 @@ impl Shard {
 
     /// Asks to rewind a live subscription. It goes on as it is until the home has answered, and after a refusal too.
     fn recover(&mut self, id: ConnectionId, topic: Topic, since: Since, command_id: Option<CommandId>) {
-        let subscription = self.subscriptions.find(id.slot, &TopicOrPattern::Topic(topic.clone()));
+        let target = TopicOrPattern::Topic(topic.clone());
+        if let Err(refused) = self.check_subscribe(id.slot, &target) {
+            return self.refuse(id, command_id.as_ref(), "recover", Some(&topic), refused);
+        }
+        let subscription = self.subscriptions.find(id.slot, &target);
         let refused = match subscription.filter(|&id| self.subscriptions.subscription(id).live != 0) {
             None => ErrorCode::NotSubscribed,
             Some(_) if self.subscriptions.have_pattern_for(id.slot, &topic) => ErrorCode::Overlap,
@@ -224,7 +253,7 @@ impl Shard {
     /// Stops catching up on topics that only the subscription that has `ended` was for, and tells what does not come any
     /// more. One that another still is for goes on: what is live meanwhile would otherwise be delivered over the hole. It is
     /// not for one that has a snapshot to come: of that the topic's value is the first.
-    fn stop_catching_up_on_unmatched(&mut self, slot: u32, ended: &TopicOrPattern) {
+    pub(super) fn stop_catching_up_on_unmatched(&mut self, slot: u32, ended: &TopicOrPattern) {
         let Some(behind) = &self.connections.at(slot).behind else { return };
         for topic in behind.catching_up.topics_of(ended) {
             if !self.subscriptions.takes_all(slot, &topic, self.home_of(&topic))
@@ -245,7 +274,8 @@ impl From<Since> for Start {
     }
 }
 
-/// What is said to people of a command that was not carried out.
-pub(super) fn explain(code: ErrorCode) -> &'static str {
-    code.explanation().unwrap_or("the command was not carried out")
+impl From<ErrorCode> for Refused {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, message: code.explanation().unwrap_or("the command was not carried out").into() }
+    }
 }

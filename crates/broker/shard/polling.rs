@@ -61,7 +61,7 @@ impl Shard {
     ///
     /// A connection has one poll at a time.
     pub fn poll(&mut self, id: ConnectionId, topic: Topic, start: Start, waits: bool) {
-        if !self.connections.is_open(id) {
+        if !self.connections.is_open(id) || !self.may_read_topic(id, &topic) {
             return;
         }
         let ticket = PollTicket { connection: id, serial: self.subscriptions.next_serial() };
@@ -132,7 +132,7 @@ impl Shard {
             let connection = ticket.connection;
             self.events.push_back(match outcome {
                 Ok(polled) => Event::Polled { connection, polled },
-                Err(code) => Event::Refused { connection, code },
+                Err(code) => Event::Refused { connection, refused: code.into() },
             });
         }
     }

@@ -13,7 +13,6 @@ use fanwire_wire::error::{CommandError, ErrorCode};
 use fanwire_wire::notification::{BatchResult, Notification};
 use fanwire_wire::topic::Topic;
 
-use super::commands::explain;
 use super::{Event, Shard};
 use crate::batches::{Answered, Outcome, Refused, as_result};
 use crate::lanes::{ConnectionId, Receipt, Request};
@@ -48,6 +47,9 @@ impl Shard {
     }
 
     pub(super) fn publish_draft(&mut self, connection: ConnectionId, draft: Draft, receipt: Receipt) {
+        if let Err(refused) = self.check_publish(connection.slot, &draft.topic) {
+            return self.published(&draft.topic, connection, &receipt, Err(refused));
+        }
         self.request(self.home_of(&draft.topic), Request::Publish { draft, connection, receipt });
     }
 
@@ -71,7 +73,10 @@ impl Shard {
     }
 
     fn begin_atomic_batch(&mut self, connection: ConnectionId, id: Option<CommandId>, drafts: Drafts) {
-        let whole = match whole(drafts) {
+        let checked = |draft: Result<Draft, Refused>| {
+            draft.and_then(|draft| self.check_publish(connection.slot, &draft.topic).map(|()| draft))
+        };
+        let whole = match whole(drafts.into_iter().map(checked).collect()) {
             Ok(whole) => whole,
             Err(outcomes) => return self.tell_batch(connection, Answered { id, outcomes }),
         };
@@ -88,13 +93,8 @@ fn whole(drafts: Drafts) -> Result<Vec<Draft>, Vec<Outcome>> {
     if drafts.iter().all(Result::is_ok) {
         return Ok(drafts.into_iter().flatten().collect());
     }
-    let told =
-        |draft: Result<Draft, Refused>| Err(draft.err().unwrap_or_else(|| refused(ErrorCode::Aborted)));
+    let told = |draft: Result<Draft, Refused>| Err(draft.err().unwrap_or_else(|| ErrorCode::Aborted.into()));
     Err(drafts.into_iter().map(told).collect())
-}
-
-fn refused(code: ErrorCode) -> Refused {
-    Refused { code, message: explain(code).into() }
 }
 
 /// What a core does with the answers.
@@ -104,20 +104,20 @@ impl Shard {
         topic: &Topic,
         connection: ConnectionId,
         receipt: &Receipt,
-        outcome: Result<u64, ErrorCode>,
+        outcome: Outcome,
     ) {
         let id = match receipt {
             Receipt::WithId(id) => Some(id),
             Receipt::Wanted | Receipt::Unwanted => None,
             Receipt::OfBatch { batch, index } => {
-                return self.answer_batch(connection, *batch, *index, outcome.map_err(refused));
+                return self.answer_batch(connection, *batch, *index, outcome);
             }
         };
         if !self.connections.is_open(connection) {
             return;
         }
         match outcome {
-            Err(code) => self.refuse(connection, id, "publish", Some(topic), code),
+            Err(refused) => self.refuse(connection, id, "publish", Some(topic), refused),
             Ok(offset) if self.connections.has_commands(connection.slot) => {
                 let epoch = &*self.epoch.clone();
                 self.notify(connection, &Notification::Published { id, topic, epoch, offset });
@@ -133,7 +133,7 @@ impl Shard {
         outcomes: Vec<Result<u64, ErrorCode>>,
     ) {
         for (index, outcome) in (0..).zip(outcomes) {
-            self.answer_batch(connection, batch, index, outcome.map_err(refused));
+            self.answer_batch(connection, batch, index, outcome.map_err(Refused::from));
         }
     }
 

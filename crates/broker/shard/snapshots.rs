@@ -178,6 +178,7 @@ mod tests {
         let mut shard = Shard::new(0, 1, &identity, Arc::new(Settings::default()));
         let id = ConnectionId { slot: 0, generation: 0 };
         shard.connect(id);
+        shard.permit(id, crate::Permissions::everything());
         shard.upgrade(id, Encoding { interface: Interface::Json, deflate_window_bits: None });
         for _ in 0..100 {
             for said in [

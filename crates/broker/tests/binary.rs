@@ -7,7 +7,9 @@ use bytes::Bytes;
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
-use fanwire_broker::{ConnectionId, Draft, Encoding, Flushed, Identity, Interface, Settings, Shard};
+use fanwire_broker::{
+    ConnectionId, Draft, Encoding, Flushed, Identity, Interface, Permissions, Settings, Shard,
+};
 use fanwire_wire::binary::{Received, parse_notification};
 use fanwire_wire::command::{self, PayloadKind};
 use fanwire_wire::deflate::Inflater;
@@ -38,6 +40,7 @@ fn shard_of((core, cores): (usize, usize), backlog_bytes: usize, deflate_window_
     let mut shard = Shard::new(core, cores, &identity, Arc::new(settings));
     for id in [PUBLISHER, EXACT, BY_PATTERN] {
         shard.connect(id);
+        shard.permit(id, Permissions::everything());
         shard.upgrade(id, Encoding { interface: Interface::Binary, deflate_window_bits });
     }
     shard

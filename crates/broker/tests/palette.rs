@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanwire_broker::{ConnectionId, Draft, Encoding, Event, Identity, Interface, Settings, Shard, Start};
+use fanwire_broker::{
+    ConnectionId, Draft, Encoding, Event, Identity, Interface, Permissions, Settings, Shard, Start,
+};
 use fanwire_wire::binary::Delivery;
 use fanwire_wire::command::{self, PayloadKind};
 use fanwire_wire::frame::{OpCode, write_frame};
@@ -90,6 +92,7 @@ impl Twins {
         for slot in (0..CONNECTIONS).rev() {
             let interface = if is_raw(slot) { Interface::Raw } else { Interface::Binary };
             shard.connect(id(slot));
+            shard.permit(id(slot), Permissions::everything());
             shard.upgrade(id(slot), Encoding { interface, deflate_window_bits: None });
             for number in (0..TOPICS).filter(|number| listens[slot as usize] & (1 << number) != 0) {
                 subscribe(&mut shard, slot, topic(number).as_str());

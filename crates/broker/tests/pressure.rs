@@ -7,7 +7,8 @@ use fanwire_broker::last_values::KeyLimits;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
 use fanwire_broker::shard::{Event, Now};
 use fanwire_broker::{
-    ConnectionId, Draft, Encoding, Identity, Interface, Message, Pressure, Settings, Shard, Start,
+    ConnectionId, Draft, Encoding, Identity, Interface, Message, Permissions, Pressure, Settings, Shard,
+    Start,
 };
 use fanwire_wire::command::PayloadKind;
 use fanwire_wire::error::ErrorCode;
@@ -43,6 +44,7 @@ fn shard() -> Shard {
     let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
     let mut shard = Shard::new(0, 1, &identity, Arc::new(settings()));
     shard.connect(PUBLISHER);
+    shard.permit(PUBLISHER, Permissions::everything());
     shard
 }
 
@@ -67,7 +69,7 @@ fn publish(shard: &mut Shard, name: &str, key: Option<&str>, payload: usize) -> 
     shard.publish(PUBLISHER, draft(name, key, payload), true);
     match shard.poll_event() {
         Some(Event::Published { offset, .. }) => Ok(offset),
-        Some(Event::Refused { code, .. }) => Err(code),
+        Some(Event::Refused { refused, .. }) => Err(refused.code),
         other => panic!("{other:?}"),
     }
 }
@@ -127,6 +129,7 @@ fn slow_subscribers(shard: &mut Shard, topics: &[&str]) -> Vec<ConnectionId> {
     let subscribe = |(slot, name): (u32, &&str)| {
         let id = ConnectionId { slot, generation: 0 };
         shard.connect(id);
+        shard.permit(id, Permissions::everything());
         shard.upgrade(id, Encoding { interface: Interface::Raw, deflate_window_bits: None });
         shard.subscribe(id, topic(name), Start::Now);
         while shard.poll_event().is_some() {}

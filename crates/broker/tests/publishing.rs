@@ -7,7 +7,7 @@ use fanwire_broker::last_values::KeyLimits;
 use fanwire_broker::message_ids::MessageIdLimits;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
 use fanwire_broker::shard::{Event, Now};
-use fanwire_broker::{ConnectionId, Encoding, Identity, Interface, Settings, Shard};
+use fanwire_broker::{ConnectionId, Encoding, Identity, Interface, Permissions, Settings, Shard};
 use fanwire_wire::command;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 use proptest::prelude::*;
@@ -67,6 +67,7 @@ impl Broker {
 
     fn connect(&mut self, id: ConnectionId) {
         self.cores[0].connect(id);
+        self.cores[0].permit(id, Permissions::everything());
         self.cores[0].upgrade(id, Encoding { interface: Interface::Json, deflate_window_bits: None });
     }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::auth::Secret;
 use super::units::Listen;
 
 /// Why a configuration does not hold.
@@ -86,6 +87,17 @@ pub enum Problem {
         /// The one that takes it.
         by: SocketAddr,
     },
+    /// Others than this machine may reach an address, and nobody is asked who it is.
+    Exposed {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// A key does not say, in one way, what it is.
+    NotAKey,
+    /// A secret could be guessed.
+    ShortSecret,
+    /// The configuration has no secret, and other keys that it has cannot sign.
+    NothingToSignWith,
     /// There are not as many cores to pin to.
     TooFewCores {
         /// The event loops.
@@ -195,6 +207,22 @@ impl fmt::Display for Problem {
             Self::AddressTaken { address, by } => {
                 write!(f, "{address} is part of {by}, which is there too; leave one out")
             }
+            Self::Exposed { address } => write!(
+                f,
+                "others than this machine may reach {address}, and without keys any of them could publish and subscribe to \
+                 everything; put keys into [auth], or listen on 127.0.0.1, or say --insecure-open if that is meant"
+            ),
+            Self::NotAKey => f.write_str(
+                "a key is { algorithm = \"HS256\", secret = \"...\" } or the same with secret_file, \
+                 { algorithm = \"RS256\", public_key = \"file.pem\" } or the same with ES256 or EdDSA, each with an id if \
+                 tokens name it, or { jwks = \"file.json\" }",
+            ),
+            Self::ShortSecret => {
+                write!(f, "the secret has less than {} octets; use random ones", Secret::LEAST_BYTES)
+            }
+            Self::NothingToSignWith => f.write_str(
+                "it has no secret that a token could be signed with; name a private key with --key-file",
+            ),
             Self::TooFewCores { wanted, present } => {
                 write!(
                     f,

@@ -9,13 +9,15 @@ use std::str::FromStr;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::auth::{Algorithm, MetricsAccess};
 use super::error::ConfigError;
 use super::network::Network;
 use super::units::{
-    BadValue, ClientCertificates, Compression, Count, FilePath, Level, Listen, Match, Overflow, Period, Size,
-    Switch,
+    BadValue, ClientCertificates, Compression, Cookie, Count, FilePath, Level, Listen, Match, Name, Overflow,
+    Period, Size, Switch, WrittenSecret,
 };
 use super::{LogFormat, ProxyProtocol};
+use crate::origin::AllowedOrigin;
 
 /// What a file says. What it does not say is decided elsewhere.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -32,6 +34,11 @@ pub(super) struct File {
     pub(super) compression: Option<Written<Compression>>,
     pub(super) drain: Option<Written<Period>>,
     pub(super) demo: Option<Written<Switch>>,
+    pub(super) insecure_open: Option<Written<Switch>>,
+    #[serde(default)]
+    pub(super) auth: AuthTable,
+    #[serde(default)]
+    pub(super) origins: OriginsTable,
     #[serde(default)]
     pub(super) timeouts: TimeoutsTable,
     #[serde(default)]
@@ -44,6 +51,53 @@ pub(super) struct File {
     pub(super) tls: TlsTable,
     #[serde(default, deserialize_with = "rules")]
     pub(super) topics: Vec<TopicTable>,
+}
+
+/// `[auth]`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AuthTable {
+    #[serde(default, deserialize_with = "tables")]
+    pub(super) keys: Vec<Written<KeyTable>>,
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub(super) issuer: Option<Written<Vec<Name>>>,
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub(super) audience: Option<Written<Vec<Name>>>,
+    pub(super) leeway: Option<Written<Period>>,
+    pub(super) grace: Option<Written<Period>>,
+    pub(super) cookie: Option<Written<Cookie>>,
+    pub(super) anonymous: Option<AnonymousTable>,
+    pub(super) metrics: Option<Written<MetricsAccess>>,
+}
+
+/// One of the `keys` of `[auth]`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { algorithm = \"HS256\", secret_file = \"key\" }")]
+pub(super) struct KeyTable {
+    pub(super) id: Option<Written<Name>>,
+    pub(super) algorithm: Option<Written<Algorithm>>,
+    pub(super) secret: Option<Written<WrittenSecret>>,
+    pub(super) secret_file: Option<Written<Name>>,
+    pub(super) public_key: Option<Written<Name>>,
+    pub(super) jwks: Option<Written<Name>>,
+}
+
+/// `anonymous` of `[auth]`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { subscribe = [\"prices.>\"] }")]
+pub(super) struct AnonymousTable {
+    #[serde(default, deserialize_with = "any_number")]
+    pub(super) subscribe: Option<Written<Vec<Match>>>,
+    #[serde(default, deserialize_with = "any_number")]
+    pub(super) publish: Option<Written<Vec<Match>>>,
+}
+
+/// `[origins]`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OriginsTable {
+    #[serde(default, deserialize_with = "any_number")]
+    pub(super) allow: Option<Written<Vec<AllowedOrigin>>>,
 }
 
 /// `[timeouts]`.
@@ -183,7 +237,7 @@ where
     Spanned::deserialize(deserializer).map(|spanned| Some(Written::new(spanned, |List(values)| values)))
 }
 
-/// The same, or none of them: an empty list says something else than no list.
+/// Values in brackets, or none of them: an empty list says something else than no list.
 fn any_number<'de, T, D>(deserializer: D) -> Result<Option<Written<Vec<T>>>, D::Error>
 where
     T: FromStr<Err = BadValue>,
@@ -199,6 +253,15 @@ where
     D: Deserializer<'de>,
 {
     Spanned::deserialize(deserializer).map(|spanned| Some(Written::new(spanned, |table| table)))
+}
+
+fn tables<'de, T, D>(deserializer: D) -> Result<Vec<Written<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let tables = Vec::<Spanned<T>>::deserialize(deserializer)?;
+    Ok(tables.into_iter().map(|spanned| Written::new(spanned, |table| table)).collect())
 }
 
 fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TopicTable>, D::Error> {
@@ -310,7 +373,7 @@ impl Source {
     pub(super) fn parse(&self) -> Result<File, ConfigError> {
         toml::from_str(&self.text).map_err(|error| {
             let line = self.line_at(error.span().map_or(0, |span| span.start));
-            let excerpt = self.text.lines().nth(line - 1).unwrap_or_default().trim().to_owned();
+            let excerpt = shown(self.text.lines().nth(line - 1).unwrap_or_default().trim());
             ConfigError::Malformed {
                 path: self.path.clone(),
                 line,
@@ -327,5 +390,14 @@ impl Source {
     /// The number of the line that the byte at `offset` is in, from 1.
     pub(super) fn line_at(&self, offset: usize) -> usize {
         1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+    }
+}
+
+/// A line of the file, as an error may show it: what stands beside a secret may be one.
+fn shown(line: &str) -> String {
+    if line.contains("secret") {
+        "(a line with a secret, which is not shown)".to_owned()
+    } else {
+        line.to_owned()
     }
 }

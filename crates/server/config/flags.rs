@@ -5,19 +5,23 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::LogFormat;
-use super::units::{Compression, Count, FilePath, Level, Listen, Period, Size, Switch};
+use super::auth::Algorithm;
+use super::units::{Compression, Count, FilePath, Level, Listen, Match, Name, Period, Size, Switch};
+use crate::origin::AllowedOrigin;
 
 const EXAMPLES: &str = "\
 Examples:
   fanwire --demo                                  try it: open http://127.0.0.1:8080/
-  fanwire --listen 0.0.0.0:8080 --cores 4         serve other machines, on four cores
+  fanwire --listen 0.0.0.0:8080 --insecure-open   serve other machines, whoever is on them
   fanwire --listen tls://0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem
                                                   the same over TLS: wss:// and https://
   fanwire --config /etc/fanwire.toml              history and overflow policies are set in the file
   fanwire check --config /etc/fanwire.toml        what would hold?
+  fanwire token --config /etc/fanwire.toml --subject alice --subscribe 'prices.>'    a token to try it with
 
 Sizes are written 1000, 64KiB, 1MiB; lengths of time 500ms, 10s, 10m. Flags win over the file.
-Timeouts, client certificates and the rules for topics are set in the file only: docs/fanwire.example.toml has every key.";
+Keys, timeouts, client certificates and the rules for topics are set in the file only: docs/fanwire.example.toml has
+every key.";
 
 /// A pub/sub broker over WebSocket for real-time feeds: every subscriber gets every message of a topic in order,
 /// or is told exactly which ones it did not get.
@@ -34,6 +38,45 @@ pub(super) struct CommandLine {
 pub(super) enum Action {
     /// Print the configuration that would hold, as a file, and exit: 0 if it is good, 2 if it is not
     Check(Flags),
+    /// Print a token for trying out, signed with a key of the configuration or of a file, and exit
+    Token(TokenFlags),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TokenFlags {
+    /// Sign with the first secret of this configuration, for the first issuer and audience in it
+    #[arg(long, value_name = "FILE", required_unless_present = "key_file", conflicts_with_all = ["key_file", "algorithm", "key_id"])]
+    pub(super) config: Option<PathBuf>,
+    /// Sign with this key: a secret, or a private key in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(super) key_file: Option<PathBuf>,
+    /// What the key is for [default: HS256]
+    #[arg(long, value_name = "HS256|RS256|ES256|EdDSA")]
+    pub(super) algorithm: Option<Algorithm>,
+    /// Name the key, as kid
+    #[arg(long, value_name = "ID")]
+    pub(super) key_id: Option<Name>,
+    /// Who the client is
+    #[arg(long, value_name = "NAME")]
+    pub(super) subject: Name,
+    /// Let it read this topic or pattern; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) subscribe: Vec<Match>,
+    /// Let it publish to this topic or pattern; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) publish: Vec<Match>,
+    /// Let it read /metrics
+    #[arg(long)]
+    pub(super) metrics: bool,
+    /// How long it holds
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub(super) ttl: Period,
+    /// Who issues it (iss)
+    #[arg(long, value_name = "NAME")]
+    pub(super) issuer: Option<Name>,
+    /// For whom it is (aud)
+    #[arg(long, value_name = "NAME")]
+    pub(super) audience: Option<Name>,
 }
 
 #[derive(Debug, Default, Args)]
@@ -80,6 +123,13 @@ pub(super) struct Flags {
     /// Serve the demo pages and endpoints
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) demo: Option<Switch>,
+    /// Let web pages of this origin use the broker, besides those that it serves itself; may be repeated
+    #[arg(long, value_name = "https://HOST")]
+    pub(super) allow_origin: Vec<AllowedOrigin>,
+    /// Let anybody who reaches an address publish and subscribe to everything there; without it, and without keys in the
+    /// file, only loopback addresses are listened on
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) insecure_open: Option<Switch>,
     /// Write the log as text or json [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub(super) log_format: Option<LogFormat>,

@@ -1,5 +1,6 @@
 //! One configuration from flags, file and defaults, if it can hold.
 
+mod auth;
 mod limits;
 mod tls;
 
@@ -14,14 +15,16 @@ use fanwire_broker::patterns::covers;
 use fanwire_broker::settings::{MaxAge, Settings, TopicRule, TopicSettings};
 use fanwire_wire::limits::{MAX_MAX_MESSAGE_BYTES, MIN_DEFLATE_PAYLOAD_BYTES};
 
+pub(super) use self::auth::{exposed_address, mint};
 use super::error::{ConfigError, Origin, Place, Problem};
 use super::file::{
-    File, HistoryTable, KeysTable, MessageIdsTable, Source, TimeoutsTable, TopicTable, Written,
+    File, HistoryTable, KeysTable, MessageIdsTable, OriginsTable, Source, TimeoutsTable, TopicTable, Written,
 };
 use super::flags::Flags;
 use super::units::{Compression, Count, Level, Listen, Match, Overflow, Period, Size, Switch};
 use super::{Config, LATE_MS, LogConfig, Timeouts, present_cores};
 use crate::mailbox::MAX_CORES;
+use crate::origin::{AllowedOrigin, Origins};
 use crate::timer::RESOLUTION_MS;
 use tls::TlsFlags;
 
@@ -85,6 +88,13 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
     let compression = source.said("compression", flags.compression, file.compression, default.compression());
     let drain = source.said("drain", flags.drain, file.drain, Period(default.timeouts.drain_ms));
     let demo = source.said("demo", flags.demo, file.demo, Switch(default.demo));
+    let insecure_open =
+        source.said("insecure_open", flags.insecure_open, file.insecure_open, Switch(default.insecure_open));
+    let insecure_open = insecure_open.value.0;
+    let auth = source.auth(file.auth)?;
+    let listening = distinct(&listen)?;
+    let tls = source.tls(tls_flags, file.tls, &listen)?;
+    auth::refuse_if_exposed(&listen, &auth, tls.as_ref(), insecure_open)?;
     let max = default.settings;
     let max_message =
         source.said("max_message", flags.max_message, file.max_message, Size(max.max_message_bytes));
@@ -98,12 +108,15 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
     );
     let max_message = max_message.within(MIN_MAX_MESSAGE, Size(MAX_MAX_MESSAGE_BYTES))?;
     Ok(Config {
-        listen: distinct(&listen)?,
-        tls: source.tls(tls_flags, file.tls, &listen)?,
+        listen: listening,
+        tls,
         cores,
         pin: pinnable(&pin, cores)?,
         compression: compression.value != Compression::Off,
         demo: demo.value.0,
+        insecure_open,
+        auth,
+        origins: origins(flags.allow_origin, file.origins),
         timeouts: Timeouts {
             drain_ms: drain.within(Period(0), MAX_DRAIN)?.0,
             ..source.timeouts(file.timeouts, default.timeouts)?
@@ -293,6 +306,11 @@ impl Sayings<'_> {
             max_age_ms: max_age.transpose()?.map(|max_age| max_age.0),
         })
     }
+}
+
+fn origins(flags: Vec<AllowedOrigin>, file: OriginsTable) -> Origins {
+    let allowed = if flags.is_empty() { file.allow.map(|written| written.value) } else { Some(flags) };
+    allowed.into_iter().flatten().collect()
 }
 
 /// From which size of payload on it is compressed, in bytes.

@@ -470,7 +470,95 @@ fn addresses_side_by_side_are_no_contradiction() {
         "listen = [\"0.0.0.0:1\", \"[::]:1\"]",
         "listen = [\"127.0.0.1:1\", \"127.0.0.2:1\"]",
     ] {
-        assert!(config(&[], file).is_ok(), "{file}");
+        assert!(config(&["--insecure-open"], file).is_ok(), "{file}");
+    }
+}
+
+const KEYS: &str =
+    "\n[auth]\nkeys = [{ algorithm = \"HS256\", secret = \"thirty-two octets that are a secret\" }]";
+
+#[test]
+fn what_others_may_reach_needs_keys_or_to_be_meant() {
+    for address in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[2001:db8::1]:1", "[::ffff:192.0.2.1]:1"] {
+        let file = format!("listen = [\"127.0.0.1:2\", \"{address}\"]");
+        let expected =
+            format!("test.toml:1: listen: others than this machine may reach {address}, and without keys");
+        assert!(complaint(&file).starts_with(&expected), "{}", complaint(&file));
+        assert!(config(&["--listen", address], "").is_err());
+        assert!(config(&["--listen", address, "--insecure-open"], "").is_ok());
+        assert!(config(&["--listen", address], "insecure_open = true").is_ok());
+        assert!(config(&[], &(file + KEYS)).is_ok());
+    }
+    for address in ["127.0.0.1:1", "127.8.9.10:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+        assert!(config(&["--listen", address], "").is_ok(), "{address}");
+    }
+}
+
+#[test]
+fn a_key_says_in_one_way_what_it_is() {
+    let parse = |key: &str| config(&[], &format!("[auth]\nkeys = [{key}]"));
+    for key in [
+        r#"{ algorithm = "HS256", secret = "thirty-two octets that are a secret" }"#,
+        r#"{ algorithm = "HS256", secret_file = "a", id = "x" }"#,
+        r#"{ algorithm = "EdDSA", public_key = "a" }"#,
+        r#"{ jwks = "a" }"#,
+    ] {
+        assert!(parse(key).is_ok(), "{key}");
+    }
+    for key in [
+        "{}",
+        r#"{ algorithm = "HS256" }"#,
+        r#"{ secret_file = "a" }"#,
+        r#"{ algorithm = "HS256", public_key = "a" }"#,
+        r#"{ algorithm = "RS256", secret_file = "a" }"#,
+        r#"{ algorithm = "RS256", public_key = "a", jwks = "b" }"#,
+        r#"{ algorithm = "HS256", secret = "thirty-two octets that are a secret", secret_file = "a" }"#,
+        r#"{ jwks = "a", id = "x" }"#,
+        r#"{ jwks = "a", algorithm = "RS256" }"#,
+    ] {
+        let complaint = parse(key).unwrap_err().to_string();
+        assert!(complaint.starts_with("test.toml:2: auth.keys: a key is {"), "{key}: {complaint}");
+    }
+}
+
+#[test]
+fn a_secret_is_long_enough_and_shows_nowhere() {
+    let short =
+        complaint("[auth]\nkeys = [{ algorithm = \"HS256\", secret = \"thirty-one octets, one too few.\" }]");
+    assert_eq!(short, "test.toml:2: auth.keys.secret: the secret has less than 32 octets; use random ones");
+    let config = config(&[], KEYS).unwrap();
+    for shown in [config.to_string(), format!("{config:?}")] {
+        assert!(!shown.contains("thirty-two"), "{shown}");
+    }
+    // What is displayed in its place is no secret either.
+    assert!(complaint(&config.to_string()).contains("the secret has less than 32 octets"));
+    let misspelt = complaint("[auth]\nkeys = [{ algorithm = \"HS25\", secret = \"do not show me\" }]");
+    assert!(!misspelt.contains("do not show me") && misspelt.contains("HS256, RS256"), "{misspelt}");
+}
+
+#[test]
+fn who_clients_are_is_displayed_as_a_file_that_says_the_same() {
+    let file = r#"
+        [origins]
+        allow = ["https://*.example.com", "http://localhost:3000"]
+        [auth]
+        keys = [
+            { algorithm = "HS256", secret_file = "s" }, { algorithm = "ES256", public_key = "p", id = "k" },
+            { jwks = "j" },
+        ]
+        issuer = "a"
+        audience = ["b", "c"]
+        leeway = "0s"
+        grace = "1m"
+        cookie = "session"
+        metrics = "open"
+        anonymous = { subscribe = ["a.>", "b"], publish = [] }
+    "#;
+    let displayed = config(&[], file).unwrap().to_string();
+    assert_eq!(config(&[], &displayed).unwrap().to_string(), displayed);
+    for said in ["http://localhost:3000", "\"k\"", "[\"a\"]", "\"1m\"", "session", "open", "[\"a.>\", \"b\"]"]
+    {
+        assert!(displayed.contains(said), "{said} in {displayed}");
     }
 }
 

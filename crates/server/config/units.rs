@@ -22,7 +22,7 @@ pub struct BadValue {
 }
 
 impl BadValue {
-    pub(super) fn new(given: &str, expected: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(given: &str, expected: impl Into<Cow<'static, str>>) -> Self {
         Self { given: given.to_owned(), expected: expected.into() }
     }
 }
@@ -309,6 +309,54 @@ impl FromStr for Match {
     fn from_str(text: &str) -> Result<Self, BadValue> {
         let bad = |error| BadValue::new(text, format!("a topic or pattern: {error}"));
         TopicOrPattern::parse(text).map(Self).map_err(bad)
+    }
+}
+
+/// A text that means something to somebody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Name(pub(super) String);
+
+impl FromStr for Name {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        if text.is_empty() {
+            return Err(BadValue::new(text, "a text that is not empty"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// The name of a cookie (RFC 6265 §4.1.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cookie(pub(super) String);
+
+impl FromStr for Cookie {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let is_name_byte = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte);
+        if text.is_empty() || !text.bytes().all(is_name_byte) {
+            return Err(BadValue::new(text, "the name of a cookie"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A secret as it was written. It shows nowhere.
+pub(super) struct WrittenSecret(pub(super) String);
+
+impl FromStr for WrittenSecret {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for WrittenSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WrittenSecret(not shown)")
     }
 }
 

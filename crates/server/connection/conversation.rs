@@ -13,7 +13,8 @@ use fanwire_wire::error::RequestError;
 use fanwire_wire::http::{BodyDecoder, BodyLength, Request, parse_request_within};
 use fanwire_wire::topic::Topic;
 
-use crate::http_api::{Call, Known, PendingStream, PendingUpgrade, Reply};
+use crate::auth::Client;
+use crate::http_api::{Asked, Call, Known, PendingStream, PendingUpgrade, Reply};
 
 /// The requests of one connection.
 #[derive(Debug, Default)]
@@ -42,8 +43,7 @@ enum Progress {
 /// A request whose body is still to come.
 #[derive(Debug)]
 struct Incomplete {
-    call: Call,
-    reply: Reply,
+    asked: Asked,
     decoder: BodyDecoder,
     body: Vec<u8>,
     /// The client sends the body when it is told to.
@@ -79,10 +79,18 @@ pub(crate) enum Awaited {
 pub(crate) struct Exchange {
     /// What it asks for.
     pub(crate) call: Call,
+    /// Who asks.
+    pub(crate) client: Client,
     /// Its body.
     pub(crate) body: Vec<u8>,
     /// How it is to be answered.
     pub(crate) reply: Reply,
+}
+
+impl Exchange {
+    fn new(Asked { call, client, reply }: Asked, body: Vec<u8>) -> Self {
+        Self { call, client, body, reply }
+    }
 }
 
 /// The most octets of a request.
@@ -154,15 +162,15 @@ impl Conversation {
         }
     }
 
-    /// Goes on with the current request, or the next. `call_of` says what a head asks for. After an error nothing that
+    /// Goes on with the current request, or the next. `asked` says what a head asks for. After an error nothing that
     /// follows has a meaning.
     pub(crate) fn next_step(
         &mut self,
-        call_of: impl FnOnce(&Request<'_>) -> Call,
+        asked: impl FnOnce(&Request<'_>) -> Asked,
         bounds: Bounds,
     ) -> Result<Step, RequestError> {
         if matches!(self.progress, Progress::Head)
-            && let Some(step) = self.read_head(call_of, bounds)?
+            && let Some(step) = self.read_head(asked, bounds)?
         {
             return Ok(step);
         }
@@ -208,27 +216,27 @@ impl Conversation {
     /// Reads a head; a step, unless a body is to be read.
     fn read_head(
         &mut self,
-        call_of: impl FnOnce(&Request<'_>) -> Call,
+        asked: impl FnOnce(&Request<'_>) -> Asked,
         bounds: Bounds,
     ) -> Result<Option<Step>, RequestError> {
         let Some((request, head_len)) = parse_request_within(&self.input, bounds.head)? else {
             return Ok(Some(Step::Wait));
         };
-        let call = call_of(&request);
-        let reply = Reply::to(&request);
+        let mut asked = asked(&request);
         let length = request.body();
         let expects_continue = request.expects_continue();
         self.input.drain(..head_len);
         if length == BodyLength::None {
-            return Ok(Some(Step::Answer(Exchange { call, body: Vec::new(), reply })));
+            return Ok(Some(Step::Answer(Exchange::new(asked, Vec::new()))));
         }
-        if !call.takes_body() {
+        if !asked.call.takes_body() {
             // The answer does not wait for a body that it does not need, so what follows cannot be told apart.
-            return Ok(Some(Step::Answer(Exchange { call, body: Vec::new(), reply: reply.last() })));
+            asked.reply = asked.reply.last();
+            return Ok(Some(Step::Answer(Exchange::new(asked, Vec::new()))));
         }
         let decoder = BodyDecoder::new(length, bounds.body)?;
         self.progress =
-            Progress::Body(Box::new(Incomplete { call, reply, decoder, body: Vec::new(), expects_continue }));
+            Progress::Body(Box::new(Incomplete { asked, decoder, body: Vec::new(), expects_continue }));
         Ok(None)
     }
 
@@ -241,8 +249,8 @@ impl Conversation {
             return Ok(if is_awaited { Step::Continue } else { Step::Wait });
         }
         let Progress::Body(incomplete) = mem::take(&mut self.progress) else { return Ok(Step::Wait) };
-        let Incomplete { call, reply, body, .. } = *incomplete;
-        Ok(Step::Answer(Exchange { call, body, reply }))
+        let Incomplete { asked, body, .. } = *incomplete;
+        Ok(Step::Answer(Exchange::new(asked, body)))
     }
 }
 
@@ -256,21 +264,22 @@ mod tests {
     use fanwire_wire::topic::TopicRef;
 
     use super::*;
-    use crate::http_api::Response;
+    use crate::http_api::{Response, Sharing};
 
     const MAX_BODY: usize = 10;
     const BOUNDS: Bounds = Bounds { head: 200, body: MAX_BODY };
 
     /// GET is answered at once, POST takes its body.
-    fn call_of(request: &Request<'_>) -> Call {
-        match request.path().strip_prefix("/topics/") {
+    fn asked(request: &Request<'_>) -> Asked {
+        let call = match request.path().strip_prefix("/topics/") {
             Some(topic) => {
                 let topic = TopicRef::parse(Cow::Borrowed(topic)).expect("the tests name topics");
                 let message = Publication::new(topic, PayloadKind::Text, &b""[..]);
                 Call::Post(Ok(Box::new(Draft::of(message, true))))
             }
             None => Call::Answer(Response::new(Status::Ok, "text/plain", "")),
-        }
+        };
+        Asked { call, client: Client::nobody(), reply: Reply::to(request, Sharing::default()) }
     }
 
     /// What each request of `octets` was and had for a body, when they come in pieces of `size`.
@@ -280,7 +289,7 @@ mod tests {
         for piece in octets.chunks(size) {
             conversation.receive(piece);
             loop {
-                match conversation.next_step(call_of, BOUNDS)? {
+                match conversation.next_step(asked, BOUNDS)? {
                     Step::Wait => break,
                     Step::Continue => {}
                     Step::Answer(exchange) => {
@@ -335,15 +344,15 @@ mod tests {
     fn a_body_that_nobody_needs_ends_the_connection_with_the_answer() {
         let mut conversation = Conversation::default();
         conversation.receive(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nGET ");
-        let step = conversation.next_step(call_of, BOUNDS).unwrap();
-        assert!(matches!(step, Step::Answer(Exchange { reply, .. }) if !reply.keeps_alive()), "{step:?}");
+        let step = conversation.next_step(asked, BOUNDS).unwrap();
+        assert!(matches!(step, Step::Answer(Exchange { ref reply, .. }) if !reply.keeps_alive()), "{step:?}");
     }
 
     #[test]
     fn no_buffer_is_kept_while_a_request_waits_for_the_shard() {
         let mut conversation = Conversation::default();
         conversation.receive(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        let Step::Answer(exchange) = conversation.next_step(call_of, BOUNDS).unwrap() else {
+        let Step::Answer(exchange) = conversation.next_step(asked, BOUNDS).unwrap() else {
             panic!("the request is whole")
         };
         conversation.await_answer(Awaited::Published, exchange.reply);
@@ -354,14 +363,14 @@ mod tests {
     fn nothing_is_read_past_a_request_that_waits_for_the_shard() {
         let mut conversation = Conversation::default();
         conversation.receive(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        let Step::Answer(exchange) = conversation.next_step(call_of, BOUNDS).unwrap() else {
+        let Step::Answer(exchange) = conversation.next_step(asked, BOUNDS).unwrap() else {
             panic!("the request is whole")
         };
         conversation.await_answer(Awaited::Published, exchange.reply);
-        assert!(matches!(conversation.next_step(call_of, BOUNDS), Ok(Step::Wait)));
+        assert!(matches!(conversation.next_step(asked, BOUNDS), Ok(Step::Wait)));
         assert!(conversation.take_awaited().is_some());
         conversation.finish();
         assert!(conversation.has_begun(), "the next has come already");
-        assert!(matches!(conversation.next_step(call_of, BOUNDS), Ok(Step::Answer(_))));
+        assert!(matches!(conversation.next_step(asked, BOUNDS), Ok(Step::Answer(_))));
     }
 }

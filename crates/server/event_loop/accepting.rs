@@ -189,7 +189,7 @@ impl EventLoop {
         }
         let Some(id) = self.connect(newcomer, Admission::REFUSED) else { return };
         self.entrance.refused += 1;
-        self.shard.reply(id, &http_api::turned_down(refusal).to_octets(Reply::to_nonsense()));
+        self.shard.reply(id, &http_api::turned_down(refusal).to_octets(&Reply::to_nonsense()));
         self.begin_closing(id, DisconnectReason::Refused);
     }
 

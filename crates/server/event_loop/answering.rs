@@ -1,6 +1,6 @@
 //! What the shard answers to raw and HTTP connections and event streams, by its events.
 
-use fanwire_broker::batches::Outcome;
+use fanwire_broker::batches::{Outcome, Refused};
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_broker::shard::{Backlog, Event};
 use fanwire_broker::topic_table::{Latest, Placement, Polled};
@@ -39,7 +39,10 @@ impl EventLoop {
             }
             Event::Latest { connection, latest } => self.answer_latest(connection, &latest),
             Event::Polled { connection, polled } => self.answer_polled(connection, &polled),
-            Event::Refused { connection, code } => self.refuse(connection, code),
+            Event::Refused { connection, refused } => self.refuse(connection, &refused),
+            Event::Authenticate { connection, command_id, token } => {
+                self.authenticate(connection, command_id.as_ref(), &token);
+            }
             Event::SlowConsumer { connection, reason } => {
                 let code = CloseCode::TRY_AGAIN_LATER;
                 self.close(connection, code, &reason, Backlog::Drop, DisconnectReason::SlowConsumer);
@@ -49,22 +52,22 @@ impl EventLoop {
 
     fn answer_published(&mut self, id: ConnectionId, offset: u64) {
         let Some((Awaited::Published, reply)) = self.take_awaited(id) else { return };
-        self.respond(id, &http_api::published(&self.site.epoch, offset), reply);
+        self.respond(id, &http_api::published(&self.site.epoch, offset), &reply);
     }
 
     fn answer_published_batch(&mut self, id: ConnectionId, outcomes: &[Outcome]) {
         let Some((Awaited::PublishedBatch, reply)) = self.take_awaited(id) else { return };
-        self.respond(id, &http_api::published_batch(&self.site.epoch, outcomes), reply);
+        self.respond(id, &http_api::published_batch(&self.site.epoch, outcomes), &reply);
     }
 
     fn answer_latest(&mut self, id: ConnectionId, latest: &Latest) {
         let Some((Awaited::Latest(known), reply)) = self.take_awaited(id) else { return };
-        self.respond(id, &http_api::latest(&self.site.epoch, latest, &known), reply);
+        self.respond(id, &http_api::latest(&self.site.epoch, latest, &known), &reply);
     }
 
     fn answer_polled(&mut self, id: ConnectionId, polled: &Polled) {
         let Some((Awaited::Polled { topic, known, .. }, reply)) = self.take_awaited(id) else { return };
-        self.respond(id, &http_api::polled(&self.site.epoch, &topic, polled, &known), reply);
+        self.respond(id, &http_api::polled(&self.site.epoch, &topic, polled, &known), &reply);
     }
 
     /// What the current request of a connection waits for, which it does no longer.
@@ -77,11 +80,11 @@ impl EventLoop {
         match self.take_awaited(id) {
             Some((Awaited::Subscribed(_), reply)) if recovered == Some(false) => {
                 let held_after = gap.map_or(offset, |(_, to)| to);
-                self.respond(id, &http_api::no_longer_held(&self.site.epoch, held_after), reply);
+                self.respond(id, &http_api::no_longer_held(&self.site.epoch, held_after), &reply);
             }
             Some((Awaited::Subscribed(upgrade), _)) => self.begin_raw(id, *upgrade, offset),
             Some((Awaited::Streamed(stream), reply)) => {
-                self.begin_stream(id, &stream.topic, reply, placement);
+                self.begin_stream(id, &stream.topic, &reply, placement);
             }
             _ => {}
         }
@@ -97,26 +100,26 @@ impl EventLoop {
     }
 
     /// Sends what an event stream begins with. Its first event is the receipt.
-    fn begin_stream(&mut self, id: ConnectionId, topic: &Topic, reply: Reply, placement: Placement) {
+    fn begin_stream(&mut self, id: ConnectionId, topic: &Topic, reply: &Reply, placement: Placement) {
         let head = http_api::stream_head(&self.site.epoch, placement.offset);
         self.shard.reply(id, &head.to_octets(reply));
         self.shard.begin_stream(id, topic, placement);
         let now_ms = self.now.monotonic_ms;
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.phase = Phase::EventStream(Liveness::default());
+        tracing::debug!(identity = self.shard.identity(id), "streaming");
         connection.since_ms = now_ms;
         self.arm_deadline(id);
     }
 
     /// Tells a connection that what it asked for was not done: by a status, or by closing, since a raw publisher can be told
     /// in no other way.
-    fn refuse(&mut self, id: ConnectionId, code: ErrorCode) {
-        match self.take_awaited(id) {
-            Some((_, reply)) => self.respond(id, &http_api::refused(code), reply),
-            None => {
-                self.close(id, close_code_of(code), code.as_str(), Backlog::Keep, DisconnectReason::Refused);
-            }
+    fn refuse(&mut self, id: ConnectionId, refused: &Refused) {
+        if let Some((_, reply)) = self.take_awaited(id) {
+            return self.respond(id, &http_api::refused(refused), &reply);
         }
+        let (code, reason) = (close_code_of(refused.code), refused.code.as_str());
+        self.close(id, code, reason, Backlog::Keep, DisconnectReason::Refused);
     }
 }
 
@@ -132,6 +135,7 @@ fn close_code_of(code: ErrorCode) -> CloseCode {
         | ErrorCode::UnknownCommand
         | ErrorCode::BadTopic
         | ErrorCode::BadSince
+        | ErrorCode::BadToken
         | ErrorCode::Forbidden
         | ErrorCode::Overlap
         | ErrorCode::AlreadySubscribed

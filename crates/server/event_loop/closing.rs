@@ -39,7 +39,7 @@ impl EventLoop {
         let Some(connection) = self.connections.get_mut(id) else { return };
         match connection.phase {
             Phase::Http(_) => {
-                self.shard.reply(id, &http_api::over_rate(&text).to_octets(Reply::to_nonsense()));
+                self.shard.reply(id, &http_api::over_rate(&text).to_octets(&Reply::to_nonsense()));
                 self.begin_closing(id, DisconnectReason::OverRate);
             }
             Phase::WebSocket(_) | Phase::EventStream(_) => {
@@ -113,6 +113,8 @@ impl EventLoop {
             _ => reason,
         };
         self.metrics.add_disconnect(reason);
+        tracing::debug!(identity = self.shard.identity(id), reason = reason.as_str(), "disconnected");
+        self.sessions.end(id.slot);
         self.shard.disconnect(id);
         self.entrance.expect_room();
     }

@@ -1,4 +1,4 @@
-//! What time ends: requests that do not become whole, polls that wait, silent peers, closes without an answer.
+//! What time ends: requests that do not become whole, polls that wait, tokens, silent peers, closes without an answer.
 
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_broker::shard::Backlog;
@@ -25,10 +25,11 @@ impl EventLoop {
         }
     }
 
-    /// When a connection is to be looked at: when its patience ends, or ours with one that sends too fast.
+    /// When a connection is to be looked at: when its patience ends, or its token, or ours with one that sends too fast.
     fn deadline_ms(&mut self, id: ConnectionId) -> Option<u64> {
+        let token_deadline_ms = self.token_deadline_ms(id).unwrap_or(u64::MAX);
         let connection = self.connections.get_mut(id)?;
-        let deadline_ms = connection.deadline_ms(&self.site.timeouts);
+        let deadline_ms = connection.deadline_ms(&self.site.timeouts).min(token_deadline_ms);
         let now_ms = self.now.monotonic_ms;
         Some(match self.rates.standing(id.slot, now_ms) {
             Standing::Over { look_again_ms } if connection.place == Place::Paused => {
@@ -49,6 +50,9 @@ impl EventLoop {
     }
 
     fn expire(&mut self, id: ConnectionId) {
+        if let Some(due) = self.token_due(id) {
+            return self.expire_token(id, due);
+        }
         let now_ms = self.now.monotonic_ms;
         if let Standing::Hopeless(kind) = self.rates.standing(id.slot, now_ms) {
             self.end_for_rate(id, kind.key());

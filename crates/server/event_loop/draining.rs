@@ -112,7 +112,7 @@ impl EventLoop {
         let conversation = self.connections.get_mut(id).and_then(Connection::conversation);
         if conversation.is_some_and(|conversation| conversation.has_begun()) {
             let reply = self.take_awaited(id).map_or(Reply::to_nonsense(), |(_, reply)| reply.last());
-            self.shard.reply(id, &http_api::stopping(retry_after_ms).to_octets(reply));
+            self.shard.reply(id, &http_api::stopping(retry_after_ms).to_octets(&reply));
         }
         self.begin_closing(id, DisconnectReason::Shutdown);
     }

@@ -53,7 +53,7 @@ impl EventLoop {
                 // It would take that to be told.
                 return self.drop_connection(id, DisconnectReason::Refused);
             }
-            self.shard.reply(id, &http_api::turned_down(refusal).to_octets(Reply::to_nonsense()));
+            self.shard.reply(id, &http_api::turned_down(refusal).to_octets(&Reply::to_nonsense()));
             self.begin_closing(id, DisconnectReason::Refused);
         }
     }

@@ -15,6 +15,7 @@ use fanwire_wire::message::MessageReader;
 use fanwire_wire::notification::Notification;
 
 use super::EventLoop;
+use crate::auth::Client;
 use crate::connection::{
     Awaited, Bounds, Connection, Conversation, Endpoint, Exchange, Liveness, Phase, Step, WebSocket,
 };
@@ -31,7 +32,7 @@ impl EventLoop {
                 Ok(Step::Wait) => return,
                 Ok(Step::Continue) => self.shard.reply(id, http_api::CONTINUE),
                 Ok(Step::Answer(exchange)) => self.carry_out(id, exchange),
-                Err(error) => self.respond(id, &http_api::bad_request(&error), Reply::to_nonsense()),
+                Err(error) => self.respond(id, &http_api::bad_request(&error), &Reply::to_nonsense()),
             }
             self.handle_shard_events();
         }
@@ -41,15 +42,15 @@ impl EventLoop {
     fn next_step(&mut self, id: ConnectionId) -> Option<Result<Step, RequestError>> {
         let may_be_forwarded = self.connections.admission(id) == Admission::OF_ALL;
         let conversation = self.connections.get_mut(id)?.conversation()?;
-        let site = &self.site;
+        let (site, now_ms) = (&self.site, self.now.wall_ms);
         let bounds = Bounds { head: site.limits.header_bytes, body: site.max_message_bytes };
-        let mut client = None;
-        let call_of = |request: &Request<'_>| {
-            client = may_be_forwarded.then(|| site.guard.forwarded_for(request.headers())).flatten();
-            http_api::call_of(request, site)
+        let mut forwarded_for = None;
+        let asked = |request: &Request<'_>| {
+            forwarded_for = may_be_forwarded.then(|| site.guard.forwarded_for(request.headers())).flatten();
+            http_api::asked(request, site, now_ms)
         };
-        let step = conversation.next_step(call_of, bounds);
-        Some(step.map(|step| self.count_forwarded(id, step, client)))
+        let step = conversation.next_step(asked, bounds);
+        Some(step.map(|step| self.count_forwarded(id, step, forwarded_for)))
     }
 
     /// A request that a proxy forwards for `client`, and after which the connection is that client's alone, counts for it:
@@ -61,16 +62,17 @@ impl EventLoop {
         }
         let Err(refusal) = self.count_for(id, client) else { return step };
         self.metrics.add_refusal(refusal);
-        let call = http_api::turned_down(refusal).into();
-        Step::Answer(Exchange { call, body: Vec::new(), reply: exchange.reply })
+        let (call, reply) = (http_api::turned_down(refusal).into(), exchange.reply.clone());
+        Step::Answer(Exchange { call, client: Client::nobody(), body: Vec::new(), reply })
     }
 
     fn carry_out(&mut self, id: ConnectionId, exchange: Exchange) {
-        let Exchange { call, body, reply } = exchange;
+        let Exchange { call, client, body, reply } = exchange;
+        self.admit(id, client);
         self.commands += 1;
         match call {
             Call::Answer(response) | Call::Post(Err(response)) | Call::PostBatch(Err(response)) => {
-                self.respond(id, &response, reply);
+                self.respond(id, &response, &reply);
             }
             Call::Latest(topic, known) => {
                 self.await_answer(id, Awaited::Latest(known), reply);
@@ -89,7 +91,7 @@ impl EventLoop {
     }
 
     /// Answers the current request, and goes on to the next or closes.
-    pub(super) fn respond(&mut self, id: ConnectionId, response: &Response, reply: Reply) {
+    pub(super) fn respond(&mut self, id: ConnectionId, response: &Response, reply: &Reply) {
         self.shard.reply(id, &response.to_octets(reply));
         if !reply.keeps_alive() {
             let reason =
@@ -119,11 +121,13 @@ impl EventLoop {
         self.arm_deadline(id);
     }
 
-    /// When a poll will have waited long enough. Who has ended its side is not waited with: it may have left.
+    /// When a poll will have waited long enough, or its client's token ends. Who has ended its side is not waited with: it
+    /// may have left.
     fn end_of_wait_ms(&mut self, id: ConnectionId, wait_ms: Option<u64>) -> Option<u64> {
         let has_left = self.connections.get_mut(id)?.ending;
         let wait_ms = wait_ms.filter(|wait_ms| *wait_ms > 0 && !has_left)?;
-        Some(self.now.monotonic_ms + wait_ms)
+        let token_ends_at_ms = self.sessions.deadline_ms(id.slot).unwrap_or(u64::MAX);
+        Some((self.now.monotonic_ms + wait_ms).min(token_ends_at_ms))
     }
 
     /// Has a poll that waits answered now.
@@ -136,7 +140,7 @@ impl EventLoop {
 
     fn publish(&mut self, id: ConnectionId, draft: Draft, reply: Reply) {
         if let Err(error) = check_payload(draft.kind, &draft.payload) {
-            return self.respond(id, &http_api::bad_payload(&error), reply);
+            return self.respond(id, &http_api::bad_payload(&error), &reply);
         }
         self.metrics.add_message_in();
         self.await_answer(id, Awaited::Published, reply);
@@ -145,7 +149,7 @@ impl EventLoop {
 
     fn publish_batch(&mut self, id: ConnectionId, body: &[u8], reply: Reply) {
         match http_api::batch_in(body, self.site.limits.batch) {
-            Err(response) => self.respond(id, &response, reply),
+            Err(response) => self.respond(id, &response, &reply),
             Ok((drafts, atomic)) => {
                 self.metrics.add_message_in();
                 self.await_answer(id, Awaited::PublishedBatch, reply);
@@ -212,6 +216,7 @@ impl EventLoop {
             self.keep_early_frames(id, conversation.take_input());
         }
         self.metrics.add_handshake();
+        tracing::debug!(identity = self.shard.identity(id), "connected");
         self.arm_deadline(id);
     }
 

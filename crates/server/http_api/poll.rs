@@ -66,7 +66,9 @@ pub(crate) fn latest(epoch: &str, latest: &Latest, known: &Known) -> Response {
     // A cache may keep it, asks each time whether it still is the latest, and does not take it for an event stream.
     let tag = entity_tag(epoch, message.offset);
     let response = response.at(epoch, message.offset).with("ETag", tag);
-    response.with("Cache-Control", "no-cache").with("Vary", "Accept")
+    let response = response.with("Cache-Control", "no-cache").with("Vary", "Accept");
+    // What was published may call itself a page. It is not to run as one of this origin.
+    response.with("Content-Security-Policy", "sandbox").with("X-Content-Type-Options", "nosniff")
 }
 
 /// The answer to a poll.

@@ -7,21 +7,65 @@ use fanwire_wire::http::{Method, Request, ResponseHead, Status};
 use fanwire_wire::notification::write_json_string;
 
 /// How a request is to be answered, besides what the answer says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reply {
     head_only: bool,
     keep_alive: bool,
+    sharing: Sharing,
+}
+
+/// Which page of another origin may read an answer (Fetch standard, "CORS protocol").
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sharing {
+    /// The answer to another page would be another: caches must not mix them up.
+    pub(super) varies: bool,
+    /// The origin whose pages may read it, or `*` for all.
+    pub(super) with: Option<Box<str>>,
+    /// Whether the page may have the browser send cookies along.
+    pub(super) credentials: bool,
+    /// The browser asks beforehand what the page may send.
+    pub(super) is_preflight: bool,
+}
+
+/// What a page may read of an answer besides its body and the few fields that every page may.
+const EXPOSED_FIELDS: &str = "Fanwire-Epoch, Fanwire-Offset, Fanwire-Recovered, ETag, WWW-Authenticate";
+
+/// What a page may send.
+const ALLOWED_METHODS: &str = "GET, HEAD, POST, OPTIONS";
+const ALLOWED_FIELDS: &str = "Authorization, Content-Type, Fanwire-Key, Fanwire-Message-Id, Fanwire-Expect, \
+                              If-None-Match, Last-Event-ID";
+
+/// How long a browser may remember that, in seconds: Chromium remembers nothing longer.
+const PREFLIGHT_MAX_AGE: &str = "7200";
+
+impl Sharing {
+    fn write<'o>(&self, mut head: ResponseHead<'o>) -> ResponseHead<'o> {
+        if self.varies {
+            head = head.header("Vary", "Origin");
+        }
+        let Some(with) = &self.with else { return head };
+        head = head.header("Access-Control-Allow-Origin", with.as_bytes());
+        if self.credentials {
+            head = head.header("Access-Control-Allow-Credentials", "true");
+        }
+        if !self.is_preflight {
+            return head.header("Access-Control-Expose-Headers", EXPOSED_FIELDS);
+        }
+        head.header("Access-Control-Allow-Methods", ALLOWED_METHODS)
+            .header("Access-Control-Allow-Headers", ALLOWED_FIELDS)
+            .header("Access-Control-Max-Age", PREFLIGHT_MAX_AGE)
+    }
 }
 
 impl Reply {
     /// How `request` is to be answered.
-    pub(crate) fn to(request: &Request<'_>) -> Self {
-        Self { head_only: request.method() == Method::Head, keep_alive: request.keep_alive() }
+    pub(crate) fn to(request: &Request<'_>, sharing: Sharing) -> Self {
+        Self { head_only: request.method() == Method::Head, keep_alive: request.keep_alive(), sharing }
     }
 
     /// The answer to what could not be read as a request.
     pub(crate) fn to_nonsense() -> Self {
-        Self { head_only: false, keep_alive: false }
+        Self { head_only: false, keep_alive: false, sharing: Sharing::default() }
     }
 
     /// The same, as the connection's last.
@@ -30,7 +74,7 @@ impl Reply {
     }
 
     /// Whether the connection takes another request.
-    pub(crate) fn keeps_alive(self) -> bool {
+    pub(crate) fn keeps_alive(&self) -> bool {
         self.keep_alive
     }
 }
@@ -109,13 +153,14 @@ impl Response {
     }
 
     /// The octets that answer a request.
-    pub(crate) fn to_octets(&self, reply: Reply) -> Vec<u8> {
+    pub(crate) fn to_octets(&self, reply: &Reply) -> Vec<u8> {
         let body = if let Content::Whole(_, body) = &self.content { body.as_ref() } else { &[] };
         let mut out = Vec::with_capacity(256 + body.len());
         let mut head = ResponseHead::begin(&mut out, self.status);
         for (name, value) in &self.headers {
             head = head.header(name, value);
         }
+        head = reply.sharing.write(head);
         head = match &self.content {
             Content::None => head,
             Content::Whole(content_type, body) => {

@@ -8,6 +8,7 @@ use fanwire_wire::topic::Topic;
 
 use super::position::start_in_query;
 use super::{Call, Response, bad_query, bad_request};
+use crate::auth::TOKEN_PROTOCOL;
 use crate::connection::Endpoint;
 use crate::site::Site;
 
@@ -73,12 +74,16 @@ pub(super) fn commands(request: &Request<'_>, site: &Site) -> Call {
         Ok(upgrade) => upgrade,
         Err(error) => return error.into(),
     };
-    let (protocol, endpoint) = match upgrade.protocols() {
-        [] => (None, Endpoint::Json),
-        offered => match offered.iter().find_map(|protocol| spoken(protocol)) {
+    // A token says who the client is, not what it speaks.
+    let mut offered =
+        upgrade.protocols().iter().filter(|protocol| !protocol.starts_with(TOKEN_PROTOCOL)).peekable();
+    let (protocol, endpoint) = if offered.peek().is_none() {
+        (None, Endpoint::Json)
+    } else {
+        match offered.find_map(|protocol| spoken(protocol)) {
             Some((protocol, endpoint)) => (Some(protocol), endpoint),
             None => return unknown_subprotocol().into(),
-        },
+        }
     };
     Call::Upgrade(Box::new(PendingUpgrade::new(upgrade, site, protocol, endpoint)))
 }

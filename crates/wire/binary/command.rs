@@ -7,11 +7,11 @@ use super::subscription::{
     HAS_OVERFLOW, IS_LIST, SINCE, SNAPSHOT, read_list, read_overflow, read_since, read_wanted, since_flag,
     since_form, write_since, write_subscribe,
 };
-use super::types::{HELLO, PING, PUBLISH_BATCH, RECOVER, SUBSCRIBE, UNSUBSCRIBE};
+use super::types::{AUTH, HELLO, PING, PUBLISH_BATCH, RECOVER, SUBSCRIBE, UNSUBSCRIBE};
 use super::{Head, ID_FORM, What, id_flag, payload_kind, read_id, write_id};
-use crate::command::{Command, CommandId, Envelope, Rejection, check_length};
+use crate::command::{Command, CommandId, Envelope, Rejection, Token, check_length};
 use crate::error::{CommandError, LayoutError};
-use crate::limits::MAX_HELLO_NAME_BYTES;
+use crate::limits::{MAX_HELLO_NAME_BYTES, MAX_TOKEN_BYTES};
 use crate::topic::{Topic, TopicOrPattern};
 
 /// Of `publish_batch`, beside [`NO_ECHO`].
@@ -58,6 +58,7 @@ impl<'a> Partial<'a> {
             What::Type(SUBSCRIBE) => self.subscribe(head, octets),
             What::Type(RECOVER) => self.recover(head, octets),
             What::Type(UNSUBSCRIBE) => self.unsubscribe(octets),
+            What::Type(AUTH) => auth(octets),
             What::Type(HELLO) => hello(octets),
             What::Type(_) => octets.end().map(|()| Command::Ping).map_err(CommandError::from),
         }
@@ -121,10 +122,17 @@ fn known_command(what: What) -> Result<(&'static str, u8), LayoutError> {
         What::Type(SUBSCRIBE) => Ok(("subscribe", ID_FORM | SINCE | HAS_OVERFLOW | SNAPSHOT | IS_LIST)),
         What::Type(RECOVER) => Ok(("recover", ID_FORM | SINCE)),
         What::Type(UNSUBSCRIBE) => Ok(("unsubscribe", ID_FORM)),
+        What::Type(AUTH) => Ok(("auth", ID_FORM)),
         What::Type(PING) => Ok(("ping", ID_FORM)),
         What::Type(HELLO) => Ok(("hello", ID_FORM)),
         What::Type(unknown) => Err(LayoutError::UnknownType(unknown)),
     }
+}
+
+fn auth(octets: Octets<'_>) -> Result<Command<'_>, CommandError> {
+    let token = octets.text("token")?;
+    check_length("token", token, MAX_TOKEN_BYTES)?;
+    Ok(Command::Auth { token: Token(token.into()) })
 }
 
 fn hello(octets: Octets<'_>) -> Result<Command<'_>, CommandError> {
@@ -160,6 +168,10 @@ pub fn write_command(envelope: &Envelope<'_>, out: &mut Vec<u8>) {
             let atomic_flag = if *atomic { ATOMIC } else { 0 };
             begin(PUBLISH_BATCH, atomic_flag | if *echo { 0 } else { NO_ECHO });
             write_messages(messages, out);
+        }
+        Command::Auth { token } => {
+            begin(AUTH, 0);
+            out.extend_from_slice(token.0.as_bytes());
         }
         Command::Ping => begin(PING, 0),
         Command::Hello { name } => {

@@ -4,8 +4,8 @@ use super::batch::{good_results, write_results};
 use super::delivery::Delivery;
 use super::octets::{Octets, write_short, write_u64};
 use super::types::{
-    ERROR, GAP, HELLO, PING, PUBLISH_BATCH, PUBLISHED, SKIPPED, SNAPSHOT_END, SUBSCRIBE, TICK, UNSUBSCRIBE,
-    WELCOME,
+    AUTH, ERROR, EXPIRED, GAP, HELLO, PING, PUBLISH_BATCH, PUBLISHED, SKIPPED, SNAPSHOT_END, SUBSCRIBE, TICK,
+    UNSUBSCRIBE, WELCOME,
 };
 use super::{Head, ID_FORM, What, error_code, id_flag, payload_kind, read_id, valid_offset, write_id};
 use crate::command::CommandId;
@@ -54,9 +54,9 @@ pub fn parse_notification(message: &[u8]) -> Result<Received<'_>, LayoutError> {
 const fn known_flags(of: u8) -> Result<u8, LayoutError> {
     match of {
         SUBSCRIBE => Ok(ID_FORM | HAS_OFFSET | RECOVERED | NOT_RECOVERED),
-        UNSUBSCRIBE | PUBLISHED | PUBLISH_BATCH | SNAPSHOT_END | PING | HELLO => Ok(ID_FORM),
+        UNSUBSCRIBE | PUBLISHED | PUBLISH_BATCH | SNAPSHOT_END | AUTH | PING | HELLO => Ok(ID_FORM),
         ERROR => Ok(ID_FORM | HAS_COMMAND | HAS_TOPIC),
-        WELCOME | GAP | SKIPPED | TICK => Ok(0),
+        WELCOME | GAP | SKIPPED | TICK | EXPIRED => Ok(0),
         unknown => Err(LayoutError::UnknownType(unknown)),
     }
 }
@@ -96,6 +96,11 @@ fn read(of: u8, head: Head, mut octets: Octets<'_>) -> Result<Notification<'_>, 
             max_message: size(octets.u64("max_message")?, "max_message")?,
             max_subscriptions: size(octets.u64("max_subscriptions")?, "max_subscriptions")?,
         },
+        AUTH => {
+            let expires = octets.u64("expires")?;
+            return Ok(Notification::Authenticated { id, identity: octets.text("identity")?, expires });
+        }
+        EXPIRED => Notification::Expired { grace_ms: octets.u64("grace_ms")? },
         HELLO => return Ok(Notification::Hello { id, message: octets.text("message")? }),
         ERROR => return error(head, octets),
         _ => Notification::Pong { id },
@@ -189,6 +194,15 @@ pub fn write_notification(notification: &Notification<'_>, out: &mut Vec<u8>) {
             begin(out, SNAPSHOT_END, 0, id);
             write_short(out, topic);
             write_u64(out, count);
+        }
+        Notification::Authenticated { id, identity, expires } => {
+            begin(out, AUTH, 0, id);
+            write_u64(out, expires);
+            out.extend_from_slice(identity.as_bytes());
+        }
+        Notification::Expired { grace_ms } => {
+            begin(out, EXPIRED, 0, None);
+            write_u64(out, grace_ms);
         }
         Notification::Pong { id } => begin(out, PING, 0, id),
         Notification::Hello { id, message } => {

@@ -34,6 +34,7 @@ pub(super) enum Field {
     Messages,
     Atomic,
     Name,
+    Token,
     #[serde(other)]
     Unknown,
 }
@@ -59,6 +60,7 @@ impl Field {
             Self::Messages => "messages",
             Self::Atomic => "atomic",
             Self::Name => "name",
+            Self::Token => "token",
             Self::Unknown => "unknown",
         }
     }

@@ -4,7 +4,9 @@ use smallvec::smallvec;
 
 use super::*;
 use crate::error::{ErrorCode, TopicError};
-use crate::limits::{MAX_BATCH_MESSAGES, MAX_COMMAND_ID_BYTES, MAX_EPOCH_BYTES, MAX_LIST_TOPICS, MAX_OFFSET};
+use crate::limits::{
+    MAX_BATCH_MESSAGES, MAX_COMMAND_ID_BYTES, MAX_EPOCH_BYTES, MAX_LIST_TOPICS, MAX_OFFSET, MAX_TOKEN_BYTES,
+};
 use crate::topic::TopicRef;
 
 mod lists;
@@ -115,6 +117,7 @@ fn every_documented_command_is_understood() {
             },
         ),
         (r#"{"type":"ping","id":5}"#, Command::Ping),
+        (r#"{"type":"auth","token":"e30.e30.AA"}"#, Command::Auth { token: Token("e30.e30.AA".into()) }),
         (r#"{"type":"hello","name":"yuan"}"#, Command::Hello { name: "yuan".into() }),
     ];
     for (text, expected) in cases {
@@ -218,6 +221,7 @@ fn a_wrong_field_is_named() {
         other => panic!("{text}: {other:?}"),
     };
     let long = "x".repeat(129);
+    let endless = "x".repeat(MAX_TOKEN_BYTES + 1);
     let cases = [
         ("{}", "type"),
         (r#"{"type":null}"#, "type"),
@@ -256,6 +260,10 @@ fn a_wrong_field_is_named() {
         (r#"{"type":"publish","topic":"a","data":"AA=","encoding":"base64"}"#, "data"),
         (r#"{"type":"publish","topic":"a","data":[1],"encoding":"base64"}"#, "data"),
         (r#"{"type":"publish","topic":"a","data":"\ud800"}"#, "data"),
+        (r#"{"type":"auth"}"#, "token"),
+        (r#"{"type":"auth","token":""}"#, "token"),
+        (r#"{"type":"auth","token":{}}"#, "token"),
+        (&format!(r#"{{"type":"auth","token":"{endless}"}}"#), "token"),
         (r#"{"type":"hello"}"#, "name"),
         (r#"{"type":"hello","name":""}"#, "name"),
         (&format!(r#"{{"type":"hello","name":"{long}"}}"#), "name"),

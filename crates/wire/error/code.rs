@@ -23,6 +23,8 @@ pub enum ErrorCode {
     TextUnsupported,
     /// The message is larger than this broker takes.
     MessageTooBig,
+    /// The token does not prove who the client is.
+    BadToken,
     /// The client may not do this.
     Forbidden,
     /// Another subscription of the connection matches the same messages in a way that the two cannot be told apart.
@@ -55,7 +57,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::BadJson,
         Self::BadCommand,
         Self::UnknownCommand,
@@ -65,6 +67,7 @@ impl ErrorCode {
         Self::BinaryUnsupported,
         Self::TextUnsupported,
         Self::MessageTooBig,
+        Self::BadToken,
         Self::Forbidden,
         Self::Overlap,
         Self::AlreadySubscribed,
@@ -94,6 +97,7 @@ impl ErrorCode {
             Self::BinaryUnsupported => "binary_unsupported",
             Self::TextUnsupported => "text_unsupported",
             Self::MessageTooBig => "message_too_big",
+            Self::BadToken => "bad_token",
             Self::Forbidden => "forbidden",
             Self::Overlap => "overlap",
             Self::AlreadySubscribed => "already_subscribed",
@@ -152,6 +156,7 @@ impl ErrorCode {
             | Self::BadTopic
             | Self::BadPayload
             | Self::MessageTooBig
+            | Self::BadToken
             | Self::Forbidden
             | Self::BatchTooLarge => return None,
         })

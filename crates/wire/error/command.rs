@@ -279,7 +279,7 @@ impl fmt::Display for CommandError {
             ),
             Self::UnknownCommand { name } => write!(
                 f,
-                "there is no command {name:?}; use subscribe, recover, unsubscribe, publish, publish_batch, ping or hello as \"type\""
+                "there is no command {name:?}; use subscribe, recover, unsubscribe, publish, publish_batch, auth, ping or hello as \"type\""
             ),
             Self::BadTopic(error) => error.fmt(f),
             Self::BadSince => write!(

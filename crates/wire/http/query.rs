@@ -12,11 +12,17 @@ pub fn percent_decode(text: &str) -> Result<Cow<'_, str>, RequestError> {
 /// The value of the first parameter `name` in a query like `since=earliest&echo=false`, decoded the way that forms
 /// are encoded: a `+` is a space. A parameter without `=` has the empty value.
 pub fn query_parameter<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a, str>>, RequestError> {
-    let mut parameters = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    match parameters.find(|(this, _)| *this == name) {
-        Some((_, value)) => decode(value, |byte| if byte == b'+' { b' ' } else { byte }).map(Some),
-        None => Ok(None),
-    }
+    query_values(query, name).next().transpose()
+}
+
+/// The values of all parameters `name` in a query.
+pub fn query_values<'a>(
+    query: &'a str,
+    name: &str,
+) -> impl Iterator<Item = Result<Cow<'a, str>, RequestError>> {
+    let parameters = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let values = parameters.filter(move |(this, _)| *this == name).map(|(_, value)| value);
+    values.map(|value| decode(value, |byte| if byte == b'+' { b' ' } else { byte }))
 }
 
 /// Decodes `%XX`, and translates every octet that is not part of one.
@@ -75,6 +81,8 @@ mod tests {
         let query = "sin=0&since=9f3c%3A41&since=later&echo&text=a+b%2B";
         let parameter = |name| query_parameter(query, name).unwrap();
         assert_eq!(parameter("since").as_deref(), Some("9f3c:41"));
+        let all: Vec<_> = query_values(query, "since").map(Result::unwrap).collect();
+        assert_eq!(all, ["9f3c:41", "later"]);
         assert_eq!(parameter("echo").as_deref(), Some(""));
         assert_eq!(parameter("text").as_deref(), Some("a b+"));
         assert_eq!((parameter("inc"), parameter("ince")), (None, None));

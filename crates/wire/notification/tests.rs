@@ -100,6 +100,11 @@ fn every_notification_is_written_in_the_documented_order() {
             Notification::SnapshotEnd { id: Some(&id), topic: "prices.>", count: 1000 },
             r#"{"type":"snapshot_end","id":1,"topic":"prices.>","count":1000}"#,
         ),
+        (
+            Notification::Authenticated { id: Some(&id), identity: "alice", expires: 1_795_294_800 },
+            r#"{"type":"authenticated","id":1,"identity":"alice","expires":1795294800}"#,
+        ),
+        (Notification::Expired { grace_ms: 10_000 }, r#"{"type":"expired","grace_ms":10000}"#),
         (Notification::Pong { id: Some(&id) }, r#"{"type":"pong","id":1}"#),
         (Notification::Pong { id: None }, r#"{"type":"pong"}"#),
         (

@@ -12,11 +12,15 @@ const STOP_MS = 15_000;
 export class Broker {
   #child;
 
-  /** `log` is the path of the file that takes what the broker prints. It speaks TLS on a port of its own. */
-  static async start(binary, log) {
+  /**
+   * `log` is the path of the file that takes what the broker prints; `flags` are its own besides those of the demo. It
+   * speaks TLS on a port of its own.
+   */
+  static async start(binary, log, ...flags) {
     const broker = new Broker();
     broker.binary = binary;
     broker.log = openSync(log, "w");
+    broker.flags = flags;
     broker.port = await freePort();
     broker.tlsPort = await freePort();
     process.once("exit", () => broker.#child?.kill("SIGKILL"));
@@ -27,7 +31,7 @@ export class Broker {
   /** Starts it (again), and waits until it is ready. */
   async resume() {
     const listen = ["--listen", `127.0.0.1:${this.port}`, "--listen", `tls://127.0.0.1:${this.tlsPort}`];
-    const flags = ["--demo", ...listen, "--tls-self-signed"];
+    const flags = ["--demo", ...listen, "--tls-self-signed", ...this.flags];
     this.#child = spawn(this.binary, flags, { stdio: ["ignore", this.log, this.log] });
     const deadline = Date.now() + READY_MS;
     while (!(await this.#isReady())) {

@@ -14,17 +14,20 @@ import { launch, openWindow, PHONE, screenshot } from "./window.mjs";
 const TIMEOUT_MS = 10_000;
 const [binary, out] = process.argv.slice(2);
 
-const broker = await Broker.start(binary, path.join(out, "browser-tutorial.broker.log"));
 const html = await readFile(new URL("tutorial.html", import.meta.url), "utf8");
 const server = http.createServer((_request, response) => {
   response.setHeader("Content-Type", "text/html; charset=utf-8");
   response.end(html.replace("BROKER", `127.0.0.1:${broker.port}`));
 });
 await once(server.listen(0, "127.0.0.1"), "listening");
+const origin = `http://127.0.0.1:${server.address().port}`;
+const broker = await Broker.start(
+  binary, path.join(out, "browser-tutorial.broker.log"), "--allow-origin", origin,
+);
 const browser = await launch();
 
 async function open() {
-  const page = await openWindow(browser, `http://127.0.0.1:${server.address().port}/`, PHONE, TIMEOUT_MS);
+  const page = await openWindow(browser, `${origin}/`, PHONE, TIMEOUT_MS);
   await page.waitForFunction(() => document.title === "connected");
   return page;
 }

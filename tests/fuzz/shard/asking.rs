@@ -1,7 +1,7 @@
 //! What peers do, and what the server does with their connections.
 
 use fanwire_broker::overflow::OverflowPolicy;
-use fanwire_broker::{self as broker, Backlog, Encoding, Interface};
+use fanwire_broker::{self as broker, Backlog, Encoding, Interface, Permissions};
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, Position};
 use fanwire_wire::topic::{Topic, TopicOrPattern};
@@ -21,6 +21,7 @@ impl Broker {
         let (speaks, socket) = (Speaks::Http(None), Socket::new(window));
         self.peers.push(Peer { number, core, connection, speaks, socket, is_over: false, is_gone: false });
         self.call(core, |shard| shard.connect(connection));
+        self.call(core, |shard| shard.permit(connection, Permissions::everything()));
         number
     }
 

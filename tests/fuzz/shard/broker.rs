@@ -246,6 +246,7 @@ impl Broker {
                     Speaks::Json(_) => panic!("JSON connections are told in JSON"),
                 }
             }
+            Event::Authenticate { .. } => panic!("nobody says who it is"),
             Event::SlowConsumer { connection, reason } => {
                 assert!(!reason.is_empty());
                 // One that has gone may have been given its last in the call that it went with.

@@ -8,7 +8,8 @@ use fanwire_broker::overflow::OverflowPolicy;
 use fanwire_broker::settings::TopicSettings;
 use fanwire_broker::shard::Event;
 use fanwire_broker::{
-    Backlog, ConnectionId, Delivery, Encoding, Flushed, Identity, Interface, Message, Settings, Shard, Start,
+    Backlog, ConnectionId, Delivery, Encoding, Flushed, Identity, Interface, Message, Permissions, Settings,
+    Shard, Start,
 };
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, PayloadKind, Position};
@@ -118,6 +119,7 @@ fn who_was_given_something_first_is_flushed_first() {
     let ids = [10, 11, 12].map(|slot| ConnectionId { slot, generation: 0 });
     for id in ids {
         shard.connect(id);
+        shard.permit(id, Permissions::everything());
         shard.upgrade(id, Encoding { interface: Interface::Raw, deflate_window_bits: None });
         shard.subscribe(id, Topic::parse("news").unwrap(), Start::Now);
         assert!(matches!(shard.poll_event(), Some(Event::Subscribed { .. })));
@@ -143,6 +145,7 @@ fn each_subscriber_of_a_topic_is_served_first_in_its_turn() {
     let ids: Vec<_> = (10..15).map(|slot| ConnectionId { slot, generation: 0 }).collect();
     for (&id, interface) in ids.iter().zip(interfaces) {
         shard.connect(id);
+        shard.permit(id, Permissions::everything());
         shard.upgrade(id, Encoding { interface, deflate_window_bits: None });
         shard.subscribe(id, Topic::parse("news").unwrap(), Start::Now);
     }
@@ -439,6 +442,7 @@ fn publishes_of_one_turn_are_handed_over_as_one_batch() {
     let identity = Identity { epoch: "epoch".into(), hash_keys: [1, 2, 3, 4] };
     let mut shard = Shard::new(0, 2, &identity, Arc::new(Settings::default()));
     shard.connect(PUBLISHER);
+    shard.permit(PUBLISHER, Permissions::everything());
     shard.upgrade(PUBLISHER, Encoding { interface: Interface::Json, deflate_window_bits: None });
     // Some of a hundred topics have their home on the other core.
     (0..100).for_each(|n| publish(&mut shard, &format!("t{n}"), 0, 1));

@@ -1,7 +1,7 @@
 //! Who is served when there is more to do than a turn can.
 
 use bytes::Bytes;
-use fanwire_broker::{ConnectionId, Encoding, Flushed, Interface, Shard};
+use fanwire_broker::{ConnectionId, Encoding, Flushed, Interface, Permissions, Shard};
 use fanwire_wire::command::{self, PayloadKind};
 
 use super::{ROOMY, SUBSCRIBER, publish_draft, say, shard};
@@ -15,6 +15,7 @@ fn subscribe_to_hot(shard: &mut Shard) {
     for slot in 2..2 + HOT_SUBSCRIBERS {
         let id = ConnectionId { slot, generation: 0 };
         shard.connect(id);
+        shard.permit(id, Permissions::everything());
         shard.upgrade(id, Encoding { interface: Interface::Json, deflate_window_bits: None });
         shard.handle_command(id, command::parse(r#"{"type":"subscribe","topic":"hot"}"#).unwrap());
     }

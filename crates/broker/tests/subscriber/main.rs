@@ -12,7 +12,9 @@ use bytes::Bytes;
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::last_values::KeyLimits;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
-use fanwire_broker::{ConnectionId, Delivery, Draft, Encoding, Identity, Interface, Settings, Shard};
+use fanwire_broker::{
+    ConnectionId, Delivery, Draft, Encoding, Identity, Interface, Permissions, Settings, Shard,
+};
 use fanwire_wire::command::{self, PayloadKind};
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 use serde_json::Value;
@@ -38,6 +40,7 @@ fn core_with(core: usize, cores: usize, settings: Settings, interface: Interface
     let mut shard = Shard::new(core, cores, &identity, Arc::new(settings));
     for (id, interface) in [(PUBLISHER, Interface::Json), (SUBSCRIBER, interface)] {
         shard.connect(id);
+        shard.permit(id, Permissions::everything());
         shard.upgrade(id, Encoding { interface, deflate_window_bits: None });
     }
     shard

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fanwire_broker::settings::TopicSettings;
-use fanwire_broker::{ConnectionId, Encoding, Interface, Settings, Shard};
+use fanwire_broker::{ConnectionId, Encoding, Interface, Permissions, Settings, Shard};
 use fanwire_wire::command;
 use serde_json::Value;
 
@@ -132,6 +132,7 @@ fn however_many_shares_a_tick_has_the_palette_does_not_grow_with_them() {
     for &id in &everybody {
         if id != SUBSCRIBER {
             shard.connect(id);
+            shard.permit(id, Permissions::everything());
             let encoding = Encoding { interface: Interface::Json, deflate_window_bits: None };
             shard.upgrade(id, encoding);
         }

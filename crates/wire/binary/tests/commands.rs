@@ -35,7 +35,7 @@ proptest! {
         let octets = written(&Envelope { id: id.clone(), command: command.clone() });
         for end in 0..octets.len() {
             match (parse_command(&octets[..end]), &command) {
-                (Ok(shorter), Command::Publish { .. } | Command::Hello { .. }) => {
+                (Ok(shorter), Command::Publish { .. } | Command::Auth { .. } | Command::Hello { .. }) => {
                     prop_assert_eq!(shorter.id, id.clone());
                 }
                 (Ok(Envelope { command: Command::PublishBatch { messages: shorter, .. }, .. }), Command::PublishBatch { messages, .. }) => {
@@ -55,14 +55,17 @@ proptest! {
         let mut octets = written(&Envelope { id, command: command.clone() });
         octets.extend(vec![0; more]);
         match command {
-            Command::Publish { .. } | Command::PublishBatch { .. } | Command::Hello { .. } => {}
+            Command::Publish { .. }
+            | Command::PublishBatch { .. }
+            | Command::Auth { .. }
+            | Command::Hello { .. } => {}
             _ => prop_assert_eq!(layout_error(&octets), LayoutError::Trailing { octets: more }),
         }
     }
 
     #[test]
     fn whatever_comes_is_a_command_or_is_refused(
-        octets in proptest::collection::vec(any::<u8>(), 0..60), first in 0_u8..14, flags in any::<u8>(),
+        octets in proptest::collection::vec(any::<u8>(), 0..60), first in 0_u8..16, flags in any::<u8>(),
     ) {
         for message in [&octets[..], &[&[first, flags], &octets[..]].concat()] {
             match parse_command(message) {

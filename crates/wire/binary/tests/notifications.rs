@@ -70,6 +70,8 @@ proptest! {
             Notification::Skipped { topic, offset: from, count },
             Notification::Tick { count: count as u32 },
             Notification::SnapshotEnd { id, topic, count },
+            Notification::Authenticated { id, identity: &text, expires: count },
+            Notification::Expired { grace_ms: count },
             Notification::Pong { id },
             Notification::Hello { id, message: &text },
             Notification::Error { id, command, topic: named.then_some(topic), code, message: &text },
@@ -79,7 +81,10 @@ proptest! {
                 panic!("{notification:?}: {:?}", parse_notification(&octets))
             };
             prop_assert_eq!(read.with_id(read_id.as_ref()), notification);
-            let ends_with_text = matches!(notification, Notification::Hello { .. } | Notification::Error { .. });
+            let ends_with_text = matches!(
+                notification,
+                Notification::Authenticated { .. } | Notification::Hello { .. } | Notification::Error { .. }
+            );
             for end in (0..octets.len()).filter(|_| !ends_with_text) {
                 prop_assert!(parse_notification(&octets[..end]).is_err(), "{} of {:?}", end, notification);
             }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::command::{
-    Command, CommandId, Envelope, OverflowPolicy, PayloadKind, Position, Publication, Since, Wanted,
+    Command, CommandId, Envelope, OverflowPolicy, PayloadKind, Position, Publication, Since, Token, Wanted,
 };
 use crate::limits::MAX_OFFSET;
 use crate::notification::{MessageFields, Notification};
@@ -104,6 +104,7 @@ pub(super) fn command() -> impl Strategy<Value = Command<'static>> {
             .prop_map(|(publication, echo)| Command::Publish { publication, echo }),
         3 => (vec(publication().prop_map(Ok), 1..5), any::<bool>(), any::<bool>())
             .prop_map(|(messages, atomic, echo)| Command::PublishBatch { messages, atomic, echo }),
+        1 => "[!-~]{1,60}".prop_map(|token| Command::Auth { token: Token(token.into()) }),
         1 => Just(Command::Ping),
         1 => "\\PC{1,30}".prop_map(|name| Command::Hello { name: name.into() }),
     ]
@@ -178,6 +179,7 @@ pub(super) fn json_of(Envelope { id, command }: &Envelope<'_>) -> String {
                 messages.iter().flatten().map(|message| format!("{{{}}}", publication_json(message)));
             fields.push(format!("\"messages\":[{}]", messages.collect::<Vec<_>>().join(",")));
         }
+        Command::Auth { token } => field("token", token.0.as_ref().into()),
         Command::Ping => {}
         Command::Hello { name } => field("name", name.as_ref().into()),
     }

@@ -1,0 +1,247 @@
+//! Who clients are, as the operator decides it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use fanwire_broker::permissions::{Grants, Permissions};
+
+use super::units::{BadValue, Period};
+
+/// How it is told who clients are.
+#[derive(Clone, Debug)]
+pub struct AuthConfig {
+    /// What tokens are signed with. Without keys every client may do everything.
+    pub keys: Vec<KeyConfig>,
+    /// Who may issue tokens (`iss`); anybody, if empty.
+    pub issuers: Vec<String>,
+    /// For whom they may be (`aud`); for anybody, if empty.
+    pub audiences: Vec<String>,
+    /// What the clocks of issuers may differ by, in milliseconds.
+    pub leeway_ms: u64,
+    /// How long a client whose token has expired may take to send another, in milliseconds.
+    pub grace_ms: u64,
+    /// The name of the cookie that may be a token.
+    pub cookie: Option<String>,
+    /// What a client without a token may do: unless it is said, nothing with keys, and everything without.
+    pub anonymous: Option<Permissions>,
+    /// Who may read the figures.
+    pub metrics: MetricsAccess,
+}
+
+/// One key, or a file of several.
+#[derive(Clone, Debug)]
+pub struct KeyConfig {
+    /// The `kid` of the tokens that it is for. A set names its own.
+    pub id: Option<String>,
+    /// Where it comes from.
+    pub source: KeySource,
+}
+
+/// Where a key comes from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// A secret for HS256.
+    Secret(Secret),
+    /// A file that is one.
+    SecretFile(PathBuf),
+    /// A public key in PEM.
+    PublicKey {
+        /// What it is for.
+        algorithm: Algorithm,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A set of keys (RFC 7517 §5).
+    Jwks(PathBuf),
+}
+
+/// How tokens are signed (RFC 7518 §3.1, RFC 8037 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// HMAC with SHA-256: whoever can verify can sign.
+    Hs256,
+    /// RSA with SHA-256.
+    Rs256,
+    /// ECDSA on P-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+/// A secret that tokens are signed with. It shows nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<[u8]>);
+
+/// Who may read the figures of a broker that has keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MetricsAccess {
+    /// Who has a token that says so.
+    #[default]
+    Token,
+    /// Everybody.
+    Open,
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self {
+            keys: Vec::new(),
+            issuers: Vec::new(),
+            audiences: Vec::new(),
+            // Clocks that are set by NTP differ by much less.
+            leeway_ms: 5_000,
+            // Enough to fetch a token over a slow line, and not much more than that.
+            grace_ms: 10_000,
+            cookie: None,
+            anonymous: None,
+            metrics: MetricsAccess::default(),
+        }
+    }
+}
+
+impl AuthConfig {
+    /// Whether clients are asked who they are.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+}
+
+impl KeySource {
+    /// The file that it comes from, if it does not stand in the configuration.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Secret(_) => None,
+            Self::SecretFile(path) | Self::PublicKey { path, .. } | Self::Jwks(path) => Some(path),
+        }
+    }
+}
+
+impl Algorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 4] = [Self::Hs256, Self::Rs256, Self::Es256, Self::EdDsa];
+
+    /// The algorithm that is called this in the header of a token.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
+    }
+
+    /// What it is called there.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        Self::of_name(text).ok_or_else(|| BadValue::new(text, "HS256, RS256, ES256 or EdDSA"))
+    }
+}
+
+impl Secret {
+    /// Shorter ones could be guessed from a single token (RFC 7518 §3.2).
+    pub const LEAST_BYTES: usize = 32;
+
+    /// The octets as a secret, if they are long enough to be one.
+    pub fn new(octets: &[u8]) -> Option<Self> {
+        (octets.len() >= Self::LEAST_BYTES).then(|| Self(octets.into()))
+    }
+
+    /// What a file holds as a secret: editors and `echo` end the line, which is no part of it.
+    pub fn in_file(octets: &[u8]) -> Option<Self> {
+        let line = octets.strip_suffix(b"\n").unwrap_or(octets);
+        Self::new(line.strip_suffix(b"\r").unwrap_or(line))
+    }
+
+    /// The octets.
+    pub fn octets(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(not shown)")
+    }
+}
+
+impl fmt::Display for MetricsAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token => "token",
+            Self::Open => "open",
+        })
+    }
+}
+
+impl FromStr for MetricsAccess {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let known = [Self::Token, Self::Open].into_iter().find(|access| access.to_string() == text);
+        known.ok_or_else(|| BadValue::new(text, "token or open"))
+    }
+}
+
+impl fmt::Display for AuthConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n[auth]")?;
+        for (name, list) in [("issuer", &self.issuers), ("audience", &self.audiences)] {
+            if !list.is_empty() {
+                writeln!(f, "{name} = {list:?}")?;
+            }
+        }
+        writeln!(f, "leeway = \"{}\"", Period(self.leeway_ms))?;
+        writeln!(f, "grace = \"{}\"", Period(self.grace_ms))?;
+        writeln!(f, "metrics = \"{}\"", self.metrics)?;
+        if let Some(cookie) = &self.cookie {
+            writeln!(f, "cookie = {cookie:?}")?;
+        }
+        if let Some(Permissions { subscribe, publish, .. }) = &self.anonymous {
+            writeln!(f, "\n[auth.anonymous]\nsubscribe = {}\npublish = {}", list(subscribe), list(publish))?;
+        }
+        self.keys.iter().try_for_each(|key| write!(f, "\n[[auth.keys]]\n{key}"))
+    }
+}
+
+impl fmt::Display for KeyConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(id) = &self.id {
+            writeln!(f, "id = {id:?}")?;
+        }
+        match &self.source {
+            // Too short to be taken for one, should somebody use it.
+            KeySource::Secret(_) => writeln!(f, "algorithm = \"HS256\"\nsecret = \"(not shown)\""),
+            KeySource::SecretFile(path) => {
+                writeln!(f, "algorithm = \"HS256\"\nsecret_file = {}", quoted(path))
+            }
+            KeySource::PublicKey { algorithm, path } => {
+                writeln!(f, "algorithm = \"{algorithm}\"\npublic_key = {}", quoted(path))
+            }
+            KeySource::Jwks(path) => writeln!(f, "jwks = {}", quoted(path)),
+        }
+    }
+}
+
+/// The path as a text of TOML, in which backslashes and quotes are escaped as Rust does.
+fn quoted(path: &Path) -> String {
+    format!("{:?}", path.to_string_lossy())
+}
+
+fn list(grants: &Grants) -> String {
+    let quoted: Vec<_> = grants.iter().map(|granted| format!("\"{granted}\"")).collect();
+    format!("[{}]", quoted.join(", "))
+}

@@ -1,0 +1,142 @@
+//! Who clients are, and where that matters, from flags, file and defaults.
+
+use std::net::SocketAddr;
+
+use fanwire_broker::permissions::{Grants, Permissions};
+
+use super::{MAX_TIMEOUT, Said, Sayings};
+use crate::auth::{Mint, SigningKey};
+use crate::config::auth::{Algorithm, AuthConfig, KeyConfig, KeySource, Secret};
+use crate::config::error::{ConfigError, Origin, Place, Problem};
+use crate::config::file::{AnonymousTable, AuthTable, KeyTable, Written};
+use crate::config::flags::TokenFlags;
+use crate::config::tls::TlsConfig;
+use crate::config::units::{Cookie, Listen, Match, Name, Period};
+
+/// Clocks that differ by more are to be set.
+const MAX_LEEWAY: Period = Period(10 * 60 * 1000);
+
+impl Sayings<'_> {
+    pub(super) fn auth(&self, table: AuthTable) -> Result<AuthConfig, ConfigError> {
+        let default = AuthConfig::default();
+        let leeway = self.said("auth.leeway", None, table.leeway, Period(default.leeway_ms));
+        let grace = self.said("auth.grace", None, table.grace, Period(default.grace_ms));
+        Ok(AuthConfig {
+            keys: table.keys.into_iter().map(|key| self.key(key)).collect::<Result<_, _>>()?,
+            issuers: names(table.issuer),
+            audiences: names(table.audience),
+            leeway_ms: leeway.within(Period(0), MAX_LEEWAY)?.0,
+            grace_ms: grace.within(Period(0), MAX_TIMEOUT)?.0,
+            cookie: table.cookie.map(|written| {
+                let Cookie(name) = written.value;
+                name
+            }),
+            anonymous: table.anonymous.map(anonymous),
+            metrics: self.said("auth.metrics", None, table.metrics, default.metrics).value,
+        })
+    }
+
+    fn key(&self, table: Written<KeyTable>) -> Result<KeyConfig, ConfigError> {
+        let Said { value: table, place } = self.written("auth.keys", table);
+        let KeyTable { id, algorithm, secret, secret_file, public_key, jwks } = table;
+        let algorithm = algorithm.map(|written| written.value);
+        let source = match (algorithm, secret, secret_file, public_key, jwks) {
+            (Some(Algorithm::Hs256), Some(secret), None, None, None) => {
+                let secret = self.written("auth.keys.secret", secret);
+                let octets = secret.value.0.as_bytes();
+                KeySource::Secret(Secret::new(octets).ok_or_else(|| secret.rejected(Problem::ShortSecret))?)
+            }
+            (Some(Algorithm::Hs256), None, Some(file), None, None) => {
+                KeySource::SecretFile(file.value.0.into())
+            }
+            (Some(algorithm), None, None, Some(file), None) if algorithm != Algorithm::Hs256 => {
+                KeySource::PublicKey { algorithm, path: file.value.0.into() }
+            }
+            (None, None, None, None, Some(file)) if id.is_none() => KeySource::Jwks(file.value.0.into()),
+            _ => return Err(ConfigError::Rejected { place, problem: Problem::NotAKey }),
+        };
+        Ok(KeyConfig { id: id.map(|id| id.value.0), source })
+    }
+}
+
+/// What a token is to say, and what it is to be signed with: the key of the flags, or else the first secret of the
+/// configuration, which is the only kind of key there that can sign.
+pub(in crate::config) fn mint(flags: TokenFlags, auth: Option<AuthConfig>) -> Result<Mint, ConfigError> {
+    let auth = auth.unwrap_or_default();
+    let own = |name: Option<Name>, configured: Vec<String>| match name {
+        Some(Name(name)) => Some(name),
+        None => configured.into_iter().next(),
+    };
+    let (key_id, key) = match flags.key_file {
+        Some(path) => {
+            let algorithm = flags.algorithm.unwrap_or(Algorithm::Hs256);
+            (flags.key_id.map(|Name(id)| id), SigningKey::File { algorithm, path })
+        }
+        None => signing_key(auth.keys).ok_or_else(nothing_to_sign_with)?,
+    };
+    Ok(Mint {
+        key,
+        key_id,
+        subject: flags.subject.0,
+        subscribe: flags.subscribe.into_iter().map(|Match(granted)| granted).collect(),
+        publish: flags.publish.into_iter().map(|Match(granted)| granted).collect(),
+        metrics: flags.metrics,
+        ttl_s: flags.ttl.0.div_ceil(1000),
+        issuer: own(flags.issuer, auth.issuers),
+        audience: own(flags.audience, auth.audiences),
+    })
+}
+
+fn signing_key(keys: Vec<KeyConfig>) -> Option<(Option<String>, SigningKey)> {
+    keys.into_iter().find_map(|KeyConfig { id, source }| match source {
+        KeySource::Secret(secret) => Some((id, SigningKey::Secret(secret))),
+        KeySource::SecretFile(path) => Some((id, SigningKey::File { algorithm: Algorithm::Hs256, path })),
+        KeySource::PublicKey { .. } | KeySource::Jwks(_) => None,
+    })
+}
+
+fn nothing_to_sign_with() -> ConfigError {
+    let place = Place { key: "config", origin: Origin::Flag };
+    ConfigError::Rejected { place, problem: Problem::NothingToSignWith }
+}
+
+/// An open broker is one that asks nobody who it is: it serves those who are on its machine, unless the operator says that
+/// it is meant.
+pub(super) fn refuse_if_exposed(
+    listen: &Said<Vec<Listen>>,
+    auth: &AuthConfig,
+    tls: Option<&TlsConfig>,
+    insecure_open: bool,
+) -> Result<(), ConfigError> {
+    match exposed_address(&listen.value, auth, tls) {
+        Some(address) if !insecure_open => Err(listen.rejected(Problem::Exposed { address })),
+        _ => Ok(()),
+    }
+}
+
+/// The first of the addresses that others than this machine may reach, if nobody is asked who it is there: neither for a token,
+/// nor for a certificate.
+pub(in crate::config) fn exposed_address(
+    listen: &[Listen],
+    auth: &AuthConfig,
+    tls: Option<&TlsConfig>,
+) -> Option<SocketAddr> {
+    let wants_certificate = tls.and_then(|tls| tls.clients.as_ref()).is_some_and(|clients| clients.required);
+    let is_safe = |listen: &Listen| {
+        listen.address.ip().to_canonical().is_loopback() || (listen.tls && wants_certificate)
+    };
+    listen.iter().find(|listen| !is_safe(listen)).map(|listen| listen.address).filter(|_| !auth.has_keys())
+}
+
+fn names(written: Option<Written<Vec<Name>>>) -> Vec<String> {
+    written.into_iter().flat_map(|written| written.value).map(|Name(name)| name).collect()
+}
+
+fn anonymous(table: AnonymousTable) -> Permissions {
+    let AnonymousTable { subscribe, publish } = table;
+    Permissions { identity: None, subscribe: grants(subscribe), publish: grants(publish) }
+}
+
+fn grants(written: Option<Written<Vec<Match>>>) -> Grants {
+    written.into_iter().flat_map(|written| written.value).map(|Match(granted)| granted).collect()
+}

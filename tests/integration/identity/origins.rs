@@ -1,0 +1,131 @@
+//! Pages of other origins, as browsers let them speak.
+
+use fanwire_broker::Permissions;
+
+use super::{alice, ask, bearer, request, start_with};
+use crate::support::{HttpResponse, TestBroker, handshake};
+
+fn allow(broker: &mut fanwire::config::Config, origins: &[&str]) {
+    broker.origins = origins.iter().map(|text| text.parse().unwrap()).collect();
+}
+
+fn start(origins: &[&str]) -> TestBroker {
+    TestBroker::start_with(|config| allow(config, origins))
+}
+
+const EVIL: &str = "Origin: https://evil.example.com\r\n";
+const APP: &str = "Origin: https://app.example.com\r\n";
+
+fn refused(response: &HttpResponse) -> bool {
+    let has_cors = response.headers.keys().any(|name| name.starts_with("access-control-"));
+    response.status == 403 && response.code() == "origin_not_allowed" && !has_cors
+}
+
+#[test]
+fn a_page_of_another_origin_is_refused_on_every_path_and_a_page_of_the_broker_is_not() {
+    for origins in [&[][..], &["https://app.example.com"]] {
+        let broker = start(origins);
+        for path in ["/topics/a", "/v1/publish", "/v1/ws", "/healthz", "/readyz", "/metrics", "/", "/nothing"]
+        {
+            for method in ["GET", "POST", "OPTIONS"] {
+                let response = ask(&broker, request(method, path, EVIL, ""));
+                assert!(refused(&response), "{method} {path}: {response:?}");
+                let preflight = format!("{EVIL}Access-Control-Request-Method: POST\r\n");
+                assert!(refused(&ask(&broker, request(method, path, &preflight, ""))), "{method} {path}");
+            }
+        }
+        for path in ["/topics/a", "/v1/ws"] {
+            assert!(refused(&ask(&broker, handshake(path, EVIL))), "{path}");
+            assert!(refused(&ask(&broker, handshake(path, "Origin: null\r\n"))), "{path}");
+            assert_eq!(ask(&broker, handshake(path, "Origin: http://x\r\n")).status, 101, "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_token_does_not_make_up_for_a_strange_origin() {
+    let broker = start_with(|_| ());
+    let further = bearer(&alice(&[">"], &[">"])) + EVIL;
+    assert!(refused(&ask(&broker, request("GET", "/topics/a", &further, ""))));
+    assert!(refused(&ask(&broker, request("POST", "/topics/a", &further, "x"))));
+}
+
+#[test]
+fn a_page_that_is_allowed_may_read_the_answer() {
+    let broker = start(&["https://app.example.com"]);
+    let response = ask(&broker, request("POST", "/topics/a", APP, "x"));
+    assert_eq!(response.status, 200);
+    for (method, path, status) in
+        [("GET", "/topics/a", 200), ("GET", "/topics/b", 404), ("POST", "/topics/a..b", 400)]
+    {
+        let response = ask(&broker, request(method, path, APP, ""));
+        assert_eq!(response.status, status);
+        assert_eq!(response.headers["access-control-allow-origin"], "https://app.example.com");
+        assert!(response.headers["access-control-expose-headers"].contains("Fanwire-Offset"));
+        assert!(!response.headers.contains_key("access-control-allow-credentials"));
+    }
+    assert_eq!(ask(&broker, handshake("/v1/ws", APP)).status, 101);
+    let mut stream = broker.http();
+    stream.send(request("GET", "/topics/a", &format!("{APP}Accept: text/event-stream\r\n"), ""));
+    assert_eq!(stream.response_head().headers["access-control-allow-origin"], "https://app.example.com");
+}
+
+#[test]
+fn caches_do_not_mix_up_what_is_for_one_page_with_what_is_for_another() {
+    let varies = |broker: &TestBroker| {
+        let response = ask(broker, request("GET", "/healthz", "", ""));
+        response.headers.get("vary").is_some_and(|vary| vary.contains("Origin"))
+    };
+    assert!(varies(&start(&["https://app.example.com"])), "even to who says no origin");
+    assert!(!varies(&start(&[])));
+    assert!(!varies(&start(&["*"])), "all are told the same");
+}
+
+#[test]
+fn a_browser_may_ask_beforehand_without_saying_who_it_is() {
+    let broker = start_with(|config| allow(config, &["https://app.example.com"]));
+    let asks = format!(
+        "{APP}Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\n"
+    );
+    for path in ["/topics/a", "/v1/publish", "/metrics"] {
+        let response = ask(&broker, request("OPTIONS", path, &asks, ""));
+        assert_eq!(response.status, 204, "{path}");
+        assert_eq!(response.headers["access-control-allow-origin"], "https://app.example.com");
+        assert!(response.headers["access-control-allow-methods"].contains("POST"));
+        assert!(response.headers["access-control-allow-headers"].contains("Authorization"));
+        assert_eq!(response.headers["access-control-max-age"], "7200");
+    }
+    let refused = ask(&broker, request("POST", "/topics/a", APP, "x"));
+    assert_eq!(refused.status, 401, "that it may ask does not say that it may");
+    assert_eq!(refused.headers["access-control-allow-origin"], "https://app.example.com");
+}
+
+#[test]
+fn cookies_come_along_only_if_they_mean_something_and_never_from_everywhere() {
+    let credentials = |origins: &[&str], cookie: Option<&str>| {
+        let broker = start_with(|config| {
+            allow(config, origins);
+            config.auth.cookie = cookie.map(str::to_owned);
+            config.auth.anonymous = Some((*Permissions::everything()).clone());
+        });
+        let response = ask(&broker, request("GET", "/topics/a", APP, ""));
+        let allowed = response.headers["access-control-allow-origin"].clone();
+        (allowed, response.headers.get("access-control-allow-credentials").cloned())
+    };
+    let app = "https://app.example.com";
+    assert_eq!(credentials(&[app], None), (app.to_owned(), None));
+    assert_eq!(credentials(&[app], Some("session")), (app.to_owned(), Some("true".to_owned())));
+    assert_eq!(credentials(&["*"], Some("session")), ("*".to_owned(), None));
+    assert_eq!(credentials(&["*", app], Some("session")), ("*".to_owned(), None));
+}
+
+#[test]
+fn what_was_published_does_not_run_as_a_page_of_the_broker() {
+    let broker = start(&[]);
+    let html = "Content-Type: text/html\r\n";
+    assert_eq!(ask(&broker, request("POST", "/topics/a", html, "<script>alert(1)</script>")).status, 200);
+    let response = ask(&broker, request("GET", "/topics/a", "", ""));
+    assert_eq!(response.headers["content-type"], "text/html");
+    assert_eq!(response.headers["content-security-policy"], "sandbox");
+    assert_eq!(response.headers["x-content-type-options"], "nosniff");
+}

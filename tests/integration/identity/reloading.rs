@@ -1,0 +1,99 @@
+//! Keys that change while the broker runs.
+
+use std::fs;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fanwire::KeyError;
+use fanwire::broker::{Broker, StartError};
+use fanwire::config::{Algorithm, AuthConfig, Config, KeyConfig, KeySource};
+use jsonwebtoken::Header;
+use serde_json::{Value, json};
+
+use super::{LATE, sign_with};
+use crate::support::{HttpClient, TemporaryFile};
+
+fn secret_key(id: &str, secret: &[u8]) -> Value {
+    json!({"kty":"oct","alg":"HS256","kid":id,"k":URL_SAFE_NO_PAD.encode(secret)})
+}
+
+const OLD: &[u8] = b"the secret that was there at first";
+const NEW: &[u8] = b"the secret that has taken its place";
+
+fn token(id: &str, secret: &[u8]) -> String {
+    let header = Header { kid: Some(id.to_owned()), ..Header::default() };
+    sign_with(&header, &json!({"sub":"alice","exp":LATE,"fanwire":{"subscribe":[">"]}}), secret)
+}
+
+fn config_with(source: KeySource) -> Config {
+    let auth = AuthConfig { keys: vec![KeyConfig { id: None, source }], ..AuthConfig::default() };
+    Config { cores: 1, listen: vec!["127.0.0.1:0".parse().unwrap()], auth, ..Config::default() }
+}
+
+fn set(keys: &[Value]) -> String {
+    json!({ "keys": keys }).to_string()
+}
+
+#[test]
+fn a_set_of_keys_is_read_anew_and_one_that_cannot_be_read_changes_nothing() {
+    let file = TemporaryFile::new("jwks", &set(&[secret_key("old", OLD)]));
+    let broker = Broker::start(config_with(KeySource::Jwks(file.path().into()))).unwrap();
+    let status = |id: &str, secret: &[u8]| {
+        let further = format!("Authorization: Bearer {}\r\n", token(id, secret));
+        let request = format!("GET /topics/a HTTP/1.1\r\nHost: x\r\n{further}\r\n");
+        HttpClient::connect(broker.addresses()[0]).request(request).status
+    };
+    assert_eq!((status("old", OLD), status("new", NEW)), (404, 401));
+
+    fs::write(file.path(), set(&[secret_key("old", OLD), secret_key("new", NEW)])).unwrap();
+    assert_eq!((status("old", OLD), status("new", NEW)), (404, 401), "nobody has said that it is to be read");
+    broker.reload_keys().unwrap();
+    assert_eq!((status("old", OLD), status("new", NEW)), (404, 404));
+
+    fs::write(file.path(), "{").unwrap();
+    assert!(matches!(broker.reload_keys(), Err(KeyError::NotJwks { .. })));
+    assert_eq!((status("old", OLD), status("new", NEW)), (404, 404), "those that were there stay");
+
+    fs::write(file.path(), set(&[secret_key("new", NEW)])).unwrap();
+    broker.reload_keys().unwrap();
+    assert_eq!((status("old", OLD), status("new", NEW)), (401, 404), "a key that was taken out is out");
+    broker.stopper().stop();
+    broker.join().unwrap();
+}
+
+#[test]
+fn of_a_set_only_what_can_verify_a_token_is_used() {
+    let encrypts = json!({"kty":"RSA","use":"enc","n":"AQAB","e":"AQAB","kid":"e"});
+    let other_curve = json!({"kty":"EC","crv":"P-384","x":"AA","y":"AA","kid":"p"});
+    let other_algorithm = json!({"kty":"RSA","alg":"RS512","n":"AQAB","e":"AQAB","kid":"r"});
+    let without_algorithm = json!({"kty":"oct","kid":"o","k":URL_SAFE_NO_PAD.encode(OLD)});
+    let confused = json!({"kty":"oct","alg":"RS256","kid":"c","k":URL_SAFE_NO_PAD.encode(OLD)});
+    let unknown = json!({"kty":"PQC","kid":"q"});
+    let useless = [encrypts, other_curve, other_algorithm, without_algorithm, confused, unknown, json!(7)];
+    for key in &useless {
+        let file = TemporaryFile::new("useless", &set(std::slice::from_ref(key)));
+        let error = Broker::start(config_with(KeySource::Jwks(file.path().into()))).err();
+        assert!(matches!(error, Some(StartError::Keys(KeyError::NoKey { .. }))), "{key}: {error:?}");
+    }
+    let file = TemporaryFile::new("useful", &set(&[&useless[..], &[secret_key("old", OLD)]].concat()));
+    let broker = Broker::start(config_with(KeySource::Jwks(file.path().into()))).unwrap();
+    broker.stopper().stop();
+    broker.join().unwrap();
+}
+
+#[test]
+fn a_broker_whose_keys_cannot_be_had_does_not_start_and_says_which() {
+    let pem = TemporaryFile::new("no-pem", "-----BEGIN NOTHING-----");
+    let short = TemporaryFile::new("short", "thirty-one octets and a newline\n");
+    for (source, expected) in [
+        (KeySource::SecretFile("/nowhere/secret".into()), "cannot read the key in /nowhere/secret: "),
+        (KeySource::SecretFile(short.path().into()), "the secret in "),
+        (
+            KeySource::PublicKey { algorithm: Algorithm::Es256, path: pem.path().into() },
+            "is not a public key for ES256 in PEM (BEGIN PUBLIC KEY)",
+        ),
+    ] {
+        let error = Broker::start(config_with(source)).err().expect("it does not start").to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
