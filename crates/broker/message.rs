@@ -134,7 +134,7 @@ impl DeliveredAs {
 
 impl Message {
     /// What a message costs beside its payload and names, in bytes: this struct, its reference counts, and its
-    /// place in a queue, rounded up.
+    /// place in a queue that is full.
     pub const OVERHEAD_BYTES: usize = 192;
 
     /// What the message counts for in every bound, in bytes.
