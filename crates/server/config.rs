@@ -17,6 +17,7 @@ mod network;
 mod resolve;
 mod tls;
 mod units;
+mod written;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -37,6 +38,7 @@ pub use limits::{Limits, Proxies, ProxyProtocol};
 pub use network::Network;
 pub use tls::{CertificateFiles, Certificates, ClientCa, TlsConfig};
 pub use units::{BadValue, Listen};
+use written::texts;
 
 use crate::auth::Mint;
 use crate::mailbox::MAX_CORES;
@@ -232,8 +234,7 @@ impl Config {
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let listen: Vec<_> = self.listen.iter().map(|listen| format!("\"{listen}\"")).collect();
-        writeln!(f, "listen = [{}]", listen.join(", "))?;
+        writeln!(f, "listen = {}", texts(&self.listen))?;
         writeln!(f, "cores = {}", self.cores)?;
         writeln!(f, "pin = {}", self.pin)?;
         writeln!(f, "max_message = \"{}\"", Size(self.settings.max_message_bytes))?;
@@ -244,7 +245,7 @@ impl fmt::Display for Config {
         writeln!(f, "drain = \"{}\"", Period(self.timeouts.drain_ms))?;
         writeln!(f, "demo = {}", self.demo)?;
         writeln!(f, "insecure_open = {}", self.insecure_open)?;
-        write_origins(&self.origins, f)?;
+        writeln!(f, "\n[origins]\nallow = {}", texts(self.origins.iter()))?;
         self.auth.fmt(f)?;
         self.timeouts.fmt(f)?;
         self.limits.fmt(f)?;
@@ -274,11 +275,6 @@ impl fmt::Display for LogConfig {
     }
 }
 
-fn write_origins(origins: &Origins, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let allowed: Vec<_> = origins.iter().map(|origin| format!("\"{origin}\"")).collect();
-    writeln!(f, "\n[origins]\nallow = [{}]", allowed.join(", "))
-}
-
 fn write_rule(rule: &TopicRule, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "\n[[topics]]")?;
     writeln!(f, "match = \"{}\"", rule.matches)?;
@@ -301,9 +297,7 @@ fn write_rule(rule: &TopicRule, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     writeln!(f, "overflow = \"{}\"", Overflow(rule.settings.overflow))?;
     if !rule.settings.allow.is_empty() {
-        let allow: Vec<_> =
-            rule.settings.allow.iter().map(|policy| format!("\"{}\"", Overflow(*policy))).collect();
-        writeln!(f, "allow = [{}]", allow.join(", "))?;
+        writeln!(f, "allow = {}", texts(rule.settings.allow.iter().copied().map(Overflow)))?;
     }
     match rule.settings.max_age {
         Some(MaxAge { ms, newest }) => {

@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use fanwire_broker::permissions::{Grants, Permissions};
+use fanwire_broker::permissions::Permissions;
 
 use super::units::{BadValue, Period};
+use super::written::{text, texts};
 
 /// How it is told who clients are.
 #[derive(Clone, Debug)]
@@ -201,17 +202,22 @@ impl fmt::Display for AuthConfig {
         writeln!(f, "\n[auth]")?;
         for (name, list) in [("issuer", &self.issuers), ("audience", &self.audiences)] {
             if !list.is_empty() {
-                writeln!(f, "{name} = {list:?}")?;
+                writeln!(f, "{name} = {}", texts(list))?;
             }
         }
         writeln!(f, "leeway = \"{}\"", Period(self.leeway_ms))?;
         writeln!(f, "grace = \"{}\"", Period(self.grace_ms))?;
         writeln!(f, "metrics = \"{}\"", self.metrics)?;
         if let Some(cookie) = &self.cookie {
-            writeln!(f, "cookie = {cookie:?}")?;
+            writeln!(f, "cookie = {}", text(cookie))?;
         }
         if let Some(Permissions { subscribe, publish, .. }) = &self.anonymous {
-            writeln!(f, "\n[auth.anonymous]\nsubscribe = {}\npublish = {}", list(subscribe), list(publish))?;
+            writeln!(
+                f,
+                "\n[auth.anonymous]\nsubscribe = {}\npublish = {}",
+                texts(subscribe.iter()),
+                texts(publish.iter())
+            )?;
         }
         self.keys.iter().try_for_each(|key| write!(f, "\n[[auth.keys]]\n{key}"))
     }
@@ -220,28 +226,18 @@ impl fmt::Display for AuthConfig {
 impl fmt::Display for KeyConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(id) = &self.id {
-            writeln!(f, "id = {id:?}")?;
+            writeln!(f, "id = {}", text(id))?;
         }
         match &self.source {
             // Too short to be taken for one, should somebody use it.
             KeySource::Secret(_) => writeln!(f, "algorithm = \"HS256\"\nsecret = \"(not shown)\""),
             KeySource::SecretFile(path) => {
-                writeln!(f, "algorithm = \"HS256\"\nsecret_file = {}", quoted(path))
+                writeln!(f, "algorithm = \"HS256\"\nsecret_file = {}", text(path.display()))
             }
             KeySource::PublicKey { algorithm, path } => {
-                writeln!(f, "algorithm = \"{algorithm}\"\npublic_key = {}", quoted(path))
+                writeln!(f, "algorithm = \"{algorithm}\"\npublic_key = {}", text(path.display()))
             }
-            KeySource::Jwks(path) => writeln!(f, "jwks = {}", quoted(path)),
+            KeySource::Jwks(path) => writeln!(f, "jwks = {}", text(path.display())),
         }
     }
-}
-
-/// The path as a text of TOML, in which backslashes and quotes are escaped as Rust does.
-fn quoted(path: &Path) -> String {
-    format!("{:?}", path.to_string_lossy())
-}
-
-fn list(grants: &Grants) -> String {
-    let quoted: Vec<_> = grants.iter().map(|granted| format!("\"{granted}\"")).collect();
-    format!("[{}]", quoted.join(", "))
 }

@@ -7,6 +7,7 @@ use fanwire_wire::limits::{MAX_BATCH_MESSAGES, MAX_HEAD_BYTES};
 
 use super::network::Network;
 use super::units::{Period, Size};
+use super::written::texts;
 
 /// How much clients may have together, and each address of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,9 +118,8 @@ impl Default for Proxies {
 
 impl fmt::Display for Proxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let trust: Vec<_> = self.trust.iter().map(|network| format!("\"{network}\"")).collect();
         writeln!(f, "\n[proxies]")?;
-        writeln!(f, "trust = [{}]", trust.join(", "))?;
+        writeln!(f, "trust = {}", texts(&self.trust))?;
         writeln!(f, "protocol = \"{}\"", self.protocol)
     }
 }

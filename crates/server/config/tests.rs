@@ -563,6 +563,18 @@ fn who_clients_are_is_displayed_as_a_file_that_says_the_same() {
 }
 
 #[test]
+fn what_a_file_says_may_hold_any_character() {
+    let file = "[auth]\nissuer = [\"a \\\"b\\\" \\u0007 'c' é\"]\n[[auth.keys]]\njwks = \"d\\\\e\\nf\"\n";
+    let displayed = config(&[], file).unwrap().to_string();
+    let again = config(&[], &displayed).unwrap();
+    assert_eq!(again.auth.issuers, ["a \"b\" \u{7} 'c' é"]);
+    assert!(
+        matches!(&again.auth.keys[0].source, KeySource::Jwks(path) if *path == *"d\\e\nf"),
+        "{displayed}"
+    );
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named() {
     let error = Config::from_args(["fanwire", "--config", "/nonexistent/fanwire.toml"]).unwrap_err();
     assert!(error.to_string().starts_with("cannot read /nonexistent/fanwire.toml: "), "{error}");

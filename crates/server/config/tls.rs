@@ -1,7 +1,9 @@
 //! How TLS is spoken, as the operator decides it.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use super::written::text;
 
 /// How TLS is spoken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,16 +53,12 @@ impl fmt::Display for TlsConfig {
         }
         let Some(ClientCa { path, required }) = &self.clients else { return Ok(()) };
         let certificates = if *required { "required" } else { "optional" };
-        writeln!(f, "client_ca = {}\nclient_certificates = \"{certificates}\"", quoted(path))
+        writeln!(f, "client_ca = {}\nclient_certificates = \"{certificates}\"", text(path.display()))
     }
 }
 
 impl fmt::Display for CertificateFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{{ cert = {}, key = {} }}", quoted(&self.cert), quoted(&self.key))
+        write!(f, "{{ cert = {}, key = {} }}", text(self.cert.display()), text(self.key.display()))
     }
-}
-
-fn quoted(path: &Path) -> toml::Value {
-    toml::Value::String(path.display().to_string())
 }
