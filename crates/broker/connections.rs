@@ -48,8 +48,8 @@ pub(crate) struct Connections {
     /// Vectors for pieces that are not in use, so that no idle connection holds one.
     spare_pieces: Vec<Vec<Piece>>,
     backlog_bytes: usize,
-    /// The replies in write queues, in bytes.
-    queued_reply_bytes: usize,
+    /// The [certain bytes](WriteQueue::certain_bytes) of write queues.
+    certain_bytes: usize,
     /// The messages that write queues have let go by count.
     messages_skipped: u64,
     /// How many of the connections are event streams.
@@ -167,7 +167,7 @@ impl Connections {
             written: Written::default(),
             spare_pieces: Vec::new(),
             backlog_bytes: 0,
-            queued_reply_bytes: 0,
+            certain_bytes: 0,
             messages_skipped: 0,
             event_streams: 0,
         }
@@ -190,7 +190,7 @@ impl Connections {
         _ = self.take_pieces(slot);
         self.with_queue(slot, WriteQueue::drop_messages);
         let behind = self.slots[slot as usize].behind.as_ref();
-        self.queued_reply_bytes -= behind.map_or(0, |behind| behind.queue.reply_bytes());
+        self.certain_bytes -= behind.map_or(0, |behind| behind.queue.certain_bytes());
         self.event_streams -= usize::from(self.interface(slot) == Some(Interface::EventStream));
         self.slots[slot as usize] = Connection::default();
         self.spans[slot as usize] = Span::default();
@@ -260,15 +260,15 @@ impl Connections {
         self.backlog_bytes
     }
 
-    /// The replies in write queues, in bytes.
-    pub(crate) fn queued_reply_bytes(&self) -> usize {
-        self.queued_reply_bytes
+    /// What write queues hold besides the backlog, in bytes.
+    pub(crate) fn certain_bytes(&self) -> usize {
+        self.certain_bytes
     }
 
     /// The connections with the largest write queues, the largest first, at most `count` of them.
     pub(crate) fn largest_backlogs(&self, count: usize) -> Vec<u32> {
         let backlog_of = |connection: &Connection| match (&connection.behind, connection.state) {
-            (Some(behind), State::Open) => behind.queue.bytes() + behind.queue.reply_bytes(),
+            (Some(behind), State::Open) => behind.queue.bytes() + behind.queue.certain_bytes(),
             _ => 0,
         };
         let sizes = self.slots.iter().map(backlog_of).zip(0..).filter(|(bytes, _)| *bytes > 0);
@@ -345,9 +345,9 @@ impl Connections {
     ) {
         let (start, end) = self.palette.reply(write);
         if let Some(behind) = &mut self.slots[slot as usize].behind {
-            let before = behind.queue.reply_bytes();
+            let before = behind.queue.certain_bytes();
             behind.queue.push_reply(self.palette.replies(start, end), kind);
-            self.queued_reply_bytes += behind.queue.reply_bytes() - before;
+            self.certain_bytes += behind.queue.certain_bytes() - before;
             self.schedule(slot);
             return;
         }
@@ -385,9 +385,9 @@ impl Connections {
     /// Works on the connection's write queue, if it has one.
     pub(crate) fn with_queue<R>(&mut self, slot: u32, work: impl FnOnce(&mut WriteQueue) -> R) -> Option<R> {
         let queue = &mut self.slots[slot as usize].behind.as_mut()?.queue;
-        let (bytes, replies, skips) = (queue.bytes(), queue.reply_bytes(), queue.skips());
+        let (bytes, certain, skips) = (queue.bytes(), queue.certain_bytes(), queue.skips());
         let result = work(queue);
-        self.queued_reply_bytes = self.queued_reply_bytes + queue.reply_bytes() - replies;
+        self.certain_bytes = self.certain_bytes + queue.certain_bytes() - certain;
         self.backlog_bytes = self.backlog_bytes + queue.bytes() - bytes;
         self.messages_skipped += queue.skips() - skips;
         Some(result)

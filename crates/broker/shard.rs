@@ -207,7 +207,7 @@ pub struct Counters {
     pub messages_published: u64,
     /// What the write queues hold, in bytes.
     pub backlog_bytes: u64,
-    /// The replies that write queues hold besides that, in bytes.
+    /// The replies that write queues hold besides that, and the rest of what sockets have taken a part of, in bytes.
     pub reply_bytes: u64,
     /// What histories and last values hold, in bytes.
     pub kept_bytes: u64,
@@ -314,7 +314,7 @@ impl Shard {
             messages_skipped: self.connections.messages_skipped(),
             messages_published: self.messages_published,
             backlog_bytes: self.connections.backlog_bytes() as u64,
-            reply_bytes: self.connections.queued_reply_bytes() as u64,
+            reply_bytes: self.connections.certain_bytes() as u64,
             kept_bytes: self.table.kept_bytes() as u64,
             topics: self.table.len() as u64,
             subscriptions: self.subscriptions.len() as u64,

@@ -86,6 +86,11 @@ impl WriteQueue {
         self.reply_bytes
     }
 
+    /// What is written whatever becomes of the messages: the rest of what was begun, and the replies, in bytes.
+    pub(crate) fn certain_bytes(&self) -> usize {
+        self.partial.len() + self.reply_bytes
+    }
+
     /// The messages that were let go by count so far.
     pub(crate) fn skips(&self) -> u64 {
         self.skips
