@@ -9,7 +9,7 @@ use fanwire_wire::frame::{OpCode, write_masked_frame};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::support::{FOREVER_MS, HttpClient, HttpResponse, PATIENCE, TestBroker, handshake};
+use crate::support::{FOREVER_MS, HttpClient, HttpResponse, PATIENCE, TestBroker, connect_narrow, handshake};
 
 /// A broker that counts this machine's clients like any other.
 fn broker_with(limits: Limits) -> TestBroker {
@@ -276,6 +276,32 @@ fn short_of_memory_histories_let_go_of_their_older_half_and_what_is_let_go_is_to
             break;
         }
         assert!(began.elapsed() < PATIENCE, "{told} are told to be gone");
+    }
+}
+
+#[test]
+fn answers_that_memory_is_too_short_for_are_cut_off_and_nothing_stands_in_for_their_rest() {
+    const BODY_BYTES: usize = 900_000;
+    let broker = broker_with(Limits { memory: Some(2 << 20), ..Limits::default() });
+    let connections = ["keep-alive", "close"];
+    // All are there before nobody new is let in.
+    let mut readers = connections.map(|_| connect_narrow(broker.address));
+    let mut figures = broker.http();
+    broker.post("large", &"x".repeat(BODY_BYTES));
+    for (reader, connection) in readers.iter_mut().zip(connections) {
+        let head = format!("GET /topics/large HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n");
+        reader.write_all(head.as_bytes()).unwrap();
+    }
+    let began = Instant::now();
+    while figures.figure_with("fanwire_connections", "") > 1 {
+        assert!(began.elapsed() < PATIENCE, "they are not cut off");
+    }
+    for (mut reader, connection) in readers.into_iter().zip(connections) {
+        let mut answer = Vec::new();
+        // It may be the end or a reset.
+        let _ = reader.read_to_end(&mut answer);
+        assert!(answer.len() < BODY_BYTES, "{} bytes have come", answer.len());
+        assert!(answer.is_empty() || answer.ends_with(b"x"), "{connection}: {:?}", answer.last());
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use fanwire::broker::Broker;
 use fanwire::config::Config;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Response as UpgradeResponse;
 use tungstenite::protocol::CloseFrame;
@@ -89,9 +90,7 @@ impl TestBroker {
 
     /// The same, of those that have this among their labels.
     pub(crate) fn figure_with(&self, name: &str, label: &str) -> u64 {
-        let page = self.http().get("/metrics");
-        let samples = page.text().lines().filter(|line| line.starts_with(name) && line.contains(label));
-        samples.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+        self.http().figure_with(name, label)
     }
 
     /// Waits until the cores have this of the figures that begin like this.
@@ -140,6 +139,16 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// A connection whose client's kernel takes next to nothing.
+pub(crate) fn connect_narrow(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
@@ -241,7 +250,14 @@ impl HttpClient {
         self.request(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
     }
 
-    /// The same, unless the connection has ended.
+    /// See [`TestBroker::figure_with`], for when the broker takes no new connection.
+    pub(crate) fn figure_with(&mut self, name: &str, label: &str) -> u64 {
+        let page = self.get("/metrics");
+        let samples = page.text().lines().filter(|line| line.starts_with(name) && line.contains(label));
+        samples.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+    }
+
+    /// Gets a page, unless the connection has ended.
     pub(crate) fn try_get(&mut self, path: &str) -> Option<HttpResponse> {
         // It may have ended between this and the last answer.
         let _ = write!(self.stream.get_mut(), "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");

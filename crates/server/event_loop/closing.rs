@@ -19,7 +19,9 @@ use crate::http_api::{self, Reply};
 use crate::metrics::DisconnectReason;
 
 impl EventLoop {
-    /// Closes a WebSocket connection with a close frame, or ends an event stream.
+    /// Closes a WebSocket connection with a close frame, or ends an event stream. One that closes already does so on the
+    /// terms that it was told; one that speaks HTTP, and is owed no answer that could say why, is let go: it would take a
+    /// close frame for the rest of its last one.
     pub(super) fn close(
         &mut self,
         id: ConnectionId,
@@ -28,8 +30,15 @@ impl EventLoop {
         backlog: Backlog,
         reason: DisconnectReason,
     ) {
-        self.shard.close(id, code, text, backlog);
-        self.begin_closing(id, reason);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        match connection.phase {
+            Phase::WebSocket(_) | Phase::EventStream(_) => {
+                self.shard.close(id, code, text, backlog);
+                self.begin_closing(id, reason);
+            }
+            Phase::Proxied | Phase::Http(_) => self.drop_connection(id, reason),
+            Phase::Closing(_) | Phase::Gone => {}
+        }
     }
 
     /// Ends a connection that has sent too fast for too long, and tells it which limit that was.
