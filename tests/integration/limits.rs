@@ -252,6 +252,26 @@ fn short_of_memory_it_takes_nobody_new_then_no_new_topic_and_serves_on() {
 }
 
 #[test]
+fn frames_that_do_not_come_whole_count_wherever_they_begin() {
+    // Where one core is the home of all topics, nothing has a connection read once more after its upgrade.
+    let broker = TestBroker::start_with(|config| {
+        config.cores = 1;
+        config.limits.memory = Some(1 << 20);
+    });
+    // The head of a message of 1 MiB, and 15,000 bytes of it.
+    let begun = [&[0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0][..], &[7; 15_000]].concat();
+    let mut clients = Vec::new();
+    let refused = (0..100).find_map(|_| {
+        let mut client = broker.http();
+        client.send([handshake("/topics/a.b", "").as_bytes(), &begun].concat());
+        let response = client.response_head();
+        clients.push(client);
+        (response.status != 101).then_some(response.status)
+    });
+    assert_eq!(refused, Some(503), "{} of 15 KB fit into 1 MiB", clients.len());
+}
+
+#[test]
 fn short_of_memory_histories_let_go_of_their_older_half_and_what_is_let_go_is_told() {
     let broker = TestBroker::start_with(|config| {
         crate::raw::with_history(config);

@@ -53,7 +53,7 @@ impl EventLoop {
             budget = budget.saturating_sub(frames.len());
             self.read_messages(id, &mut frames, &mut intake.inflater);
             // Their bytes were counted when they came.
-            self.charge(id, 0);
+            self.settle(id, 0);
         }
         let mut handshakes = TLS_HANDSHAKE_STEPS_PER_TURN;
         for _ in 0..self.ready.len() {
@@ -117,11 +117,16 @@ impl EventLoop {
         let has_early_frames = self.early_frames.back().is_some_and(|(early, _)| *early == id);
         let waits = has_early_frames || self.is_blocked(id);
         let read = if waits { 0 } else { self.read_once(id, intake) };
-        self.charge(id, read);
+        self.settle(id, read);
+        read
+    }
+
+    /// Counts what a read of so many bytes brought, and puts the connection where it belongs after it.
+    fn settle(&mut self, id: ConnectionId, bytes: usize) {
+        self.charge(id, bytes);
         self.connections.count_kept(id);
         self.find_place(id);
         self.handle_shard_events();
-        read
     }
 
     /// Counts what a read of so many bytes brought against the connection's rates.
@@ -187,10 +192,9 @@ impl EventLoop {
         }
     }
 
-    /// Whether we do not read from a connection for now: a request waits for its answer, or answers wait for the
-    /// client, or it sends too fast, or
-    /// publishes while memory is short. The first two end with something being written to it, and that brings it back; the
-    /// others with time.
+    /// Whether we do not read from a connection for now: a request waits for its answer, or answers wait for the client, or it
+    /// sends too fast, or publishes while memory is short. The first two end with something being written to it, and that
+    /// brings it back; the others with time.
     pub(super) fn is_blocked(&mut self, id: ConnectionId) -> bool {
         let is_scarce = self.is_scarce();
         let Some(connection) = self.connections.get_mut(id) else { return false };
