@@ -30,6 +30,8 @@ pub(crate) const MAX_REFUSED: usize = 16;
 /// The listening sockets of one core.
 pub(super) struct Entrance {
     doors: Vec<Door>,
+    /// The one whose turn is next.
+    turn: usize,
     /// Set while there is no file descriptor left.
     retry_at_ms: Option<u64>,
     /// How many connections are being told why they are not let in.
@@ -71,7 +73,7 @@ impl Entrance {
             registry.register(&mut listener, token_of(index), Interest::READABLE)?;
             doors.push(Door { listener, tls: listen.tls, is_knocked_at: false });
         }
-        Ok(Self { doors, retry_at_ms: None, refused: 0 })
+        Ok(Self { doors, turn: 0, retry_at_ms: None, refused: 0 })
     }
 
     /// Notes an edge, if the token is a listener's.
@@ -107,8 +109,11 @@ impl Entrance {
         self.retry_at_ms = None;
     }
 
+    /// Accepts one at each door in turn: a crowd at one does not keep those at another waiting.
     fn accept(&mut self) -> Arrival {
-        while let Some(door) = self.doors.iter_mut().find(|door| door.is_knocked_at) {
+        while let Some(index) = self.next_knocked_at() {
+            self.turn = index + 1;
+            let door = &mut self.doors[index];
             match accept_one(&door.listener) {
                 Accepted::Stream(stream, peer) => {
                     return Arrival::Newcomer(Newcomer { stream, peer, tls: door.tls });
@@ -119,6 +124,12 @@ impl Entrance {
             }
         }
         Arrival::Nobody
+    }
+
+    fn next_knocked_at(&self) -> Option<usize> {
+        let count = self.doors.len();
+        let mut from_turn = (0..count).map(|step| (self.turn + step) % count);
+        from_turn.find(|index| self.doors[*index].is_knocked_at)
     }
 }
 
@@ -242,5 +253,34 @@ impl EventLoop {
         if self.site.control.note_all_accepted() {
             tracing::info!("file descriptors are left again: all who waited are connected");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net;
+
+    use mio::Poll;
+
+    use super::*;
+
+    #[test]
+    fn a_crowd_at_one_door_does_not_keep_those_at_another_waiting() {
+        let listen: Listen = "127.0.0.1:0".parse().unwrap();
+        let listeners: Vec<_> = (0..2).map(|_| TcpListener::bind(listen.address).unwrap()).collect();
+        let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        let poll = Poll::new().unwrap();
+        let mut entrance = Entrance::open(listeners, &[listen, listen], poll.registry()).unwrap();
+        let connect = |door: usize| net::TcpStream::connect(addresses[door]).unwrap();
+        let _clients = [0, 0, 0, 0, 1, 1].map(connect);
+        assert!([0, 1].into_iter().all(|door| entrance.note_readiness(token_of(door))));
+        let mut let_in = Vec::new();
+        while let Arrival::Newcomer(newcomer) = entrance.accept() {
+            let_in.push(
+                addresses.iter().position(|own| newcomer.stream.local_addr().unwrap() == *own).unwrap(),
+            );
+        }
+        assert_eq!(let_in, [0, 1, 0, 1, 0, 0]);
+        assert!(!entrance.has_work());
     }
 }
