@@ -94,7 +94,7 @@ pub struct Timeouts {
     pub ping_ms: u64,
     /// Pings in a row that may stay without an answer.
     pub unanswered_pings: u32,
-    /// For the peer's part of a close, in milliseconds.
+    /// For the peer's part of a close, and again whenever it has read some more of a last answer over HTTP, in milliseconds.
     pub close_ms: u64,
     /// For the next request of an HTTP connection that is kept alive, in milliseconds.
     pub idle_http_ms: u64,

@@ -117,6 +117,8 @@ pub(crate) struct Closing {
     pub(crate) peer_ended: bool,
     /// What the disconnect counts as.
     pub(crate) reason: DisconnectReason,
+    /// Of one that is owed an answer over HTTP: it has time for it as long as it reads.
+    pub(crate) liveness: Option<Liveness>,
 }
 
 impl Connection {
@@ -214,12 +216,13 @@ impl Connection {
         }
     }
 
-    /// What is known of its peer's life, if it is one that may be silent.
+    /// What is known of its peer's life, if it is one that may be silent while it reads.
     pub(crate) fn liveness(&mut self) -> Option<&mut Liveness> {
         match &mut self.phase {
             Phase::WebSocket(web_socket) => Some(&mut web_socket.liveness),
             Phase::EventStream(liveness) => Some(liveness),
-            Phase::Proxied | Phase::Http(_) | Phase::Closing(_) | Phase::Gone => None,
+            Phase::Closing(closing) => closing.liveness.as_mut(),
+            Phase::Proxied | Phase::Http(_) | Phase::Gone => None,
         }
     }
 }

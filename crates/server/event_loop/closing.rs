@@ -5,6 +5,8 @@
 //!     └──────────── within `timeouts.close`; what the peer still sends is read and thrown away ─┘
 //! ```
 //!
+//! An answer over HTTP may be long, and its client slow: that one has as much time again whenever it has read some of it.
+//!
 //! A socket that is closed with unread input resets the connection, and a reset takes our last bytes with it
 //! (RFC 9112 §9.6): so the peer's end is waited for.
 
@@ -14,7 +16,7 @@ use fanwire_wire::close::CloseCode;
 
 use super::EventLoop;
 use crate::config::Period;
-use crate::connection::{Closing, Phase};
+use crate::connection::{Closing, Liveness, Phase};
 use crate::http_api::{self, Reply};
 use crate::metrics::DisconnectReason;
 
@@ -61,7 +63,8 @@ impl EventLoop {
     /// Ends a connection after the bytes that are queued for it.
     pub(super) fn begin_closing(&mut self, id: ConnectionId, reason: DisconnectReason) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.phase = Phase::Closing(Closing { flushed: false, peer_ended: false, reason });
+        let liveness = matches!(connection.phase, Phase::Http(_)).then(Liveness::default);
+        connection.phase = Phase::Closing(Closing { flushed: false, peer_ended: false, reason, liveness });
         connection.since_ms = self.now.monotonic_ms;
         self.arm_deadline(id);
         self.resume(id);
