@@ -221,6 +221,21 @@ fn an_http_client_that_stays_over_a_rate_is_told_too() {
     flood.join().unwrap();
 }
 
+#[test]
+fn who_is_over_a_rate_is_told_so_behind_the_answer_to_what_was_carried_out() {
+    let limits = Limits { commands_per_second: Some(1), patience_ms: 0, ..Limits::default() };
+    let broker = broker_with(limits);
+    // The home of some of the topics is another core than the connection's.
+    for number in 0..16 {
+        let request = format!("POST /topics/over.{number} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1");
+        let mut client = broker.http();
+        client.send(request.repeat(2));
+        let statuses = [(); 3].map(|()| client.response().status);
+        assert_eq!(statuses, [200, 200, 429], "on topic {number}");
+        assert!(client.rest().is_empty());
+    }
+}
+
 /// Publishes 100 KB on a topic; what that is answered.
 fn publish_much(client: &mut HttpClient, topic: &str) -> HttpResponse {
     let body = "x".repeat(100_000);

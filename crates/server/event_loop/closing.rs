@@ -43,8 +43,12 @@ impl EventLoop {
         }
     }
 
-    /// Ends a connection that has sent too fast for too long, and tells it which limit that was.
+    /// Ends a connection that has sent too fast for too long, and tells it which limit that was: behind its receipt, if one
+    /// is on the way. Until then it is not read, and after that it comes here again.
     pub(super) fn end_for_rate(&mut self, id: ConnectionId, key: &str) {
+        if self.awaits_receipt(id) {
+            return;
+        }
         let patience = Period(self.site.limits.patience_ms);
         let text = format!("over {key} for {patience}");
         let Some(connection) = self.connections.get_mut(id) else { return };
