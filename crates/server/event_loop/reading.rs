@@ -164,8 +164,8 @@ impl EventLoop {
                 if was_handshaking {
                     self.note_tls_handshake(id);
                 }
-                // Of a handshake nothing is heard that a request could begin with.
-                if !was_handshaking || !input.is_empty() {
+                // A record that says nothing is a sign of life, and no request begins with it.
+                if !input.is_empty() || self.is_web_socket(id) {
                     self.handle_input(id, input, inflater);
                 }
                 return taken;

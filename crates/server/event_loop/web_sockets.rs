@@ -54,7 +54,7 @@ impl EventLoop {
         }
     }
 
-    fn is_web_socket(&mut self, id: ConnectionId) -> bool {
+    pub(super) fn is_web_socket(&mut self, id: ConnectionId) -> bool {
         self.connections.get_mut(id).is_some_and(|connection| connection.web_socket().is_some())
     }
 

@@ -10,7 +10,7 @@ use tungstenite::Message;
 
 use super::TlsBroker;
 use super::authority::Authority;
-use super::client::{receive_text, shake_hands, tls_to, web_socket};
+use super::client::{TlsClient, receive_text, shake_hands, tls_to, web_socket};
 use crate::support::handshake;
 
 #[test]
@@ -44,6 +44,32 @@ fn a_subscriber_that_says_nothing_but_new_keys_is_written_to_on() {
     }
 }
 
+/// Reads a response to the end of its head.
+fn read_head(client: &mut TlsClient) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut octet = [0];
+        client.read_exact(&mut octet).unwrap();
+        head.push(octet[0]);
+    }
+}
+
+#[test]
+fn new_keys_are_no_request() {
+    let authority = Authority::new("idle-keys");
+    let broker = TlsBroker::start_with(authority.tls(), |config| {
+        (config.timeouts.handshake_ms, config.timeouts.idle_http_ms) = (300, 900);
+    });
+    let mut client = tls_to(broker.address, "localhost", authority.client_with(&[&TLS13], None));
+    client.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    read_head(&mut client);
+    client.conn.refresh_traffic_keys().unwrap();
+    client.flush().unwrap();
+    let mut rest = String::new();
+    client.read_to_string(&mut rest).expect("a goodbye");
+    assert_eq!(rest, "", "it is let go as one that is idle, without a word");
+}
+
 #[test]
 fn frames_in_many_records_of_one_read_are_all_heard() {
     let authority = Authority::new("many-records");
@@ -60,12 +86,7 @@ fn frames_in_many_records_of_one_read_are_all_heard() {
         octets.extend_from_slice(text.as_bytes());
     }
     client.write_all(&octets).unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut octet = [0];
-        client.read_exact(&mut octet).unwrap();
-        head.push(octet[0]);
-    }
+    read_head(&mut client);
     for number in 0..500_u32 {
         let mut frame = [0; 6];
         client.read_exact(&mut frame).unwrap();
