@@ -25,6 +25,18 @@ pub(crate) struct Sharing {
     pub(super) credentials: bool,
     /// The browser asks beforehand what the page may send.
     pub(super) is_preflight: bool,
+    /// Whose pages may have it as a script or a picture, which browsers ask for without a word of the page.
+    pub(super) embedders: Embedders,
+}
+
+/// Whose pages may embed an answer (Fetch standard, "Cross-Origin-Resource-Policy").
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Embedders {
+    /// The broker's own.
+    #[default]
+    Own,
+    /// Everybody's.
+    All,
 }
 
 /// What a page may read of an answer besides its body and the few fields that every page may.
@@ -43,6 +55,11 @@ impl Sharing {
         if self.varies {
             head = head.header("Vary", "Origin");
         }
+        let policy = match self.embedders {
+            Embedders::Own => "same-origin",
+            Embedders::All => "cross-origin",
+        };
+        head = head.header("Cross-Origin-Resource-Policy", policy);
         let Some(with) = &self.with else { return head };
         head = head.header("Access-Control-Allow-Origin", with.as_bytes());
         if self.credentials {
