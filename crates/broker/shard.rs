@@ -26,6 +26,7 @@ use fanwire_wire::topic::{Topic, TopicOrPattern};
 use self::fan_out::Run;
 use self::polling::{Answers, Poll};
 pub use self::publishing::{Drafts, drafts_of};
+use self::snapshots::PARTS_PER_TURN;
 use crate::batches::{Batches, Outcome, Refused};
 use crate::connections::Connections;
 use crate::encoder::{Encoding, Interface};
@@ -95,6 +96,8 @@ pub struct Shard {
     polls: HashMap<u32, Poll>,
     /// What those are to be told that a message has come for.
     answers: Answers,
+    /// How many more parts of patterns' snapshots may be asked for in this turn.
+    parts_left: u32,
     stopping: Stopping,
     pressure: Pressure,
     /// When the histories are to be halved again, under pressure.
@@ -253,6 +256,7 @@ impl Shard {
             batches: Batches::default(),
             polls: HashMap::default(),
             answers: Answers::default(),
+            parts_left: PARTS_PER_TURN,
             stopping: Stopping::default(),
             pressure: Pressure::default(),
             halve_at_ms: 0,
@@ -284,6 +288,7 @@ impl Shard {
     /// Tells the time of the turn, lets go what has become too old, and stops waiting for cores that have stalled.
     pub fn begin_turn(&mut self, now: Now) {
         self.now = now;
+        self.allow_parts();
         if self.table.ages() && now.monotonic_ms >= self.sweep_at_ms {
             self.table.sweep(now.monotonic_ms);
             self.sweep_at_ms = now.monotonic_ms + SWEEP_EVERY_MS;
