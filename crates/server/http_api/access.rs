@@ -48,7 +48,10 @@ pub(super) fn unauthorized(error: Unauthorized) -> Response {
         Unauthorized::NotOne(NoSingleToken::BadQuery(error)) => bad_request(&error),
         Unauthorized::Bad(_) => {
             let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{message}\"");
-            Response::error(Status::Unauthorized, "bad_token", &message).with("WWW-Authenticate", challenge)
+            let response = Response::error(Status::Unauthorized, "bad_token", &message);
+            // To look at a token takes as long as hundreds of deliveries. How many connections an address may open is
+            // bounded; how many requests one may have is not.
+            response.with("WWW-Authenticate", challenge).last()
         }
     }
 }

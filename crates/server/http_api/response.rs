@@ -102,6 +102,8 @@ pub(crate) struct Response {
     status: Status,
     headers: Vec<(&'static str, String)>,
     content: Content,
+    /// The connection takes no other request, whatever its client wants.
+    is_last: bool,
 }
 
 /// What follows the head.
@@ -140,7 +142,7 @@ impl Response {
     }
 
     fn with_content(status: Status, content: Content) -> Self {
-        Self { status, headers: Vec::new(), content }
+        Self { status, headers: Vec::new(), content, is_last: false }
     }
 
     /// An error, as JSON: `code` for programs, `message` for people.
@@ -164,6 +166,16 @@ impl Response {
         self.with("Fanwire-Epoch", epoch).with("Fanwire-Offset", offset.to_string())
     }
 
+    /// The same, as the connection's last.
+    pub(super) fn last(self) -> Self {
+        Self { is_last: true, ..self }
+    }
+
+    /// Whether the connection ends with it, where it answers a request that is to be answered so.
+    pub(crate) fn ends_connection(&self, reply: &Reply) -> bool {
+        self.is_last || !reply.keeps_alive()
+    }
+
     /// Whether it says that the request was wrong or cannot be carried out.
     pub(crate) fn is_error(&self) -> bool {
         self.status.code() >= 400
@@ -185,7 +197,7 @@ impl Response {
             }
             Content::Endless(content_type) => head.header("Content-Type", content_type),
         };
-        head.keep_alive(reply.keep_alive).end();
+        head.keep_alive(!self.ends_connection(reply)).end();
         if !reply.head_only {
             out.extend_from_slice(body);
         }
