@@ -212,7 +212,7 @@ pub struct Counters {
     pub backlog_bytes: u64,
     /// The replies that write queues hold besides that, in bytes.
     pub reply_bytes: u64,
-    /// What histories and last values hold, in bytes.
+    /// What histories, last values and message ids hold, in bytes.
     pub kept_bytes: u64,
     /// Topics at home here.
     pub topics: u64,
