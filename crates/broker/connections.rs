@@ -40,6 +40,8 @@ pub(crate) struct Connections {
     flushing: Vec<u32>,
     /// The slots of those that are behind and have something to do.
     ready: VecDeque<u32>,
+    /// The slots of those that have, and must wait for the next turn.
+    postponed: Vec<u32>,
     /// Turns from the palette since one that is behind had its own.
     turns_since_ready: u32,
     pub(crate) palette: Palette,
@@ -162,6 +164,7 @@ impl Connections {
             touched: Vec::new(),
             flushing: Vec::new(),
             ready: VecDeque::new(),
+            postponed: Vec::new(),
             turns_since_ready: 0,
             palette: Palette::new(Encoder::new(epoch, deflate_above_bytes)),
             written: Written::default(),
@@ -404,6 +407,22 @@ impl Connections {
         }
     }
 
+    /// Has a connection that waits for a snapshot have its turn when [`Self::recall`] says so.
+    pub(crate) fn postpone(&mut self, slot: u32) {
+        if let Some(behind) = &mut self.slots[slot as usize].behind
+            && !behind.scheduled
+            && !behind.snapshots.is_empty()
+        {
+            behind.scheduled = true;
+            self.postponed.push(slot);
+        }
+    }
+
+    /// Puts those that were postponed on the list of those that have something to do.
+    pub(crate) fn recall(&mut self) {
+        self.ready.extend(self.postponed.drain(..));
+    }
+
     /// Whether the socket is full.
     pub(crate) fn is_blocked(&self, slot: u32) -> bool {
         self.slots[slot as usize].behind.as_ref().is_some_and(|behind| behind.blocked)
@@ -474,7 +493,7 @@ impl Connections {
 
     pub(crate) fn has_output(&self) -> bool {
         // What somebody has a span or pieces of is in the palette.
-        !self.palette.is_empty() || !self.ready.is_empty()
+        !self.palette.is_empty() || !self.ready.is_empty() || !self.postponed.is_empty()
     }
 
     /// The next connection that has something in the palette.

@@ -326,7 +326,7 @@ static GAUGES: [Family; 7] = [
     Family {
         name: "kept",
         unit: Some(Unit::Bytes),
-        help: "What histories and last values hold",
+        help: "What histories, last values and message ids hold",
         figure: |core| &core.kept_bytes,
     },
     Family { name: "topics", unit: None, help: "Topics at home on the core", figure: |core| &core.topics },

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::crypto;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm as JwtAlgorithm, DecodingKey};
@@ -91,8 +93,10 @@ impl fmt::Display for KeyError {
             }
             Self::NoKey { path } => write!(
                 f,
-                "{} has no key that could verify a token: oct with alg HS256, RSA, EC with P-256, or OKP with Ed25519",
-                path.display()
+                "{} has no key that could verify a token: oct with alg HS256 and {} octets or more, RSA, EC with P-256, or OKP \
+                 with Ed25519",
+                path.display(),
+                Secret::LEAST_BYTES
             ),
         }
     }
@@ -170,13 +174,17 @@ impl Key {
     }
 }
 
-/// What a key of a set is for: by its type, which must not be another than it says. A secret must say.
+/// What a key of a set is for: by its type, which must not be another than it says. A secret must say, and be long enough to be
+/// one.
 fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
     let by_type = match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => Algorithm::Rs256,
         AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::Es256,
         AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Algorithm::EdDsa,
-        AlgorithmParameters::OctetKey(_) if jwk.common.key_algorithm.is_some() => Algorithm::Hs256,
+        AlgorithmParameters::OctetKey(key) if jwk.common.key_algorithm.is_some() => {
+            let octets = URL_SAFE_NO_PAD.decode(&key.value).ok()?;
+            Secret::new(&octets).map(|_| Algorithm::Hs256)?
+        }
         _ => return None,
     };
     let said = match jwk.common.key_algorithm {

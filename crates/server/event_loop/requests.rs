@@ -93,7 +93,7 @@ impl EventLoop {
     /// Answers the current request, and goes on to the next or closes.
     pub(super) fn respond(&mut self, id: ConnectionId, response: &Response, reply: &Reply) {
         self.shard.reply(id, &response.to_octets(reply));
-        if !reply.keeps_alive() {
+        if response.ends_connection(reply) {
             let reason =
                 if response.is_error() { DisconnectReason::Refused } else { DisconnectReason::ClientClosed };
             return self.begin_closing(id, reason);

@@ -2,7 +2,7 @@
 
 use fanwire_wire::http::{Method, Request, Status};
 
-use super::response::Sharing;
+use super::response::{Embedders, Sharing};
 use super::{Response, bad_request};
 use crate::auth::{Client, NoSingleToken, Unauthorized};
 use crate::origin::Standing;
@@ -11,11 +11,14 @@ use crate::site::Site;
 /// Which page may read the answer to the request, besides the broker's own.
 pub(super) fn sharing(request: &Request<'_>, standing: Standing, site: &Site) -> Sharing {
     let origin = request.header("Origin").filter(|_| standing == Standing::Allowed);
+    // What browsers embed they ask for with cookies, and without an Origin that they could be disregarded for.
+    let is_for_every_page = site.origins.are_all() && !site.auth.heeds_cookies();
     Sharing {
         varies: !site.origins.is_empty() && !site.origins.are_all(),
         with: origin.map(|origin| if site.origins.are_all() { "*".into() } else { origin.into() }),
         credentials: site.auth.heeds_cookies() && !site.origins.are_all(),
         is_preflight: is_preflight(request),
+        embedders: if is_for_every_page { Embedders::All } else { Embedders::Own },
     }
 }
 
@@ -45,7 +48,10 @@ pub(super) fn unauthorized(error: Unauthorized) -> Response {
         Unauthorized::NotOne(NoSingleToken::BadQuery(error)) => bad_request(&error),
         Unauthorized::Bad(_) => {
             let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{message}\"");
-            Response::error(Status::Unauthorized, "bad_token", &message).with("WWW-Authenticate", challenge)
+            let response = Response::error(Status::Unauthorized, "bad_token", &message);
+            // To look at a token takes as long as hundreds of deliveries. How many connections an address may open is
+            // bounded; how many requests one may have is not.
+            response.with("WWW-Authenticate", challenge).last()
         }
     }
 }

@@ -126,6 +126,29 @@ fn what_was_published_does_not_run_as_a_page_of_the_broker() {
     assert_eq!(ask(&broker, request("POST", "/topics/a", html, "<script>alert(1)</script>")).status, 200);
     let response = ask(&broker, request("GET", "/topics/a", "", ""));
     assert_eq!(response.headers["content-type"], "text/html");
-    assert_eq!(response.headers["content-security-policy"], "sandbox");
+    assert_eq!(response.headers["content-security-policy"], "default-src 'none'; sandbox");
     assert_eq!(response.headers["x-content-type-options"], "nosniff");
+}
+
+#[test]
+fn what_was_published_is_no_script_and_no_picture_of_another_page() {
+    // Browsers ask for these without an Origin, and with the cookies of their user.
+    let policies = |origins: &[&str], cookie: Option<&str>| {
+        let broker = start_with(|config| {
+            allow(config, origins);
+            config.auth.cookie = cookie.map(str::to_owned);
+            config.auth.anonymous = Some((*Permissions::everything()).clone());
+        });
+        assert_eq!(ask(&broker, request("POST", "/topics/a", "", "x")).status, 200);
+        ["", "?since=earliest"].map(|query| {
+            let response = ask(&broker, request("GET", &format!("/topics/a{query}"), "", ""));
+            response.headers["cross-origin-resource-policy"].clone()
+        })
+    };
+    for (origins, cookie) in
+        [(&[][..], None), (&["https://app.example.com"], Some("session")), (&["*"], Some("session"))]
+    {
+        assert_eq!(policies(origins, cookie), ["same-origin"; 2], "{origins:?} {cookie:?}");
+    }
+    assert_eq!(policies(&["*"], None), ["cross-origin"; 2], "it is for every page");
 }
