@@ -91,7 +91,7 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
     let insecure_open =
         source.said("insecure_open", flags.insecure_open, file.insecure_open, Switch(default.insecure_open));
     let insecure_open = insecure_open.value.0;
-    let auth = source.auth(file.auth)?;
+    let auth = source.auth(file.auth, &file.tls)?;
     let listening = distinct(&listen)?;
     let tls = source.tls(tls_flags, file.tls, &listen)?;
     auth::refuse_if_exposed(&listen, &auth, tls.as_ref(), insecure_open)?;
