@@ -32,20 +32,10 @@ pub(crate) struct Connection {
     pub(crate) readable: bool,
     /// The input that the socket holds is the last: the peer has ended its side, or the connection is broken.
     pub(crate) ending: bool,
-    pub(crate) opener: Opener,
     /// It has published since publishers were last let go on.
     pub(crate) publishes: bool,
     /// When what it is waited for began, on the monotonic clock: see [`Self::deadline_ms`].
     pub(crate) since_ms: u64,
-}
-
-/// Who has opened a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Opener {
-    /// Its client.
-    Client,
-    /// A trusted proxy, whose word is taken for who its clients are and what they speak with it.
-    Proxy,
 }
 
 /// What a connection speaks.
@@ -133,7 +123,7 @@ pub(crate) struct Closing {
 
 impl Connection {
     /// A connection that was just accepted.
-    fn new(id: ConnectionId, transport: Transport, opener: Opener, now_ms: u64) -> Self {
+    fn new(id: ConnectionId, transport: Transport, now_ms: u64) -> Self {
         let phase = Phase::Http(Box::default());
         Self {
             id,
@@ -142,7 +132,6 @@ impl Connection {
             place: Place::Resting,
             readable: false,
             ending: false,
-            opener,
             publishes: false,
             since_ms: now_ms,
         }

@@ -80,9 +80,12 @@ fn a_client_behind_a_trusted_proxy_is_where_the_proxy_says() {
     let client = Client::open(process.address, "/v1/ws", &headers);
     assert_eq!(whom(&line(&mut process, "connected")), ("192.0.2.1", &json!("alice")));
     let mut refused = HttpClient::connect(process.address);
+    let proxy = refused.stream().get_ref().local_addr().unwrap().to_string();
     refused.send(handshake("/v1/ws", &(bearer(&alice(&[], &["a"])) + "X-Forwarded-For: 192.0.2.1\r\n")));
     assert_eq!(refused.response().status, 429);
     assert_eq!(line(&mut process, "connections are refused")["peer"], "192.0.2.1");
+    drop(refused);
+    assert_eq!(whom(&line(&mut process, "disconnected")).0, proxy, "it has not become the client's");
     drop(client);
     assert_eq!(whom(&line(&mut process, "disconnected")), ("192.0.2.1", &json!("alice")));
 

@@ -8,7 +8,7 @@ use mio::net::TcpStream;
 use slab::Slab;
 
 use super::peers::{Peer, Peers};
-use super::{Connection, Opener, Phase};
+use super::{Connection, Phase};
 use crate::guard::Admission;
 use crate::transport::Transport;
 
@@ -51,8 +51,7 @@ impl Connections {
         }
         self.admissions[entry.key()] = admission;
         self.peers.set(id.slot, Peer::Socket(address));
-        let opener = if admission == Admission::OF_ALL { Opener::Proxy } else { Opener::Client };
-        entry.insert(Connection::new(id, transport, opener, now_ms));
+        entry.insert(Connection::new(id, transport, now_ms));
         Ok(id)
     }
 

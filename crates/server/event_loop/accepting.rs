@@ -196,7 +196,6 @@ impl EventLoop {
 
     /// Has a connection of a proxy count for the client with this address.
     pub(super) fn count_for(&mut self, id: ConnectionId, address: IpAddr) -> Result<(), Refusal> {
-        self.connections.set_client(id, address);
         let admitted = self.site.guard.admit_client(address, self.now.monotonic_ms);
         let admission = admitted.inspect_err(|refusal| self.note_refusal(address, *refusal))?;
         self.connections.set_admission(id, admission);

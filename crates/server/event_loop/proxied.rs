@@ -47,6 +47,7 @@ impl EventLoop {
             connection.phase = Phase::Http(Box::default());
         }
         let Source::Client(address) = source else { return };
+        self.connections.set_client(id, address);
         if let Err(refusal) = self.count_for(id, address) {
             if self.is_tls_handshaking(id) {
                 // It would take that to be told.

@@ -17,8 +17,7 @@ use fanwire_wire::notification::Notification;
 use super::EventLoop;
 use crate::auth::Client;
 use crate::connection::{
-    Awaited, Bounds, Connection, Conversation, Endpoint, Exchange, Liveness, Opener, Peer, Phase, Step,
-    WebSocket,
+    Awaited, Bounds, Connection, Conversation, Endpoint, Exchange, Liveness, Peer, Phase, Step, WebSocket,
 };
 use crate::guard::Admission;
 use crate::http_api::{self, Call, Channel, PendingStream, PendingUpgrade, Poll, Reply, Response};
@@ -42,10 +41,10 @@ impl EventLoop {
 
     /// The next step of a connection that speaks HTTP.
     fn next_step(&mut self, id: ConnectionId) -> Option<Result<Step, RequestError>> {
-        let may_be_forwarded = self.connections.admission(id) == Admission::OF_ALL;
+        // It has no client of its own: each request may be another one's.
+        let is_shared = self.connections.admission(id) == Admission::OF_ALL;
         let peer = self.connections.peer(id);
-        let Connection { transport, phase: Phase::Http(conversation), opener, .. } =
-            self.connections.get_mut(id)?
+        let Connection { transport, phase: Phase::Http(conversation), .. } = self.connections.get_mut(id)?
         else {
             return None;
         };
@@ -55,9 +54,8 @@ impl EventLoop {
         let mut forwarded_for = None;
         let asked = |request: &Request<'_>| {
             let headers = request.headers();
-            forwarded_for = may_be_forwarded.then(|| site.guard.forwarded_for(headers)).flatten();
-            let is_proxied = *opener == Opener::Proxy;
-            let forwarded_over_tls = is_proxied.then(|| site.guard.forwarded_over_tls(headers)).flatten();
+            forwarded_for = is_shared.then(|| site.guard.forwarded_for(headers)).flatten();
+            let forwarded_over_tls = is_shared.then(|| site.guard.forwarded_over_tls(headers)).flatten();
             let channel = Channel {
                 peer: forwarded_for.map(Peer::Behind).or(peer),
                 is_secure: forwarded_over_tls.unwrap_or(speaks_tls),
@@ -76,7 +74,10 @@ impl EventLoop {
         if !exchange.call.keeps_connection() {
             return step;
         }
-        let Err(refusal) = self.count_for(id, client) else { return step };
+        let Err(refusal) = self.count_for(id, client) else {
+            self.connections.set_client(id, client);
+            return step;
+        };
         let (call, reply) = (http_api::turned_down(refusal).into(), exchange.reply.clone());
         Step::Answer(Exchange { call, client: Client::nobody(), body: Vec::new(), reply })
     }
