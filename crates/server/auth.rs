@@ -11,6 +11,8 @@
 
 mod claims;
 mod credentials;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod keys;
 mod mint;
 mod token;
@@ -126,7 +128,11 @@ impl Client {
 impl Auth {
     /// Reads the keys.
     pub(crate) fn load(config: AuthConfig) -> Result<Self, KeyError> {
-        let keys = KeyRing::load(&config.keys)?;
+        let keys = KeyRing::load(&config.keys, keys::read)?;
+        Ok(Self::new(config, keys))
+    }
+
+    fn new(config: AuthConfig, keys: KeyRing) -> Self {
         let anonymous = match &config.anonymous {
             Some(anonymous) => Arc::new(anonymous.clone()),
             None if config.asks_clients() => Arc::default(),
@@ -139,12 +145,12 @@ impl Auth {
         };
         let certified = config.clients.iter().map(|known| (known.subject.clone(), Client::certified(known)));
         let certified = certified.collect();
-        Ok(Self { policy, keys: ArcSwap::from_pointee(keys), certified, anonymous, config })
+        Self { policy, keys: ArcSwap::from_pointee(keys), certified, anonymous, config }
     }
 
     /// Reads the keys anew. If that fails, those that were there before stay. Clients that are connected are who they were.
     pub(crate) fn reload(&self) -> Result<(), KeyError> {
-        self.keys.store(Arc::new(KeyRing::load(&self.config.keys)?));
+        self.keys.store(Arc::new(KeyRing::load(&self.config.keys, keys::read)?));
         Ok(())
     }
 
