@@ -22,6 +22,10 @@ const HTTP_READ_BYTES: usize = 16 * 1024;
 /// What one turn reads at most, in bytes, before those get their turn who wait for what was read.
 const READ_BYTES_PER_TURN: usize = 1024 * 1024;
 
+/// What a command counts for besides its bytes, and so does each further topic or message that it has in a list: what is asked
+/// for in few bytes ends a turn too. A subscription takes about as long as copying this.
+const COMMAND_COST_BYTES: usize = 256;
+
 /// Steps of TLS handshakes that one turn takes at most. A signature takes as long as hundreds of deliveries: a flood of
 /// handshakes waits for one another, and not the subscribers for them.
 const TLS_HANDSHAKE_STEPS_PER_TURN: usize = 16;
@@ -50,8 +54,8 @@ impl EventLoop {
         let mut budget = READ_BYTES_PER_TURN;
         while budget > 0 && self.may_read() {
             let Some((id, mut frames)) = self.early_frames.pop_front() else { break };
-            budget = budget.saturating_sub(frames.len());
             self.read_messages(id, &mut frames, &mut intake.inflater);
+            budget = budget.saturating_sub(self.cost(frames.len()));
             // Their bytes were counted when they came.
             self.charge(id, 0);
         }
@@ -107,7 +111,7 @@ impl EventLoop {
         }
     }
 
-    /// Gives one connection its share of the turn. Returns the bytes read.
+    /// Gives one connection its share of the turn. Returns what that counts for, in bytes.
     fn serve(&mut self, id: ConnectionId, intake: &mut Intake) -> usize {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.place = Place::Resting;
@@ -117,11 +121,17 @@ impl EventLoop {
         let has_early_frames = self.early_frames.back().is_some_and(|(early, _)| *early == id);
         let waits = has_early_frames || self.is_blocked(id);
         let read = if waits { 0 } else { self.read_once(id, intake) };
+        let cost = self.cost(read);
         self.charge(id, read);
         self.connections.count_kept(id);
         self.find_place(id);
         self.handle_shard_events();
-        read
+        cost
+    }
+
+    /// What a read of so many bytes, and the commands in them, count for.
+    fn cost(&self, bytes: usize) -> usize {
+        bytes + self.commands as usize * COMMAND_COST_BYTES
     }
 
     /// Counts what a read of so many bytes brought against the connection's rates.
