@@ -6,7 +6,10 @@ use fanwire::config::Limits;
 use fanwire_wire::deflate::Deflater;
 use fanwire_wire::frame::OpCode;
 
-use crate::support::{Attacker, Target, close_code, masked, next_text, web_socket, while_others_are_served};
+use crate::process::Process;
+use crate::support::{
+    Attacker, Target, close_code, figure, masked, next_text, web_socket, while_others_are_served,
+};
 
 #[test]
 fn a_compression_bomb_is_refused_when_it_outgrows_a_message() {
@@ -48,6 +51,37 @@ fn a_million_tiny_frames_are_one_message() {
 }
 
 #[test]
+fn a_million_tiny_messages_are_each_routed() {
+    const MESSAGES: usize = 1_000_000;
+    let target = Target::start(|_| ());
+    while_others_are_served(target.address, || {
+        let mut attacker = Attacker::web_socket(target.address, "/topics/tiny?echo=false", "");
+        let messages = masked(OpCode::Text, false, b"").repeat(10_000);
+        (0..MESSAGES / 10_000).for_each(|_| attacker.send_whole(&messages));
+        attacker.send_whole(&masked(OpCode::Close, false, &[3, 0xe8]));
+        assert_eq!(close_code(&attacker.rest_octets()), 1000);
+        // They may still be on their way to another core: each post is one more.
+        let mut posts = 1;
+        let mut offset = post(&target, "tiny");
+        while offset < MESSAGES {
+            offset = post(&target, "tiny");
+            posts += 1;
+        }
+        assert_eq!(offset, MESSAGES + posts);
+    });
+}
+
+/// Publishes over HTTP; the offset.
+fn post(target: &Target, topic: &str) -> usize {
+    let mut client = Attacker::connect(target.address);
+    let head = format!("POST /topics/{topic} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1");
+    client.send_whole(format!("{head}\r\n\r\nx").as_bytes());
+    let answer = client.rest();
+    let offset = answer.split_once("\"offset\":").and_then(|(_, rest)| rest.split_once('}'));
+    offset.and_then(|(offset, _)| offset.parse().ok()).unwrap_or_else(|| panic!("{answer}"))
+}
+
+#[test]
 fn ping_floods_from_clients_that_read_no_pong_stop_in_their_own_sockets() {
     let target = Target::start(|_| ());
     let pings = masked(OpCode::Ping, false, &[7; 125]).repeat(100);
@@ -64,6 +98,41 @@ fn ping_floods_from_clients_that_read_no_pong_stop_in_their_own_sockets() {
         }
     });
     target.wait_until_well();
+}
+
+/// However much comes at once: what is published meanwhile is delivered between two turns.
+#[test]
+fn a_turn_does_a_bounded_number_of_things_however_little_they_are() {
+    const CLIENTS: usize = 100;
+    /// As much as a socket takes that nobody reads.
+    const ROOM_BYTES: usize = 30_000;
+    /// What a turn may do, and what the read that comes to that may bring besides: see `COMMAND_COST_BYTES`.
+    const AT_ONCE: u64 = 4_096;
+    let pong = masked(OpCode::Pong, false, b"");
+    let batch = vec![r#"{"topic":"a","data":1}"#; 1_000].join(",");
+    let batch = format!(r#"{{"type":"publish_batch","messages":[{batch}]}}"#);
+    let frames = [
+        (pong.repeat(ROOM_BYTES / pong.len()), (ROOM_BYTES / pong.len()) as u64),
+        (masked(OpCode::Text, false, batch.as_bytes()), 1_000),
+    ];
+    for (octets, things) in frames {
+        assert!(octets.len() <= ROOM_BYTES);
+        let process = Process::start("");
+        let mut clients: Vec<_> =
+            (0..CLIENTS).map(|_| Attacker::web_socket(process.address, "/v1/ws", "")).collect();
+        let before = figure(process.address, "fanwire_turns_total");
+        process.while_stopped(|| {
+            for client in &mut clients {
+                client.send_whole(&[&octets[..], &masked(OpCode::Close, false, &[3, 0xe8])].concat());
+            }
+        });
+        for client in &mut clients {
+            assert_eq!(close_code(&client.rest_octets()), 1000);
+        }
+        let turns = figure(process.address, "fanwire_turns_total") - before;
+        let bound = AT_ONCE + things;
+        assert!(turns >= CLIENTS as u64 * things / bound, "{turns} turns for {CLIENTS} times {things}");
+    }
 }
 
 #[test]
