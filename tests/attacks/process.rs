@@ -56,10 +56,11 @@ impl Process {
     }
 
     /// Does something while it stands still.
-    pub(crate) fn while_stopped(&self, work: impl FnOnce()) {
+    pub(crate) fn while_stopped<R>(&self, work: impl FnOnce() -> R) -> R {
         self.signal("-STOP");
-        work();
+        let result = work();
         self.signal("-CONT");
+        result
     }
 
     fn signal(&self, signal: &str) {
