@@ -4,6 +4,7 @@
 //! needs is boxed, and goes when it is answered.
 
 mod conversation;
+mod peers;
 mod sessions;
 mod table;
 
@@ -16,6 +17,7 @@ use crate::metrics::DisconnectReason;
 use crate::transport::Transport;
 
 pub(crate) use conversation::{Awaited, Bounds, Conversation, Exchange, Step};
+pub(crate) use peers::Peer;
 pub(crate) use sessions::{Due, Sessions};
 pub(crate) use table::Connections;
 

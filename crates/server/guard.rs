@@ -177,6 +177,19 @@ impl Guard {
         addresses.map_while(|address| address).find(|address| !self.is_proxy(*address))
     }
 
+    /// Whether the client of a proxy speaks TLS with it, as far as the proxy says. Where several have added to the list, the
+    /// first is the one that the client spoke to.
+    pub(crate) fn forwarded_over_tls(&self, headers: &Headers<'_>) -> Option<bool> {
+        if self.proxies.protocol != ProxyProtocol::XForwardedFor {
+            return None;
+        }
+        match headers.elements("X-Forwarded-Proto").next()? {
+            scheme if ["https", "wss"].iter().any(|tls| scheme.eq_ignore_ascii_case(tls)) => Some(true),
+            scheme if ["http", "ws"].iter().any(|plain| scheme.eq_ignore_ascii_case(plain)) => Some(false),
+            _ => None,
+        }
+    }
+
     /// Whether many clients come from the address.
     fn is_proxy(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();

@@ -74,13 +74,7 @@ impl TestBroker {
     }
 
     pub(crate) fn web_socket_with(&self, path: &str, headers: &[(&'static str, &str)]) -> Client {
-        let stream = connect(self.address);
-        let mut request = format!("ws://{}{path}", self.address).into_client_request().unwrap();
-        for (name, value) in headers {
-            request.headers_mut().insert(*name, value.parse().unwrap());
-        }
-        let (socket, response) = tungstenite::client(request, stream).expect("the WebSocket opens");
-        Client { socket, response }
+        Client::open(self.address, path, headers)
     }
 
     /// What the cores have of the figures that begin like this, together.
@@ -159,6 +153,17 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// Opens a WebSocket.
+    pub(crate) fn open(address: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Self {
+        let stream = connect(address);
+        let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let (socket, response) = tungstenite::client(request, stream).expect("the WebSocket opens");
+        Self { socket, response }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.response.headers().get(name).map(|value| value.to_str().unwrap())
     }
@@ -362,7 +367,9 @@ impl Process {
         const SAYS: &str = "listening on ";
         let line = self.next_line_with(SAYS);
         let (_, address) = line.split_once(SAYS).unwrap();
-        self.address = address.trim().trim_start_matches("tls://").parse().unwrap();
+        // In JSON a quote stands behind it.
+        let (address, _) = address.split_once(['"', '\n']).unwrap();
+        self.address = address.trim_start_matches("tls://").parse().unwrap();
     }
 
     /// Reads the log up to a line that has `text` in it.

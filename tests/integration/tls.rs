@@ -2,6 +2,7 @@
 
 mod authority;
 mod client;
+mod clients;
 mod handshakes;
 mod limits;
 mod operating;

@@ -71,7 +71,7 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
     let insecure_open = insecure_open.value.0;
     let origins = (!flags.allow_origin.is_empty()).then_some(flags.allow_origin);
     let origins = source.said("origins.allow", origins, file.origins.allow, Vec::new());
-    let auth = source.auth(file.auth)?;
+    let auth = source.auth(file.auth, &file.tls)?;
     let listening = distinct(&listen)?;
     let tls = source.tls(tls_flags, file.tls, &listen)?;
     auth::refuse_if_exposed(&listen, &auth, tls.as_ref(), insecure_open)?;

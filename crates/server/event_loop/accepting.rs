@@ -173,6 +173,7 @@ impl EventLoop {
     }
 
     fn connect(&mut self, newcomer: Newcomer, admission: Admission) -> Option<ConnectionId> {
+        let admitted = (newcomer.peer, admission);
         let Some(transport) = self.transport(newcomer) else {
             self.metrics.add_accept_error();
             self.site.guard.release(admission);
@@ -181,7 +182,7 @@ impl EventLoop {
         let registry = self.poll.registry();
         let both = Interest::READABLE | Interest::WRITABLE;
         let register = |stream: &mut TcpStream, slot| registry.register(stream, Token(slot), both);
-        let Ok(id) = self.connections.insert(transport, admission, self.now.monotonic_ms, register) else {
+        let Ok(id) = self.connections.insert(transport, admitted, self.now.monotonic_ms, register) else {
             // The kernel has no memory to watch the socket: the client sees it closed, and may come back.
             self.metrics.add_accept_error();
             self.site.guard.release(admission);
@@ -194,7 +195,7 @@ impl EventLoop {
 
     /// Does not let a connection in, and tells it why if few others are being told. Over TLS that would take a handshake.
     fn turn_down(&mut self, newcomer: Newcomer, refusal: Refusal) {
-        self.note_refusal(newcomer.peer, refusal);
+        self.note_refusal(newcomer.peer.ip(), refusal);
         if newcomer.tls || self.entrance.refused == MAX_REFUSED {
             return;
         }
@@ -206,16 +207,17 @@ impl EventLoop {
 
     /// Has a connection of a proxy count for the client with this address.
     pub(super) fn count_for(&mut self, id: ConnectionId, address: IpAddr) -> Result<(), Refusal> {
-        let admission = self.site.guard.admit_client(address, self.now.monotonic_ms)?;
+        let admitted = self.site.guard.admit_client(address, self.now.monotonic_ms);
+        let admission = admitted.inspect_err(|refusal| self.note_refusal(address, *refusal))?;
         self.connections.set_admission(id, admission);
         Ok(())
     }
 
-    fn note_refusal(&self, peer: SocketAddr, refusal: Refusal) {
+    fn note_refusal(&self, peer: IpAddr, refusal: Refusal) {
         self.metrics.add_refusal(refusal);
         if self.site.guard.may_complain(self.now.monotonic_ms) {
             tracing::warn!(
-                address = %peer.ip(),
+                %peer,
                 reason = refusal.as_str(),
                 "connections are refused; if the address is a proxy's, name it in proxies.trust"
             );

@@ -129,7 +129,8 @@ impl EventLoop {
             _ => reason,
         };
         self.metrics.add_disconnect(reason);
-        tracing::debug!(identity = self.shard.identity(id), reason = reason.as_str(), "disconnected");
+        let (peer, identity) = (self.peer(id), self.known_as(id));
+        tracing::debug!(peer, identity, reason = reason.as_str(), "disconnected");
         self.sessions.end(id.slot);
         self.shard.disconnect(id);
         self.entrance.expect_room();

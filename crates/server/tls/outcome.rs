@@ -33,12 +33,10 @@ impl fmt::Display for TlsFailure {
 }
 
 /// What came of a handshake.
-#[derive(Debug)]
-pub(crate) struct Handshake<'a> {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handshake {
     /// TLS 1.3, rather than 1.2.
     pub(crate) is_1_3: bool,
     /// It went on from an earlier one.
     pub(crate) is_resumed: bool,
-    /// The subject of the client's certificate, if it showed one.
-    pub(crate) client_identity: Option<&'a str>,
 }

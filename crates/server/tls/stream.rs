@@ -141,11 +141,10 @@ impl TlsStream {
     }
 
     /// What came of the handshake, once it is done.
-    pub(crate) fn handshake(&self) -> Handshake<'_> {
+    pub(crate) fn handshake(&self) -> Handshake {
         Handshake {
             is_1_3: self.is_1_3(),
             is_resumed: self.session.handshake_kind() == Some(HandshakeKind::Resumed),
-            client_identity: self.client_identity(),
         }
     }
 

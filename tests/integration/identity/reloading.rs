@@ -50,8 +50,10 @@ fn a_set_of_keys_is_read_anew_and_one_that_cannot_be_read_changes_nothing() {
     broker.reload_keys().unwrap();
     assert_eq!((status("old", OLD), status("new", NEW)), (404, 404));
 
-    fs::write(file.path(), "{").unwrap();
-    assert!(matches!(broker.reload_keys(), Err(KeyError::NotJwks { .. })));
+    for wrong in ["{", "[[]]", "{\"keys\":7}"] {
+        fs::write(file.path(), wrong).unwrap();
+        assert!(matches!(broker.reload_keys(), Err(KeyError::NotJwks { .. })), "{wrong}");
+    }
     assert_eq!((status("old", OLD), status("new", NEW)), (404, 404), "those that were there stay");
 
     fs::write(file.path(), set(&[secret_key("new", NEW)])).unwrap();
