@@ -63,6 +63,8 @@ pub(crate) enum Place {
     Resting,
     /// On the ready list.
     Listed,
+    /// Frames that were read from it have not had their turn.
+    Behind,
     /// We do not read from it until an answer has come or it has read its replies; that brings it back.
     Paused,
 }

@@ -21,6 +21,7 @@ mod answering;
 mod closing;
 mod deadlines;
 mod draining;
+mod effort;
 mod exchanging;
 mod flushing;
 mod identities;
@@ -55,6 +56,7 @@ use crate::tls::SEALED_BYTES;
 use accepting::Entrance;
 pub(crate) use accepting::MAX_REFUSED;
 use draining::Drain;
+use effort::Effort;
 use exchanging::Inbox;
 use pressing::Pinch;
 pub(crate) use reading::Intake;
@@ -86,13 +88,13 @@ pub(crate) struct EventLoop {
     sessions: Sessions,
     /// Connections with input that was not read yet.
     ready: VecDeque<ConnectionId>,
-    /// Frames that came together with the handshake before them.
+    /// Frames that came together with the handshake before them, or that a turn had no time for.
     early_frames: VecDeque<(ConnectionId, Vec<u8>)>,
     timers: TimerWheel,
     rates: Rates,
     pinch: Pinch,
-    /// The commands of the read that is being handled, and what they ask for at once.
-    commands: u64,
+    /// What the read that is being handled asks for.
+    effort: Effort,
     shard: Shard,
     mailbox: CoreMailbox,
     requests: Inbox<Request>,
@@ -136,7 +138,7 @@ impl EventLoop {
             sessions: Sessions::default(),
             pinch: Pinch::default(),
             rates: Rates::new(&site.limits),
-            commands: 0,
+            effort: Effort::default(),
             ready: VecDeque::new(),
             early_frames: VecDeque::new(),
             requests: Inbox::default(),

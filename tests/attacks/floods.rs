@@ -100,8 +100,14 @@ fn ping_floods_from_clients_that_read_no_pong_stop_in_their_own_sockets() {
     target.wait_until_well();
 }
 
-/// What a turn may do at most in front of its last read: see `COMMAND_COST_BYTES`.
+/// As much as a socket takes that nobody reads, in bytes.
+const ROOM_BYTES: usize = 30_000;
+
+/// What a turn may do at most in front of its last read: see `BYTES_OF_COMMAND` of `event_loop/effort.rs`.
 const AT_ONCE: u64 = 4_096;
+
+/// The same of tokens.
+const TOKENS_AT_ONCE: u64 = 64;
 
 /// How many turns a broker takes from when it hears of all these clients at once, until `until` returns.
 fn turns_of<C>(
@@ -123,15 +129,15 @@ fn turns_of<C>(
 #[test]
 fn a_turn_does_a_bounded_number_of_things_however_little_they_are() {
     const CLIENTS: usize = 400;
-    /// As much as a socket takes that nobody reads.
-    const ROOM_BYTES: usize = 30_000;
     let pong = masked(OpCode::Pong, false, b"");
     let batch = vec![r#"{"topic":"a","data":1}"#; 1_000].join(",");
     let batch = format!(r#"{{"type":"publish_batch","messages":[{batch}]}}"#);
     let close = masked(OpCode::Close, false, &[3, 0xe8]);
-    for (frames, things) in [
-        (pong.repeat(ROOM_BYTES / pong.len()), (ROOM_BYTES / pong.len()) as u64),
-        (masked(OpCode::Text, false, batch.as_bytes()), 1_000),
+    let token = masked(OpCode::Text, false, br#"{"type":"auth","token":"nobody's"}"#);
+    for (frames, things, at_once) in [
+        (pong.repeat(ROOM_BYTES / pong.len()), (ROOM_BYTES / pong.len()) as u64, AT_ONCE),
+        (masked(OpCode::Text, false, batch.as_bytes()), 1_000, AT_ONCE),
+        (token.repeat(500), 500, TOKENS_AT_ONCE),
     ] {
         assert!(frames.len() <= ROOM_BYTES);
         let octets = [frames, close.clone()].concat();
@@ -146,9 +152,39 @@ fn a_turn_does_a_bounded_number_of_things_however_little_they_are() {
         };
         let connect = |address| Attacker::web_socket(address, "/v1/ws", "");
         let turns = turns_of(CLIENTS, connect, say, all_are_closed);
-        let least = CLIENTS as u64 * things / (AT_ONCE + things);
+        let least = CLIENTS as u64 * things / (at_once + things);
         assert!(turns >= least, "{turns} turns, and not {least}, for {CLIENTS} times {things}");
     }
+}
+
+/// Whether many do it or one.
+#[test]
+fn a_turn_inflates_a_bounded_number_of_octets() {
+    const MESSAGE_BYTES: usize = 60_000;
+    /// What a turn does at most of one read before its last message.
+    const AT_ONCE_BYTES: usize = 256 * 1024;
+    let mut deflated = Vec::new();
+    Deflater::new(15, false).deflate("x".repeat(MESSAGE_BYTES).as_bytes(), &mut deflated);
+    let message = masked(OpCode::Text, true, &deflated);
+    let count = ROOM_BYTES / message.len();
+    let octets = [message.repeat(count), masked(OpCode::Close, false, &[3, 0xe8])].concat();
+    let connect = |address| {
+        let extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+        Attacker::web_socket(address, "/topics/large?echo=false", extension)
+    };
+    let say = |mut attacker: Attacker| {
+        attacker.send_whole(&octets);
+        Some(attacker)
+    };
+    let all_were_published = |address, attackers: Vec<Attacker>| {
+        for mut attacker in attackers {
+            assert_eq!(close_code(&attacker.rest_octets()), 1000);
+        }
+        assert_eq!(figure(address, "fanwire_received_messages_total"), count as u64, "each in its turn");
+    };
+    let turns = turns_of(1, connect, say, all_were_published);
+    let least = (count * MESSAGE_BYTES / (AT_ONCE_BYTES + MESSAGE_BYTES)) as u64;
+    assert!(turns >= least, "{turns} turns, and not {least}, for {count} messages");
 }
 
 #[test]

@@ -84,8 +84,9 @@ impl EventLoop {
 
     fn carry_out(&mut self, id: ConnectionId, exchange: Exchange) {
         let Exchange { call, client, body, reply } = exchange;
+        self.effort.commands += 1;
+        self.effort.tokens += usize::from(client.expiry.is_some());
         self.admit(id, client);
-        self.commands += 1;
         match call {
             Call::Answer(response) | Call::Post(Err(response)) | Call::PostBatch(Err(response)) => {
                 self.respond(id, &response, &reply);
@@ -234,11 +235,5 @@ impl EventLoop {
         self.metrics.add_handshake();
         tracing::debug!(peer = self.peer(id), identity = self.known_as(id), "connected");
         self.arm_deadline(id);
-    }
-
-    fn keep_early_frames(&mut self, id: ConnectionId, frames: Vec<u8>) {
-        if !frames.is_empty() {
-            self.early_frames.push_back((id, frames));
-        }
     }
 }
