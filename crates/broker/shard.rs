@@ -354,6 +354,11 @@ impl Shard {
         }
     }
 
+    /// How many subscriptions this core's connections have.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.len()
+    }
+
     /// Ends the connection's subscriptions and queues a close frame, behind which nothing follows. An event stream has
     /// no such frame: it ends with a comment, for people.
     pub fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str, backlog: Backlog) {

@@ -59,14 +59,16 @@ fn each_line_about_a_connection_says_where_its_client_is_and_who() {
 fn who_is_refused_is_named_by_its_address_and_its_token_is_not_written_down() {
     let mut process = start("log-refused", "");
     let expired = sign(&json!({"sub":"alice","exp":1}));
-    let mut client = HttpClient::connect(process.address);
-    let address = client.stream().get_ref().local_addr().unwrap().to_string();
+    let connect = |process: &Process| {
+        let mut client = HttpClient::connect(process.address);
+        let address = client.stream().get_ref().local_addr().unwrap().to_string();
+        (client, address)
+    };
+    let (mut client, address) = connect(&process);
     assert_eq!(client.get(&format!("/topics/a?access_token={expired}")).status, 401);
     let refused = line(&mut process, "refused: the token has expired");
     assert_eq!((whom(&refused), &refused["path"]), ((address.as_str(), &Value::Null), &json!("/topics/a")));
-    // A token that does not hold is the last that the connection brings.
-    let mut client = HttpClient::connect(process.address);
-    let address = client.stream().get_ref().local_addr().unwrap().to_string();
+    let (mut client, address) = connect(&process);
     let strange = "GET /topics/a HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example.com\r\n\r\n";
     assert_eq!(client.request(strange).status, 403);
     let refused = line(&mut process, "refused: a page of another origin");

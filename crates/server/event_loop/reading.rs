@@ -22,6 +22,11 @@ const HTTP_READ_BYTES: usize = 16 * 1024;
 /// What one turn reads at most, in bytes, before those get their turn who wait for what was read.
 const READ_BYTES_PER_TURN: usize = 1024 * 1024;
 
+/// What a command counts for besides its bytes, and so does each further topic or message that it has in a list, and each
+/// subscription that ends with its connection: what is asked for in few bytes, or in none, ends a turn too. A subscription takes
+/// about as long as copying this.
+const COMMAND_COST_BYTES: usize = 256;
+
 /// Steps of TLS handshakes that one turn takes at most. A signature takes as long as hundreds of deliveries: a flood of
 /// handshakes waits for one another, and not the subscribers for them.
 const TLS_HANDSHAKE_STEPS_PER_TURN: usize = 16;
@@ -50,8 +55,9 @@ impl EventLoop {
         let mut budget = READ_BYTES_PER_TURN;
         while budget > 0 && self.may_read() {
             let Some((id, mut frames)) = self.early_frames.pop_front() else { break };
-            budget = budget.saturating_sub(frames.len());
+            let subscriptions = self.shard.subscriptions();
             self.read_messages(id, &mut frames, &mut intake.inflater);
+            budget = budget.saturating_sub(self.cost(frames.len(), subscriptions));
             // Their bytes were counted when they came.
             self.settle(id, 0);
         }
@@ -107,18 +113,20 @@ impl EventLoop {
         }
     }
 
-    /// Gives one connection its share of the turn. Returns the bytes read.
+    /// Gives one connection its share of the turn. Returns what that counts for, in bytes.
     fn serve(&mut self, id: ConnectionId, intake: &mut Intake) -> usize {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.place = Place::Resting;
         }
+        let subscriptions = self.shard.subscriptions();
         self.answer_requests(id);
         // What came behind a request to upgrade is older than what the socket still has.
         let has_early_frames = self.early_frames.back().is_some_and(|(early, _)| *early == id);
         let waits = has_early_frames || self.is_blocked(id);
         let read = if waits { 0 } else { self.read_once(id, intake) };
+        let cost = self.cost(read, subscriptions);
         self.settle(id, read);
-        read
+        cost
     }
 
     /// Counts what a read of so many bytes brought, and puts the connection where it belongs after it.
@@ -127,6 +135,13 @@ impl EventLoop {
         self.connections.count_kept(id);
         self.find_place(id);
         self.handle_shard_events();
+    }
+
+    /// What a read of so many bytes counts for, with the commands in them, and with those of so many subscriptions that are no
+    /// longer there.
+    fn cost(&self, bytes: usize, subscriptions: usize) -> usize {
+        let ended = subscriptions.saturating_sub(self.shard.subscriptions());
+        bytes + (self.commands as usize + ended) * COMMAND_COST_BYTES
     }
 
     /// Counts what a read of so many bytes brought against the connection's rates.

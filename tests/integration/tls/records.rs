@@ -71,6 +71,47 @@ fn new_keys_are_no_request() {
 }
 
 #[test]
+fn a_client_that_wants_new_keys_and_says_nothing_else_is_ended() {
+    let authority = Authority::new("keys-alone");
+    let broker = TlsBroker::start(authority.tls());
+    let mut client = web_socket(broker.address, "/topics/a.b", authority.client_with(&[&TLS13], None));
+    let stream = client.get_mut();
+    for _ in 0..100 {
+        stream.conn.refresh_traffic_keys().unwrap();
+        // It may be ended by now.
+        let _ = stream.conn.write_tls(&mut stream.sock);
+    }
+    broker.plain.wait_until("it has gone", |broker| broker.disconnects("tls_failed") == 1);
+}
+
+#[test]
+fn however_often_a_client_wants_new_keys_that_does_not_read_it_is_owed_one_answer() {
+    const PONG_THAT_NOBODY_ASKED_FOR: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
+    const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
+    let authority = Authority::new("keys-unread");
+    let broker = TlsBroker::start(authority.tls());
+    let mut client = web_socket(broker.address, "/topics/a.b", authority.client_with(&[&TLS13], None));
+    let TlsClient { conn, sock } = client.get_mut();
+    for _ in 0..5_000 {
+        conn.refresh_traffic_keys().unwrap();
+        conn.writer().write_all(&PONG_THAT_NOBODY_ASKED_FOR).unwrap();
+        while conn.wants_write() {
+            conn.write_tls(sock).unwrap();
+        }
+    }
+    conn.writer().write_all(&PING).unwrap();
+    conn.write_tls(sock).unwrap();
+    let (mut octets, mut heard) = (0, Vec::new());
+    while !heard.ends_with(&[0x8a, 0]) {
+        octets += conn.read_tls(sock).unwrap();
+        conn.process_new_packets().unwrap();
+        // There is nothing more for now.
+        let _ = conn.reader().read_to_end(&mut heard);
+    }
+    assert!(octets < 500, "{octets} bytes of answers");
+}
+
+#[test]
 fn frames_in_many_records_of_one_read_are_all_heard() {
     let authority = Authority::new("many-records");
     let broker = TlsBroker::start(authority.tls());
