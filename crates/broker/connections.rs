@@ -2,18 +2,21 @@
 //!
 //! A connection that keeps up has a *span* of its encoding's log in the palette, and is written from there without
 //! a copy. What does not follow on makes *pieces*, gathered when it is written. One whose socket did not take
-//! everything, or that reads from history, is *behind*: it has a write queue.
+//! everything, or that reads from history, is *behind*: it has a write queue. One that is compressed with a context of
+//! its own shares no frames: when its turn comes, it falls behind with what it has, and is written from its queue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ahash::HashMap;
+use fanwire_wire::deflate::Deflater;
 use fanwire_wire::notification::Notification;
 use smallvec::SmallVec;
 
 use crate::catch_up::CatchingUp;
 use crate::encoder::{Encoder, Encoding, Interface};
 use crate::lanes::ConnectionId;
-use crate::palette::{EncodingId, Palette};
+use crate::palette::{EncodingId, FULL_BYTES, Palette};
 use crate::permissions::Permissions;
 use crate::snapshots::Snapshots;
 use crate::subscriptions::SubscriptionId;
@@ -48,8 +51,12 @@ pub(crate) struct Connections {
     /// Vectors for pieces that are not in use, so that no idle connection holds one.
     spare_pieces: Vec<Vec<Piece>>,
     backlog_bytes: usize,
+    /// The compressors of those that have one of their own, by slot.
+    contexts: HashMap<u32, Option<Deflater>>,
     /// The replies in write queues, in bytes.
     queued_reply_bytes: usize,
+    /// The rests of frames that were begun, in bytes.
+    begun_bytes: usize,
     /// The messages that write queues have let go by count.
     messages_skipped: u64,
     /// How many of the connections are event streams.
@@ -167,7 +174,9 @@ impl Connections {
             written: Written::default(),
             spare_pieces: Vec::new(),
             backlog_bytes: 0,
+            contexts: HashMap::default(),
             queued_reply_bytes: 0,
+            begun_bytes: 0,
             messages_skipped: 0,
             event_streams: 0,
         }
@@ -191,6 +200,8 @@ impl Connections {
         self.with_queue(slot, WriteQueue::drop_messages);
         let behind = self.slots[slot as usize].behind.as_ref();
         self.queued_reply_bytes -= behind.map_or(0, |behind| behind.queue.reply_bytes());
+        self.begun_bytes -= behind.map_or(0, |behind| behind.queue.begun_bytes());
+        self.contexts.remove(&slot);
         self.event_streams -= usize::from(self.interface(slot) == Some(Interface::EventStream));
         self.slots[slot as usize] = Connection::default();
         self.spans[slot as usize] = Span::default();
@@ -199,6 +210,16 @@ impl Connections {
     pub(crate) fn upgrade(&mut self, slot: u32, encoding: Encoding) {
         self.slots[slot as usize].encoding = Some(self.palette.id_of(encoding));
         self.event_streams += usize::from(encoding.interface == Interface::EventStream);
+    }
+
+    /// What is written to the connection from here on is compressed with a context of its own.
+    pub(crate) fn keep_context(&mut self, slot: u32, window_bits: u8) {
+        self.contexts.insert(slot, Some(Deflater::new(window_bits, true)));
+    }
+
+    /// Whether the connection has one.
+    pub(crate) fn keeps_context(&self, slot: u32) -> bool {
+        !self.contexts.is_empty() && self.contexts.contains_key(&slot)
     }
 
     /// Whether the connection is there and may be written to.
@@ -260,15 +281,17 @@ impl Connections {
         self.backlog_bytes
     }
 
-    /// The replies in write queues, in bytes.
-    pub(crate) fn queued_reply_bytes(&self) -> usize {
-        self.queued_reply_bytes
+    /// The replies in write queues, and the rests of frames that were begun, in bytes.
+    pub(crate) fn other_queued_bytes(&self) -> usize {
+        self.queued_reply_bytes + self.begun_bytes
     }
 
     /// The connections with the largest write queues, the largest first, at most `count` of them.
     pub(crate) fn largest_backlogs(&self, count: usize) -> Vec<u32> {
         let backlog_of = |connection: &Connection| match (&connection.behind, connection.state) {
-            (Some(behind), State::Open) => behind.queue.bytes() + behind.queue.reply_bytes(),
+            (Some(behind), State::Open) => {
+                behind.queue.bytes() + behind.queue.reply_bytes() + behind.queue.begun_bytes()
+            }
             _ => 0,
         };
         let sizes = self.slots.iter().map(backlog_of).zip(0..).filter(|(bytes, _)| *bytes > 0);
@@ -371,6 +394,8 @@ impl Connections {
                 Notification::Subscribed { .. } | Notification::Unsubscribed { .. } => ReplyKind::Boundary,
                 _ => ReplyKind::Plain,
             };
+            // One with a context of its own has it as it is: it is written here, in front of messages that are queued already
+            // and not yet compressed, and goes out behind them.
             self.reply(slot, kind, |encoder, out| encoder.notification(encoding, notification, out));
         }
     }
@@ -386,7 +411,9 @@ impl Connections {
     pub(crate) fn with_queue<R>(&mut self, slot: u32, work: impl FnOnce(&mut WriteQueue) -> R) -> Option<R> {
         let queue = &mut self.slots[slot as usize].behind.as_mut()?.queue;
         let (bytes, replies, skips) = (queue.bytes(), queue.reply_bytes(), queue.skips());
+        let begun = queue.begun_bytes();
         let result = work(queue);
+        self.begun_bytes = self.begun_bytes + queue.begun_bytes() - begun;
         self.queued_reply_bytes = self.queued_reply_bytes + queue.reply_bytes() - replies;
         self.backlog_bytes = self.backlog_bytes + queue.bytes() - bytes;
         self.messages_skipped += queue.skips() - skips;
@@ -503,7 +530,16 @@ impl Connections {
     /// The next connection that is behind and has something to do.
     pub(crate) fn next_ready(&mut self) -> Option<u32> {
         self.turns_since_ready = 0;
-        while let Some(slot) = self.ready.pop_front() {
+        self.take_ready(VecDeque::pop_front)
+    }
+
+    /// The connection that was scheduled last, ahead of all others.
+    pub(crate) fn last_ready(&mut self) -> Option<u32> {
+        self.take_ready(VecDeque::pop_back)
+    }
+
+    fn take_ready(&mut self, next: fn(&mut VecDeque<u32>) -> Option<u32>) -> Option<u32> {
+        while let Some(slot) = next(&mut self.ready) {
             if let Some(behind) = &mut self.slots[slot as usize].behind
                 && std::mem::take(&mut behind.scheduled)
                 && behind.has_something_to_do()
@@ -538,8 +574,15 @@ impl Connections {
             (None, ..) => self.gather(slot),
             (Some(behind), ..) => {
                 let encoding = encoding.map(|id| self.palette.encoding(id));
-                behind.queue.write(&mut self.palette.encoder, encoding, WRITE_BYTES, &mut self.written);
-                &self.written.bytes
+                let (queue, written) = (&behind.queue, &mut self.written);
+                let (own, at_once) = match self.contexts.get_mut(&slot) {
+                    // What it had in the palette goes out at once, as it does to those that share.
+                    Some(own) if !queue.lags() => (own, FULL_BYTES),
+                    Some(own) => (own, WRITE_BYTES),
+                    None => (&mut None, WRITE_BYTES),
+                };
+                self.palette.encoder.through(own, |encoder| queue.write(encoder, encoding, at_once, written));
+                &written.bytes
             }
         }
     }
@@ -596,7 +639,14 @@ impl Connections {
     /// Takes what the socket took off the front of the write queue.
     pub(crate) fn advance(&mut self, slot: u32, bytes: usize) {
         let written = std::mem::take(&mut self.written);
-        self.with_queue(slot, |queue| queue.advance(&written, bytes));
+        let is_final = self.keeps_context(slot);
+        self.with_queue(slot, |queue| {
+            if is_final {
+                queue.advance_for_good(&written, bytes);
+            } else {
+                queue.advance(&written, bytes);
+            }
+        });
         self.written = written;
         self.written.bytes.shrink_to(4 * WRITE_BYTES);
     }
@@ -612,6 +662,7 @@ impl Connections {
             self.schedule(slot);
             return Flushed::More;
         }
+        self.settle(slot);
         self.schedule(slot);
         Flushed::Empty
     }

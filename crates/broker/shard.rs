@@ -31,7 +31,7 @@ use crate::connections::Connections;
 use crate::encoder::{Encoding, Interface};
 use crate::homes::Homes;
 use crate::lanes::{ConnectionId, Delivery, Outbox, Request};
-use crate::pressure::Pressure;
+use crate::pressure::{Pressure, Pressures};
 use crate::settings::Settings;
 use crate::subscriptions::Subscriptions;
 use crate::topic_table::{Latest, Placement, Polled, SWEEP_EVERY_MS, TopicTable};
@@ -96,7 +96,7 @@ pub struct Shard {
     /// What those are to be told that a message has come for.
     answers: Answers,
     stopping: Stopping,
-    pressure: Pressure,
+    pressures: Pressures,
     /// When the histories are to be halved again, under pressure.
     halve_at_ms: u64,
     deliveries_made: u64,
@@ -207,8 +207,10 @@ pub struct Counters {
     pub messages_published: u64,
     /// What the write queues hold, in bytes.
     pub backlog_bytes: u64,
-    /// The replies that write queues hold besides that, in bytes.
+    /// The replies that write queues hold besides that, and the rests of frames that were begun, in bytes.
     pub reply_bytes: u64,
+    /// Frames that were compressed, each for as many connections as could share it.
+    pub compressions: u64,
     /// What histories and last values hold, in bytes.
     pub kept_bytes: u64,
     /// Topics at home here.
@@ -254,7 +256,7 @@ impl Shard {
             polls: HashMap::default(),
             answers: Answers::default(),
             stopping: Stopping::default(),
-            pressure: Pressure::default(),
+            pressures: Pressures::default(),
             halve_at_ms: 0,
             deliveries_made: 0,
             messages_published: 0,
@@ -298,7 +300,7 @@ impl Shard {
         let stalls = self.requests.iter().filter_map(|outbox| outbox.gives_up_at_ms(after_ms));
         let stalls =
             stalls.chain(self.deliveries.iter().filter_map(|outbox| outbox.gives_up_at_ms(after_ms)));
-        let eases_at_ms = (self.pressure > Pressure::None).then_some(self.halve_at_ms);
+        let eases_at_ms = (self.pressures.histories > Pressure::None).then_some(self.halve_at_ms);
         stalls.chain(self.table.ages().then_some(self.sweep_at_ms)).chain(eases_at_ms).min()
     }
 
@@ -314,7 +316,8 @@ impl Shard {
             messages_skipped: self.connections.messages_skipped(),
             messages_published: self.messages_published,
             backlog_bytes: self.connections.backlog_bytes() as u64,
-            reply_bytes: self.connections.queued_reply_bytes() as u64,
+            reply_bytes: self.connections.other_queued_bytes() as u64,
+            compressions: self.connections.palette.encoder.compressions(),
             kept_bytes: self.table.kept_bytes() as u64,
             topics: self.table.len() as u64,
             subscriptions: self.subscriptions.len() as u64,
@@ -335,6 +338,15 @@ impl Shard {
     pub fn upgrade(&mut self, id: ConnectionId, encoding: Encoding) {
         if self.connections.is_open(id) {
             self.connections.upgrade(id.slot, encoding);
+        }
+    }
+
+    /// What goes to a connection that has just been upgraded is compressed with a context of its own, with this window as a
+    /// power of two, until it is gone. It shares no frames with others, and costs its own compressor: see
+    /// [`DeflateParams::context_bytes`](fanwire_wire::deflate::DeflateParams::context_bytes).
+    pub fn keep_context(&mut self, id: ConnectionId, window_bits: u8) {
+        if self.connections.is_open(id) {
+            self.connections.keep_context(id.slot, window_bits);
         }
     }
 

@@ -86,6 +86,11 @@ impl WriteQueue {
         self.reply_bytes
     }
 
+    /// What is left of what was begun, in bytes.
+    pub(crate) fn begun_bytes(&self) -> usize {
+        self.partial.len()
+    }
+
     /// The messages that were let go by count so far.
     pub(crate) fn skips(&self) -> u64 {
         self.skips
@@ -265,6 +270,18 @@ impl WriteQueue {
     pub(crate) fn advance(&mut self, written: &Written, bytes: usize) {
         self.take_off(written, bytes);
         self.lags = bytes < written.bytes.len() || self.lags && !self.is_empty();
+    }
+
+    /// The same, where what was written cannot be written again, since what comes after it refers to it: all of it is kept
+    /// as it was encoded.
+    pub(crate) fn advance_for_good(&mut self, written: &Written, bytes: usize) {
+        self.lags = bytes < written.bytes.len() || self.lags && !self.is_empty();
+        let unoffered = self.partial.len().saturating_sub(written.bytes.len());
+        if unoffered > 0 {
+            return self.partial.advance(bytes);
+        }
+        self.partial = Bytes::copy_from_slice(&written.bytes[bytes..]);
+        written.ends.iter().for_each(|_| self.pop());
     }
 
     fn take_off(&mut self, written: &Written, bytes: usize) {

@@ -37,7 +37,7 @@ pub use error::{ConfigError, Origin, Place, Problem};
 pub use limits::{Limits, Proxies, ProxyProtocol};
 pub use network::Network;
 pub use tls::{CertificateFiles, Certificates, ClientCa, TlsConfig};
-pub use units::{BadValue, Listen};
+pub use units::{BadValue, Contexts, Listen};
 use written::texts;
 
 use crate::auth::Mint;
@@ -65,6 +65,8 @@ pub struct Config {
     pub pin: bool,
     /// Whether clients may negotiate permessage-deflate.
     pub compression: bool,
+    /// What connections that negotiate it are compressed with.
+    pub contexts: Contexts,
     /// Whether the demo pages and endpoints are served.
     pub demo: bool,
     /// Whether it may be open to others than this machine and ask nobody who it is.
@@ -152,6 +154,7 @@ impl Default for Config {
             cores: present_cores().min(MAX_CORES),
             pin: false,
             compression: true,
+            contexts: Contexts::Shared,
             demo: false,
             insecure_open: false,
             auth: AuthConfig::default(),
@@ -242,6 +245,7 @@ impl fmt::Display for Config {
         writeln!(f, "max_topics = {}", self.settings.max_topics)?;
         writeln!(f, "max_subscriptions = {}", self.settings.max_subscriptions)?;
         writeln!(f, "compression = \"{}\"", self.compression())?;
+        writeln!(f, "contexts = \"{}\"", self.contexts)?;
         writeln!(f, "drain = \"{}\"", Period(self.timeouts.drain_ms))?;
         writeln!(f, "demo = {}", self.demo)?;
         writeln!(f, "insecure_open = {}", self.insecure_open)?;

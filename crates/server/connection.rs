@@ -3,6 +3,7 @@
 //! An idle connection is this struct and what the shard keeps for it: no buffer. What a request in progress
 //! needs is boxed, and goes when it is answered.
 
+mod contexts;
 mod conversation;
 mod sessions;
 mod table;
@@ -15,6 +16,7 @@ use crate::config::Timeouts;
 use crate::metrics::DisconnectReason;
 use crate::transport::Transport;
 
+pub(crate) use contexts::Contexts;
 pub(crate) use conversation::{Awaited, Bounds, Conversation, Exchange, Step};
 pub(crate) use sessions::{Due, Sessions};
 pub(crate) use table::Connections;

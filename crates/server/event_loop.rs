@@ -43,8 +43,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 
 use crate::clock::Clock;
-use crate::connection::Connections;
-use crate::connection::Sessions;
+use crate::connection::{Connections, Contexts, Sessions};
 use crate::demo::EchoCompressor;
 use crate::guard::Rates;
 use crate::mailbox::Mailbox;
@@ -84,6 +83,7 @@ pub(crate) struct EventLoop {
     entrance: Entrance,
     connections: Connections,
     sessions: Sessions,
+    contexts: Contexts,
     /// Connections with input that was not read yet.
     ready: VecDeque<ConnectionId>,
     /// Frames that came together with the handshake before them.
@@ -134,6 +134,7 @@ impl EventLoop {
             has_drained: false,
             connections: Connections::default(),
             sessions: Sessions::default(),
+            contexts: Contexts::default(),
             pinch: Pinch::default(),
             rates: Rates::new(&site.limits),
             commands: 0,
@@ -253,6 +254,7 @@ impl EventLoop {
         let counters = self.shard.counters();
         self.look_at_memory(&counters);
         self.metrics.set_connections(self.connections.len() as u64);
+        self.metrics.set_contexts(self.contexts.len() as u64, self.contexts.bytes());
         self.metrics.set_mailbox_depth(self.mailbox.depth());
         self.metrics.set_shard(&counters);
     }

@@ -6,7 +6,9 @@ use fanwire::config::Limits;
 use fanwire_wire::deflate::Deflater;
 use fanwire_wire::frame::OpCode;
 
-use crate::support::{Attacker, Target, close_code, masked, next_text, web_socket, while_others_are_served};
+use crate::support::{
+    Attacker, Target, close_code, json, masked, next_text, web_socket, while_others_are_served,
+};
 
 #[test]
 fn a_compression_bomb_is_refused_when_it_outgrows_a_message() {
@@ -99,18 +101,11 @@ fn command_until(
     found
 }
 
-fn json(target: &Target) -> tungstenite::WebSocket<std::net::TcpStream> {
-    let stream = Attacker::connect(target.address).0;
-    let (mut client, _) = tungstenite::client(format!("ws://{}/v1/ws", target.address), stream).unwrap();
-    assert!(next_text(&mut client).contains("welcome"));
-    client
-}
-
 #[test]
 fn subscribe_storms_are_answered_one_by_one_and_end_at_the_bound() {
     let target = Target::start(|config| config.settings.max_subscriptions = 500);
     while_others_are_served(target.address, || {
-        let mut attacker = json(&target);
+        let (mut attacker, _) = json(&target);
         for _ in 0..10 {
             let subscribe = |n| format!(r#"{{"type":"subscribe","id":{n},"topic":"storm.{n}"}}"#);
             let unsubscribe = |n| format!(r#"{{"type":"unsubscribe","id":{n},"topic":"storm.{n}"}}"#);
@@ -131,7 +126,7 @@ fn subscribe_storms_are_answered_one_by_one_and_end_at_the_bound() {
 fn topic_name_floods_end_at_the_bound_and_topics_that_are_there_go_on() {
     let target = Target::start(|config| config.settings.max_topics = 1_000);
     while_others_are_served(target.address, || {
-        let mut attacker = json(&target);
+        let (mut attacker, _) = json(&target);
         let publish = |n| format!(r#"{{"type":"publish","id":{n},"topic":"flood.{n}","data":1}}"#);
         let mut refused = 0;
         for part in 0..20 {

@@ -105,6 +105,16 @@ pub(crate) fn web_socket(address: SocketAddr, topic: &str) -> Client {
     client
 }
 
+/// A connection on the JSON interface, and the epoch of the broker's run.
+pub(crate) fn json(target: &Target) -> (Client, String) {
+    let url = format!("ws://{}/v1/ws", target.address);
+    let (mut client, _) = tungstenite::client(url, stream(target.address)).unwrap();
+    let welcome: serde_json::Value = serde_json::from_str(&next_text(&mut client)).expect("JSON");
+    assert_eq!(welcome["type"], "welcome");
+    let epoch = welcome["epoch"].as_str().expect("a text").to_owned();
+    (client, epoch)
+}
+
 /// Publishes the numbers from 0 on, each when the one before it has come back, and `end` behind them.
 fn publish_until(mut publisher: Client, is_over: &AtomicBool) -> u64 {
     let mut count = 0;

@@ -115,6 +115,7 @@ impl EventLoop {
         self.metrics.add_disconnect(reason);
         tracing::debug!(identity = self.shard.identity(id), reason = reason.as_str(), "disconnected");
         self.sessions.end(id.slot);
+        self.site.guard.memory().release_contexts(self.contexts.end(id.slot));
         self.shard.disconnect(id);
         self.entrance.expect_room();
     }

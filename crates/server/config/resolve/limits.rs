@@ -36,6 +36,9 @@ impl Sayings<'_> {
             bytes_per_second: bytes,
             patience,
             memory,
+            history_memory,
+            backlog_memory,
+            context_memory,
             header_bytes: head,
             batch,
             inflated_ratio: ratio,
@@ -44,8 +47,6 @@ impl Sayings<'_> {
             let said = self.written("limits.bytes_per_second", bytes);
             said.within(MIN_BYTES_PER_SECOND, MAX_BYTES_PER_SECOND)
         });
-        let memory =
-            memory.map(|memory| self.written("limits.memory", memory).within(MIN_MEMORY, MAX_HISTORY_BYTES));
         let head = self.said("limits.header_bytes", None, head, Size(default.header_bytes));
         let batch = self.said("limits.batch", None, batch, Count(default.batch));
         let ratio = self.said("limits.inflated_ratio", None, ratio, Count(default.inflated_ratio));
@@ -67,7 +68,10 @@ impl Sayings<'_> {
                 .count_if_any("limits.commands_per_second", commands)?
                 .map(|count| count as u64),
             bytes_per_second: bytes.transpose()?.map(|Size(bytes)| bytes as u64),
-            memory: memory.transpose()?.map(|Size(bytes)| bytes as u64),
+            memory: self.memory_if_any("limits.memory", memory)?,
+            history_memory: self.memory_if_any("limits.history_memory", history_memory)?,
+            backlog_memory: self.memory_if_any("limits.backlog_memory", backlog_memory)?,
+            context_memory: self.memory_if_any("limits.context_memory", context_memory)?,
             header_bytes: head.within(MIN_HEAD, Size(MAX_HEAD_BYTES))?.0,
             batch: batch.within(Count(1), Count(MAX_BATCH_MESSAGES))?.0,
             inflated_ratio: ratio.within(MIN_RATIO, MAX_RATIO)?.0,
@@ -79,6 +83,15 @@ impl Sayings<'_> {
         let trust = self.said("proxies.trust", None, table.trust, default.trust).value;
         let protocol = self.said("proxies.protocol", None, table.protocol, default.protocol).value;
         Proxies { trust, protocol }
+    }
+
+    fn memory_if_any(
+        &self,
+        key: &'static str,
+        written: Option<Written<Size>>,
+    ) -> Result<Option<u64>, ConfigError> {
+        let memory = written.map(|memory| self.written(key, memory).within(MIN_MEMORY, MAX_HISTORY_BYTES));
+        Ok(memory.transpose()?.map(|Size(bytes)| bytes as u64))
     }
 
     fn count(
