@@ -43,6 +43,8 @@ pub(crate) struct Connections {
     flushing: Vec<u32>,
     /// The slots of those that are behind and have something to do.
     ready: VecDeque<u32>,
+    /// The slots of those that have, and must wait for the next turn.
+    postponed: Vec<u32>,
     /// Turns from the palette since one that is behind had its own.
     turns_since_ready: u32,
     pub(crate) palette: Palette,
@@ -53,10 +55,8 @@ pub(crate) struct Connections {
     backlog_bytes: usize,
     /// The compressors of those that have one of their own, by slot.
     contexts: HashMap<u32, Option<Deflater>>,
-    /// The replies in write queues, in bytes.
-    queued_reply_bytes: usize,
-    /// The rests of frames that were begun, in bytes.
-    begun_bytes: usize,
+    /// The [certain bytes](WriteQueue::certain_bytes) of write queues.
+    certain_bytes: usize,
     /// The messages that write queues have let go by count.
     messages_skipped: u64,
     /// How many of the connections are event streams.
@@ -169,14 +169,14 @@ impl Connections {
             touched: Vec::new(),
             flushing: Vec::new(),
             ready: VecDeque::new(),
+            postponed: Vec::new(),
             turns_since_ready: 0,
             palette: Palette::new(Encoder::new(epoch, deflate_above_bytes)),
             written: Written::default(),
             spare_pieces: Vec::new(),
             backlog_bytes: 0,
             contexts: HashMap::default(),
-            queued_reply_bytes: 0,
-            begun_bytes: 0,
+            certain_bytes: 0,
             messages_skipped: 0,
             event_streams: 0,
         }
@@ -199,8 +199,7 @@ impl Connections {
         _ = self.take_pieces(slot);
         self.with_queue(slot, WriteQueue::drop_messages);
         let behind = self.slots[slot as usize].behind.as_ref();
-        self.queued_reply_bytes -= behind.map_or(0, |behind| behind.queue.reply_bytes());
-        self.begun_bytes -= behind.map_or(0, |behind| behind.queue.begun_bytes());
+        self.certain_bytes -= behind.map_or(0, |behind| behind.queue.certain_bytes());
         self.contexts.remove(&slot);
         self.event_streams -= usize::from(self.interface(slot) == Some(Interface::EventStream));
         self.slots[slot as usize] = Connection::default();
@@ -281,17 +280,15 @@ impl Connections {
         self.backlog_bytes
     }
 
-    /// The replies in write queues, and the rests of frames that were begun, in bytes.
-    pub(crate) fn other_queued_bytes(&self) -> usize {
-        self.queued_reply_bytes + self.begun_bytes
+    /// What write queues hold besides the backlog, in bytes.
+    pub(crate) fn certain_bytes(&self) -> usize {
+        self.certain_bytes
     }
 
     /// The connections with the largest write queues, the largest first, at most `count` of them.
     pub(crate) fn largest_backlogs(&self, count: usize) -> Vec<u32> {
         let backlog_of = |connection: &Connection| match (&connection.behind, connection.state) {
-            (Some(behind), State::Open) => {
-                behind.queue.bytes() + behind.queue.reply_bytes() + behind.queue.begun_bytes()
-            }
+            (Some(behind), State::Open) => behind.queue.bytes() + behind.queue.certain_bytes(),
             _ => 0,
         };
         let sizes = self.slots.iter().map(backlog_of).zip(0..).filter(|(bytes, _)| *bytes > 0);
@@ -368,9 +365,9 @@ impl Connections {
     ) {
         let (start, end) = self.palette.reply(write);
         if let Some(behind) = &mut self.slots[slot as usize].behind {
-            let before = behind.queue.reply_bytes();
+            let before = behind.queue.certain_bytes();
             behind.queue.push_reply(self.palette.replies(start, end), kind);
-            self.queued_reply_bytes += behind.queue.reply_bytes() - before;
+            self.certain_bytes += behind.queue.certain_bytes() - before;
             self.schedule(slot);
             return;
         }
@@ -410,11 +407,9 @@ impl Connections {
     /// Works on the connection's write queue, if it has one.
     pub(crate) fn with_queue<R>(&mut self, slot: u32, work: impl FnOnce(&mut WriteQueue) -> R) -> Option<R> {
         let queue = &mut self.slots[slot as usize].behind.as_mut()?.queue;
-        let (bytes, replies, skips) = (queue.bytes(), queue.reply_bytes(), queue.skips());
-        let begun = queue.begun_bytes();
+        let (bytes, certain, skips) = (queue.bytes(), queue.certain_bytes(), queue.skips());
         let result = work(queue);
-        self.begun_bytes = self.begun_bytes + queue.begun_bytes() - begun;
-        self.queued_reply_bytes = self.queued_reply_bytes + queue.reply_bytes() - replies;
+        self.certain_bytes = self.certain_bytes + queue.certain_bytes() - certain;
         self.backlog_bytes = self.backlog_bytes + queue.bytes() - bytes;
         self.messages_skipped += queue.skips() - skips;
         Some(result)
@@ -429,6 +424,22 @@ impl Connections {
             behind.scheduled = true;
             self.ready.push_back(slot);
         }
+    }
+
+    /// Has a connection that waits for a snapshot have its turn when [`Self::recall`] says so.
+    pub(crate) fn postpone(&mut self, slot: u32) {
+        if let Some(behind) = &mut self.slots[slot as usize].behind
+            && !behind.scheduled
+            && !behind.snapshots.is_empty()
+        {
+            behind.scheduled = true;
+            self.postponed.push(slot);
+        }
+    }
+
+    /// Puts those that were postponed on the list of those that have something to do.
+    pub(crate) fn recall(&mut self) {
+        self.ready.extend(self.postponed.drain(..));
     }
 
     /// Whether the socket is full.
@@ -501,7 +512,7 @@ impl Connections {
 
     pub(crate) fn has_output(&self) -> bool {
         // What somebody has a span or pieces of is in the palette.
-        !self.palette.is_empty() || !self.ready.is_empty()
+        !self.palette.is_empty() || !self.ready.is_empty() || !self.postponed.is_empty()
     }
 
     /// The next connection that has something in the palette.

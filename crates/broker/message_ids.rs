@@ -14,6 +14,9 @@ pub struct MessageIdLimits {
     pub max_age_ms: u64,
 }
 
+/// What an id takes besides its characters, in bytes: its places among the offsets and in the order, and its reference count.
+const ID_BYTES: usize = 96;
+
 /// The ids of the newest messages of one topic that have one, and where these are.
 ///
 /// ```text
@@ -26,12 +29,13 @@ pub struct MessageIds {
     offsets: HashMap<Arc<str>, u64>,
     /// In the order in which they came, with when that was on the monotonic clock: wall time jumps.
     came: VecDeque<(Arc<str>, u64)>,
+    bytes: usize,
 }
 
 impl MessageIds {
     /// None known.
     pub fn new(limits: MessageIdLimits) -> Self {
-        Self { limits, offsets: HashMap::default(), came: VecDeque::new() }
+        Self { limits, offsets: HashMap::default(), came: VecDeque::new(), bytes: 0 }
     }
 
     /// The offset of the message with this id, if it is known. What is too old by now is not: [`Self::let_go`] comes first.
@@ -43,6 +47,7 @@ impl MessageIds {
     pub fn insert(&mut self, id: Arc<str>, offset: u64, now_ms: u64) {
         let known = self.offsets.insert(id.clone(), offset);
         debug_assert!(known.is_none(), "a repeat is not published");
+        self.bytes += bytes_of(&id);
         self.came.push_back((id, now_ms));
         self.let_go(now_ms);
     }
@@ -55,6 +60,7 @@ impl MessageIds {
             && is_over(self.offsets.len(), *since_ms)
         {
             self.offsets.remove(id);
+            self.bytes -= bytes_of(id);
             self.came.pop_front();
         }
     }
@@ -63,6 +69,15 @@ impl MessageIds {
     pub fn is_empty(&self) -> bool {
         self.came.is_empty()
     }
+
+    /// What those that are known take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+fn bytes_of(id: &str) -> usize {
+    id.len() + ID_BYTES
 }
 
 #[cfg(test)]
@@ -96,6 +111,7 @@ mod tests {
                     ids.insert(id.into(), naive.len() as u64, now);
                 }
                 prop_assert_eq!(ids.offsets.len(), ids.came.len());
+                prop_assert_eq!(ids.bytes(), ids.offsets.keys().map(|id| bytes_of(id)).sum::<usize>());
             }
         }
     }

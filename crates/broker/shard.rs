@@ -26,6 +26,7 @@ use fanwire_wire::topic::{Topic, TopicOrPattern};
 use self::fan_out::Run;
 use self::polling::{Answers, Poll};
 pub use self::publishing::{Drafts, drafts_of};
+use self::snapshots::PARTS_PER_TURN;
 use crate::batches::{Batches, Outcome, Refused};
 use crate::connections::Connections;
 use crate::encoder::{Encoding, Interface};
@@ -95,6 +96,8 @@ pub struct Shard {
     polls: HashMap<u32, Poll>,
     /// What those are to be told that a message has come for.
     answers: Answers,
+    /// How many more parts of patterns' snapshots may be asked for in this turn.
+    parts_left: u32,
     stopping: Stopping,
     pressures: Pressures,
     /// When the histories are to be halved again, under pressure.
@@ -207,11 +210,11 @@ pub struct Counters {
     pub messages_published: u64,
     /// What the write queues hold, in bytes.
     pub backlog_bytes: u64,
-    /// The replies that write queues hold besides that, and the rests of frames that were begun, in bytes.
+    /// The replies that write queues hold besides that, and the rest of what sockets have taken a part of, in bytes.
     pub reply_bytes: u64,
     /// Frames that were compressed, each for as many connections as could share it.
     pub compressions: u64,
-    /// What histories and last values hold, in bytes.
+    /// What histories, last values and message ids hold, in bytes.
     pub kept_bytes: u64,
     /// Topics at home here.
     pub topics: u64,
@@ -255,6 +258,7 @@ impl Shard {
             batches: Batches::default(),
             polls: HashMap::default(),
             answers: Answers::default(),
+            parts_left: PARTS_PER_TURN,
             stopping: Stopping::default(),
             pressures: Pressures::default(),
             halve_at_ms: 0,
@@ -286,6 +290,7 @@ impl Shard {
     /// Tells the time of the turn, lets go what has become too old, and stops waiting for cores that have stalled.
     pub fn begin_turn(&mut self, now: Now) {
         self.now = now;
+        self.allow_parts();
         if self.table.ages() && now.monotonic_ms >= self.sweep_at_ms {
             self.table.sweep(now.monotonic_ms);
             self.sweep_at_ms = now.monotonic_ms + SWEEP_EVERY_MS;
@@ -316,7 +321,7 @@ impl Shard {
             messages_skipped: self.connections.messages_skipped(),
             messages_published: self.messages_published,
             backlog_bytes: self.connections.backlog_bytes() as u64,
-            reply_bytes: self.connections.other_queued_bytes() as u64,
+            reply_bytes: self.connections.certain_bytes() as u64,
             compressions: self.connections.palette.encoder.compressions(),
             kept_bytes: self.table.kept_bytes() as u64,
             topics: self.table.len() as u64,
@@ -359,6 +364,11 @@ impl Shard {
             self.batches.forget(id.slot);
             self.connections.disconnect(id.slot);
         }
+    }
+
+    /// How many subscriptions this core's connections have.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.len()
     }
 
     /// Ends the connection's subscriptions and queues a close frame, behind which nothing follows. An event stream has

@@ -57,6 +57,8 @@ pub(crate) struct Seat {
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub(crate) slot: u32,
+    /// Where its connection lists it: one of thousands is found without a look at the others.
+    pub(crate) place: u32,
     pub(crate) audience: AudienceId,
     /// The policy that it asked for.
     pub(crate) overflow: Option<OverflowPolicy>,
@@ -140,10 +142,11 @@ impl Subscriptions {
         takes_all
     }
 
-    /// A new subscription, not yet live, and the ticket to ask with. The connection must not have it yet.
+    /// A new subscription, not yet live, and the ticket to ask with. The connection must not have it yet, and lists it at
+    /// `place` from here on.
     pub(crate) fn insert(
         &mut self,
-        slot: u32,
+        (slot, place): (u32, u32),
         name: &TopicOrPattern,
         overflow: Option<OverflowPolicy>,
         receipt: Option<CommandId>,
@@ -151,8 +154,17 @@ impl Subscriptions {
         let audience = self.audience_or_insert(name);
         self.audiences[audience as usize].members += 1;
         let serial = self.next_serial();
-        let subscription =
-            Subscription { slot, audience, overflow, seat: None, serial, live: 0, receipt, coverage: None };
+        let subscription = Subscription {
+            slot,
+            place,
+            audience,
+            overflow,
+            seat: None,
+            serial,
+            live: 0,
+            receipt,
+            coverage: None,
+        };
         let id = self.entries.insert(subscription) as u32;
         self.by_slot.insert((slot, audience), id);
         (id, Ticket { subscription: id, serial })
@@ -172,6 +184,11 @@ impl Subscriptions {
         subscription.serial = serial;
         subscription.receipt = receipt;
         Ticket { subscription: id, serial }
+    }
+
+    /// Its connection lists the subscription elsewhere.
+    pub(crate) fn set_place(&mut self, id: SubscriptionId, place: u32) {
+        self.entries[id as usize].place = place;
     }
 
     /// How far the subscription has come with its snapshot.

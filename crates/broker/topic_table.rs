@@ -153,7 +153,7 @@ impl TopicTable {
         self.rows.len()
     }
 
-    /// What histories and last values hold, in bytes.
+    /// What histories, last values and message ids hold, in bytes.
     pub(crate) fn kept_bytes(&self) -> usize {
         self.kept_bytes
     }

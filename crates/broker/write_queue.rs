@@ -86,9 +86,9 @@ impl WriteQueue {
         self.reply_bytes
     }
 
-    /// What is left of what was begun, in bytes.
-    pub(crate) fn begun_bytes(&self) -> usize {
-        self.partial.len()
+    /// What is written whatever becomes of the messages: the rest of what was begun, and the replies, in bytes.
+    pub(crate) fn certain_bytes(&self) -> usize {
+        self.partial.len() + self.reply_bytes
     }
 
     /// The messages that were let go by count so far.

@@ -2,16 +2,22 @@
 //!
 //! ```text
 //!   request ─► credentials ─► token ─► keys (has one of them signed it?) ─► claims (do they hold?) ─► Client
+//!                        └─► no token ─► certificate (is it in [[auth.clients]]?) ─► Client, or an anonymous one
 //! ```
 //!
-//! A broker without keys asks nobody: every client may do everything, and tokens are not looked at.
+//! A token is what a request says of itself, so it goes before the certificate, which is the connection's; the two are never
+//! added up. A broker without keys and certified clients asks nobody: every client may do everything, and tokens are not
+//! looked at.
 
 mod claims;
 mod credentials;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod keys;
 mod mint;
 mod token;
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,7 +27,7 @@ use arc_swap::ArcSwap;
 use fanwire_broker::permissions::Permissions;
 use fanwire_wire::http::Request;
 
-use crate::config::{AuthConfig, MetricsAccess};
+use crate::config::{AuthConfig, CertifiedClient, MetricsAccess, Subject};
 use claims::Policy;
 pub(crate) use credentials::{NoSingleToken, TOKEN_PROTOCOL};
 pub use keys::KeyError;
@@ -35,8 +41,19 @@ pub(crate) struct Auth {
     policy: Policy,
     /// Swapped as a whole, so that no request sees the half of a new one.
     keys: ArcSwap<KeyRing>,
-    /// What a client without a token may do.
+    /// Who is known by its certificate.
+    certified: HashMap<Subject, Client>,
+    /// What a client may do that is not known.
     anonymous: Arc<Permissions>,
+}
+
+/// What a browser sends along with a request, whichever page asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ambient<'a> {
+    /// The subject of the certificate that the connection began with.
+    pub(crate) certificate: Option<&'a str>,
+    /// Whether a cookie may be a token.
+    pub(crate) cookies: bool,
 }
 
 /// Who sends a request.
@@ -64,6 +81,8 @@ pub(crate) struct Expiry {
 pub(crate) enum Unauthorized {
     /// It has no token, and who has none may do nothing.
     Missing,
+    /// There are no tokens here, and its certificate, if it has one, is not known.
+    Uncertified,
     /// It does not have one token.
     NotOne(NoSingleToken),
     /// Its token does not hold.
@@ -74,6 +93,9 @@ impl fmt::Display for Unauthorized {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("this broker wants a token: send Authorization: Bearer TOKEN"),
+            Self::Uncertified => {
+                f.write_str("this broker wants a certificate over TLS that it knows the subject of")
+            }
             Self::NotOne(NoSingleToken::Ambiguous) => {
                 f.write_str("the request has two different tokens; send one")
             }
@@ -90,15 +112,30 @@ impl Client {
     pub(crate) fn nobody() -> Self {
         Self { permissions: Arc::default(), expiry: None, reads_metrics: false }
     }
+
+    /// Who is known by its certificate. That is checked when its connection begins, and for as long as that lasts.
+    fn certified(known: &CertifiedClient) -> Self {
+        let CertifiedClient { subject, subscribe, publish, metrics } = known;
+        let permissions = Permissions {
+            identity: Some(subject.as_str().into()),
+            subscribe: subscribe.clone(),
+            publish: publish.clone(),
+        };
+        Self { permissions: Arc::new(permissions), expiry: None, reads_metrics: *metrics }
+    }
 }
 
 impl Auth {
     /// Reads the keys.
     pub(crate) fn load(config: AuthConfig) -> Result<Self, KeyError> {
-        let keys = KeyRing::load(&config.keys)?;
+        let keys = KeyRing::load(&config.keys, keys::read)?;
+        Ok(Self::new(config, keys))
+    }
+
+    fn new(config: AuthConfig, keys: KeyRing) -> Self {
         let anonymous = match &config.anonymous {
             Some(anonymous) => Arc::new(anonymous.clone()),
-            None if config.has_keys() => Arc::default(),
+            None if config.asks_clients() => Arc::default(),
             None => Permissions::everything(),
         };
         let policy = Policy {
@@ -106,12 +143,14 @@ impl Auth {
             audiences: config.audiences.clone(),
             leeway_ms: config.leeway_ms,
         };
-        Ok(Self { policy, keys: ArcSwap::from_pointee(keys), anonymous, config })
+        let certified = config.clients.iter().map(|known| (known.subject.clone(), Client::certified(known)));
+        let certified = certified.collect();
+        Self { policy, keys: ArcSwap::from_pointee(keys), certified, anonymous, config }
     }
 
     /// Reads the keys anew. If that fails, those that were there before stay. Clients that are connected are who they were.
     pub(crate) fn reload(&self) -> Result<(), KeyError> {
-        self.keys.store(Arc::new(KeyRing::load(&self.config.keys)?));
+        self.keys.store(Arc::new(KeyRing::load(&self.config.keys, keys::read)?));
         Ok(())
     }
 
@@ -126,22 +165,39 @@ impl Auth {
         self.config.grace_ms
     }
 
-    /// Whether requests may bring cookies that say who they are from.
-    pub(crate) fn heeds_cookies(&self) -> bool {
-        self.config.has_keys() && self.config.cookie.is_some()
+    /// Whether browsers send along what says who requests are from: a cookie, or a certificate.
+    pub(crate) fn heeds_ambient(&self) -> bool {
+        (self.config.has_keys() && self.config.cookie.is_some()) || !self.certified.is_empty()
     }
 
     /// Who sends the request, which comes at this time, in milliseconds since 1970.
-    pub(crate) fn client_of(&self, request: &Request<'_>, now_ms: u64) -> Result<Client, Unauthorized> {
-        if !self.config.has_keys() {
+    pub(crate) fn client_of(
+        &self,
+        request: &Request<'_>,
+        ambient: Ambient<'_>,
+        now_ms: u64,
+    ) -> Result<Client, Unauthorized> {
+        if !self.config.asks_clients() {
             return Ok(self.anonymous());
         }
-        let token = credentials::token_in(request, self.config.cookie.as_deref());
-        match token.map_err(Unauthorized::NotOne)? {
+        let cookie = self.config.cookie.as_deref().filter(|_| ambient.cookies);
+        match credentials::token_in(request, cookie).map_err(Unauthorized::NotOne)? {
             Some(token) => self.bearer_of(&token, now_ms).map_err(Unauthorized::Bad),
-            None if self.anonymous.are_empty() => Err(Unauthorized::Missing),
+            None => self.without_token(ambient.certificate),
+        }
+    }
+
+    fn without_token(&self, certificate: Option<&str>) -> Result<Client, Unauthorized> {
+        match certificate.and_then(|subject| self.certified.get(subject)) {
+            Some(client) => Ok(client.clone()),
+            None if self.anonymous.are_empty() => Err(self.missing()),
             None => Ok(self.anonymous()),
         }
+    }
+
+    /// What a client lacks of which it is not known who it is.
+    pub(crate) fn missing(&self) -> Unauthorized {
+        if self.config.has_keys() { Unauthorized::Missing } else { Unauthorized::Uncertified }
     }
 
     /// Who has this token.
@@ -164,6 +220,6 @@ impl Auth {
 
     /// Whether the figures are for everybody.
     pub(crate) fn everybody_reads_metrics(&self) -> bool {
-        !self.config.has_keys() || self.config.metrics == MetricsAccess::Open
+        !self.config.asks_clients() || self.config.metrics == MetricsAccess::Open
     }
 }

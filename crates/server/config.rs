@@ -15,6 +15,7 @@ mod flags;
 mod limits;
 mod network;
 mod resolve;
+mod subject;
 mod tls;
 mod units;
 mod written;
@@ -32,10 +33,12 @@ use fanwire_broker::message_ids::MessageIdLimits;
 use fanwire_broker::settings::{MaxAge, Settings, TopicRule};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-pub use auth::{Algorithm, AuthConfig, KeyConfig, KeySource, MetricsAccess, Secret};
+pub use auth::{Algorithm, AuthConfig, CertifiedClient, KeyConfig, KeySource, MetricsAccess, Secret};
 pub use error::{ConfigError, Origin, Place, Problem};
 pub use limits::{Limits, Proxies, ProxyProtocol};
 pub use network::Network;
+pub use subject::Subject;
+pub(crate) use subject::{NAMES as ATTRIBUTE_NAMES, escaped};
 pub use tls::{CertificateFiles, Certificates, ClientCa, TlsConfig};
 pub use units::{BadValue, Contexts, Listen};
 use written::texts;
@@ -96,7 +99,7 @@ pub struct Timeouts {
     pub ping_ms: u64,
     /// Pings in a row that may stay without an answer.
     pub unanswered_pings: u32,
-    /// For the peer's part of a close, in milliseconds.
+    /// For the peer's part of a close, and again whenever it has read some more of a last answer over HTTP, in milliseconds.
     pub close_ms: u64,
     /// For the next request of an HTTP connection that is kept alive, in milliseconds.
     pub idle_http_ms: u64,

@@ -5,6 +5,7 @@
 
 mod contexts;
 mod conversation;
+mod peers;
 mod sessions;
 mod table;
 
@@ -18,6 +19,7 @@ use crate::transport::Transport;
 
 pub(crate) use contexts::Contexts;
 pub(crate) use conversation::{Awaited, Bounds, Conversation, Exchange, Step};
+pub(crate) use peers::Peer;
 pub(crate) use sessions::{Due, Sessions};
 pub(crate) use table::Connections;
 
@@ -119,6 +121,8 @@ pub(crate) struct Closing {
     pub(crate) peer_ended: bool,
     /// What the disconnect counts as.
     pub(crate) reason: DisconnectReason,
+    /// Of one that is owed an answer over HTTP: it has time for it as long as it reads.
+    pub(crate) liveness: Option<Liveness>,
 }
 
 impl Connection {
@@ -216,12 +220,13 @@ impl Connection {
         }
     }
 
-    /// What is known of its peer's life, if it is one that may be silent.
+    /// What is known of its peer's life, if it is one that may be silent while it reads.
     pub(crate) fn liveness(&mut self) -> Option<&mut Liveness> {
         match &mut self.phase {
             Phase::WebSocket(web_socket) => Some(&mut web_socket.liveness),
             Phase::EventStream(liveness) => Some(liveness),
-            Phase::Proxied | Phase::Http(_) | Phase::Closing(_) | Phase::Gone => None,
+            Phase::Closing(closing) => closing.liveness.as_mut(),
+            Phase::Proxied | Phase::Http(_) | Phase::Gone => None,
         }
     }
 }

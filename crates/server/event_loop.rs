@@ -91,7 +91,7 @@ pub(crate) struct EventLoop {
     timers: TimerWheel,
     rates: Rates,
     pinch: Pinch,
-    /// The commands of the read that is being handled.
+    /// The commands of the read that is being handled, and what they ask for at once.
     commands: u64,
     shard: Shard,
     mailbox: CoreMailbox,
@@ -253,6 +253,7 @@ impl EventLoop {
     fn report(&mut self) {
         let counters = self.shard.counters();
         self.look_at_memory(&counters);
+        self.metrics.add_turn();
         self.metrics.set_connections(self.connections.len() as u64);
         self.metrics.set_contexts(self.contexts.len() as u64, self.contexts.bytes());
         self.metrics.set_mailbox_depth(self.mailbox.depth());

@@ -169,9 +169,25 @@ impl Guard {
         if self.proxies.protocol != ProxyProtocol::XForwardedFor {
             return None;
         }
-        let elements: Vec<_> = headers.elements("X-Forwarded-For").collect();
+        let fields = headers.octets("X-Forwarded-For");
+        let elements = fields.flat_map(|value| value.split(|octet| *octet == b','));
+        let elements: Vec<_> =
+            elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty()).collect();
         let addresses = elements.into_iter().rev().map(address_of);
         addresses.map_while(|address| address).find(|address| !self.is_proxy(*address))
+    }
+
+    /// Whether the client of a proxy speaks TLS with it, as far as the proxy says. Where several have added to the list, the
+    /// first is the one that the client spoke to.
+    pub(crate) fn forwarded_over_tls(&self, headers: &Headers<'_>) -> Option<bool> {
+        if self.proxies.protocol != ProxyProtocol::XForwardedFor {
+            return None;
+        }
+        match headers.elements("X-Forwarded-Proto").next()? {
+            scheme if ["https", "wss"].iter().any(|tls| scheme.eq_ignore_ascii_case(tls)) => Some(true),
+            scheme if ["http", "ws"].iter().any(|plain| scheme.eq_ignore_ascii_case(plain)) => Some(false),
+            _ => None,
+        }
     }
 
     /// Whether many clients come from the address.
@@ -192,8 +208,9 @@ impl Guard {
     }
 }
 
-/// An address as proxies write it, perhaps with a port.
-fn address_of(element: &str) -> Option<IpAddr> {
+/// An address as proxies write it, perhaps with a port. Others may have written anything in front of it, on the same line.
+fn address_of(element: &[u8]) -> Option<IpAddr> {
+    let element = str::from_utf8(element).ok()?;
     let bare = element.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(element);
     bare.parse().ok().or_else(|| element.parse().ok().map(|with_port: SocketAddr| with_port.ip()))
 }
@@ -262,6 +279,7 @@ mod tests {
             ("X-Forwarded-For: [2001:db8::1]:80\r\n", Some("2001:db8::1")),
             ("X-Forwarded-For: [2001:db8::1]\r\n", Some("2001:db8::1")),
             ("X-Forwarded-For: ::ffff:10.0.0.1\r\n", None),
+            ("X-Forwarded-For: 192.0.2.1,, \t10.0.0.1 ,\r\n", Some("192.0.2.1")),
             ("X-Forwarded-For: 192.0.2.1, unknown\r\n", None),
             ("X-Forwarded-For: 10.0.0.1\r\n", None),
             ("", None),
@@ -271,6 +289,19 @@ mod tests {
             let (request, _) = parse_request(head.as_bytes()).unwrap().unwrap();
             let expected = expected.map(|address| address.parse().unwrap());
             assert_eq!(guard.forwarded_for(request.headers()), expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_client_writes_in_front_hides_its_address() {
+        let proxies = Proxies { trust: vec!["10.0.0.0/8".parse().unwrap()], ..Proxies::default() };
+        let guard = Guard::new(&Limits::default(), proxies, 1, 1);
+        for in_front in [&b"\xff"[..], b"\xc3\x28 198.51.100.9", b"unknown", b"\"a\"", b"[", b"\xff, ,"] {
+            let fields = [b"X-Forwarded-For: ", in_front, b", 192.0.2.1\r\n"].concat();
+            let head = [b"GET / HTTP/1.1\r\nHost: x\r\n", fields.as_slice(), b"\r\n"].concat();
+            let (request, _) = parse_request(&head).unwrap().unwrap();
+            let address = guard.forwarded_for(request.headers());
+            assert_eq!(address, Some([192, 0, 2, 1].into()), "{in_front:02x?}");
         }
     }
 

@@ -9,14 +9,18 @@ mod response;
 mod stream;
 mod upgrade;
 
+use std::fmt;
+
 use fanwire_broker::batches::Refused;
 use fanwire_broker::message::Draft;
 use fanwire_wire::error::{ErrorCode, HandshakeError, RequestError};
 use fanwire_wire::handshake::{is_upgrade, write_rejection};
 use fanwire_wire::http::{Method, Request, Status, percent_decode};
 use fanwire_wire::topic::Topic;
+use tracing::field;
 
-use crate::auth::Client;
+use crate::auth::{Ambient, Client};
+use crate::connection::Peer;
 use crate::demo;
 use crate::guard::Refusal;
 use crate::site::Site;
@@ -45,6 +49,17 @@ pub(crate) struct Asked {
     pub(crate) reply: Reply,
 }
 
+/// What a request comes by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Channel<'a> {
+    /// Where its client is, if there is a log that would say so.
+    pub(crate) peer: Option<Peer>,
+    /// Whether it is known that its client speaks TLS, with the broker or with a proxy in front.
+    pub(crate) is_secure: bool,
+    /// The subject of the certificate that the connection began with.
+    pub(crate) certificate: Option<&'a str>,
+}
+
 /// What a request asks for.
 #[derive(Debug)]
 pub(crate) enum Call {
@@ -64,6 +79,14 @@ pub(crate) enum Call {
     PostBatch(Result<(), Response>),
     /// The connection is to speak WebSocket.
     Upgrade(Box<PendingUpgrade>),
+}
+
+impl Channel<'_> {
+    /// Writes down that nobody looks at what the request asks for. Its query is left out: a token may stand there.
+    fn log_refusal(&self, request: &Request<'_>, reason: &dyn fmt::Display) {
+        let (peer, identity) = (self.peer.map(field::display), self.certificate);
+        tracing::debug!(peer, identity, path = request.path(), "refused: {reason}");
+    }
 }
 
 impl Call {
@@ -113,14 +136,17 @@ impl Methods {
 }
 
 /// What a request asks for, by its head, and who asks at this time, in milliseconds since 1970.
-pub(crate) fn asked(request: &Request<'_>, site: &Site, now_ms: u64) -> Asked {
-    let standing = site.origins.standing(request);
+pub(crate) fn asked(request: &Request<'_>, channel: &Channel<'_>, site: &Site, now_ms: u64) -> Asked {
+    let standing = site.origins.standing(request, channel.is_secure);
     let reply = Reply::to(request, access::sharing(request, standing, site));
     let (call, client) = match access::refuse_strange(standing) {
-        Some(refusal) => (refusal.into(), Client::nobody()),
+        Some(refusal) => {
+            channel.log_refusal(request, &"a page of another origin");
+            (refusal.into(), Client::nobody())
+        }
         None => match open_to_everybody(request, site) {
             Some(call) => (call, Client::nobody()),
-            None => of_client(request, site, now_ms),
+            None => of_client(request, channel, access::ambient(channel, standing, site), site, now_ms),
         },
     };
     Asked { call, client, reply }
@@ -141,12 +167,18 @@ fn open_to_everybody(request: &Request<'_>, site: &Site) -> Option<Call> {
 }
 
 /// What depends on who asks.
-fn of_client(request: &Request<'_>, site: &Site, now_ms: u64) -> (Call, Client) {
-    let client = match site.auth.client_of(request, now_ms) {
+fn of_client(
+    request: &Request<'_>,
+    channel: &Channel<'_>,
+    ambient: Ambient<'_>,
+    site: &Site,
+    now_ms: u64,
+) -> (Call, Client) {
+    let client = match site.auth.client_of(request, ambient, now_ms) {
         Ok(client) => client,
         Err(_) if request.path() == "/metrics" && site.auth.everybody_reads_metrics() => Client::nobody(),
         Err(error) => {
-            tracing::debug!(path = request.path(), "refused: {error}");
+            channel.log_refusal(request, &error);
             return (access::unauthorized(error).into(), Client::nobody());
         }
     };
@@ -240,7 +272,7 @@ pub(crate) fn stopping(retry_after_ms: u64) -> Response {
 
 fn metrics(client: &Client, site: &Site) -> Response {
     if !client.reads_metrics && !site.auth.everybody_reads_metrics() {
-        return access::no_metrics(client);
+        return access::no_metrics(client, site);
     }
     Response::new(Status::Ok, crate::metrics::CONTENT_TYPE, site.metrics.render())
 }

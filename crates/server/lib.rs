@@ -40,6 +40,8 @@ pub mod timer;
 mod tls;
 mod transport;
 
+#[cfg(fuzzing)]
+pub use auth::fuzzing;
 pub use auth::{KeyError, Mint, SigningKey};
 pub use process::{check, run};
 pub use tls::TlsError;

@@ -54,6 +54,7 @@ impl Metrics {
 /// The figures of one core. Only the core's own thread may write them.
 #[derive(Debug, Default)]
 pub struct CoreMetrics {
+    turns: Figure,
     handshakes: Figure,
     messages_in: Figure,
     bytes_in: Figure,
@@ -85,6 +86,11 @@ pub struct CoreMetrics {
 }
 
 impl CoreMetrics {
+    /// The core has gone round once.
+    pub fn add_turn(&self) {
+        self.turns.add(1);
+    }
+
     /// A connection became a WebSocket.
     pub fn add_handshake(&self) {
         self.handshakes.add(1);
@@ -275,7 +281,13 @@ struct Family {
     figure: fn(&CoreMetrics) -> &Figure,
 }
 
-static COUNTERS: [Family; 11] = [
+static COUNTERS: [Family; 12] = [
+    Family {
+        name: "turns",
+        unit: None,
+        help: "How often the core has gone round: what it does between two of these is bounded",
+        figure: |core| &core.turns,
+    },
     Family {
         name: "handshakes",
         unit: None,
@@ -367,7 +379,7 @@ static GAUGES: [Family; 9] = [
     Family {
         name: "kept",
         unit: Some(Unit::Bytes),
-        help: "What histories and last values hold",
+        help: "What histories, last values and message ids hold",
         figure: |core| &core.kept_bytes,
     },
     Family {
@@ -576,6 +588,7 @@ mod tests {
     fn every_figure_is_rendered_under_its_own_name_and_core() {
         let metrics = Metrics::new(2);
         let core = metrics.core(1);
+        (0..19).for_each(|_| core.add_turn());
         core.add_handshake();
         (0..2).for_each(|_| core.add_message_in());
         core.add_bytes_in(3);
@@ -604,6 +617,7 @@ mod tests {
             reply_bytes: 0,
         });
         let expected = [
+            ("fanwire_turns_total{core=\"1\"}", 19),
             ("fanwire_handshakes_total{core=\"1\"}", 1),
             ("fanwire_received_messages_total{core=\"1\"}", 2),
             ("fanwire_received_bytes_total{core=\"1\"}", 3),

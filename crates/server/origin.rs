@@ -62,14 +62,14 @@ impl Origins {
         self.0.contains(&AllowedOrigin::Any)
     }
 
-    /// What the origin of the request is to the broker.
-    pub(crate) fn standing(&self, request: &Request<'_>) -> Standing {
+    /// What the origin of the request is to the broker, which the client speaks TLS with if that `is_secure`.
+    pub(crate) fn standing(&self, request: &Request<'_>, is_secure: bool) -> Standing {
         let mut origins = request.headers().octets("Origin");
         let (origin, more) = (origins.next(), origins.next());
         let Some(origin) = origin else { return Standing::Same };
         let origin = str::from_utf8(origin).ok().filter(|_| more.is_none());
         let parsed = origin.and_then(Origin::parse);
-        if parsed.as_ref().is_some_and(|origin| origin.is_of(request.header("Host"))) {
+        if parsed.as_ref().is_some_and(|origin| origin.is_of(request.header("Host"), is_secure)) {
             return Standing::Same;
         }
         let is_allowed = self.0.iter().any(|allowed| match allowed {
@@ -100,9 +100,13 @@ impl Origin {
         Some(Self { is_secure, host, port: port.unwrap_or(default_port) })
     }
 
-    /// Whether this is the origin of a broker that is asked as `host`. Which scheme it was asked by is not looked at: a proxy
-    /// in front may speak TLS for the broker.
-    fn is_of(&self, host: Option<&str>) -> bool {
+    /// Whether this is the origin of a broker that is asked as `host`. Over TLS its own pages have come over TLS too: others
+    /// of the same host anybody on the way can have written. Without TLS that is not known: a proxy in front may speak it
+    /// for the broker and not say so, and pages that came over TLS are no worse than those that did not.
+    fn is_of(&self, host: Option<&str>, is_secure: bool) -> bool {
+        if is_secure && !self.is_secure {
+            return false;
+        }
         let default_port = if self.is_secure { 443 } else { 80 };
         host.and_then(split_authority)
             .is_some_and(|(host, port)| host == self.host && port.unwrap_or(default_port) == self.port)
@@ -165,9 +169,30 @@ mod tests {
 
     fn standing(allowed: &[&str], host: &str, origin: &str) -> Standing {
         let origins: Origins = allowed.iter().map(|text| text.parse::<AllowedOrigin>().unwrap()).collect();
+        standing_over(&origins, false, host, origin)
+    }
+
+    fn standing_over(origins: &Origins, is_secure: bool, host: &str, origin: &str) -> Standing {
         let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n{origin}\r\n");
         let (request, _) = parse_request(head.as_bytes()).unwrap().expect("a whole head");
-        origins.standing(&request)
+        origins.standing(&request, is_secure)
+    }
+
+    #[test]
+    fn a_page_that_came_without_tls_is_strange_to_a_broker_that_speaks_it() {
+        for (host, origin, expected) in [
+            ("example.com", "https://example.com", Standing::Same),
+            ("example.com:443", "https://example.com", Standing::Same),
+            ("example.com:8443", "https://example.com:8443", Standing::Same),
+            ("example.com", "http://example.com", Standing::Strange),
+            ("example.com:8443", "http://example.com:8443", Standing::Strange),
+            ("example.com:80", "http://example.com", Standing::Strange),
+            ("example.com", "http://app.example.org", Standing::Allowed),
+        ] {
+            let origins = ["http://app.example.org".parse::<AllowedOrigin>().unwrap()].into_iter().collect();
+            let line = format!("Origin: {origin}\r\n");
+            assert_eq!(standing_over(&origins, true, host, &line), expected, "{host} {origin}");
+        }
     }
 
     #[test]

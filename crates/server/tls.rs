@@ -29,7 +29,7 @@ use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::{CertificateFiles, Certificates, ClientCa, Listen, TlsConfig};
 use certificates::{Shown, read_certificates};
-pub(crate) use outcome::TlsFailure;
+pub(crate) use outcome::{Handshake, TlsFailure};
 pub(crate) use stream::{SEALED_BYTES, TlsStream};
 
 /// The only protocol that is spoken over TLS (RFC 7301 §6).

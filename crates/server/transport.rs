@@ -70,6 +70,14 @@ impl Transport {
         }
     }
 
+    /// The subject of the certificate that the peer has shown, if it has.
+    pub(crate) fn client_identity(&self) -> Option<&str> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => stream.client_identity(),
+        }
+    }
+
     /// Reads once, about `limit` bytes at most. The octets are in `scratch`, which has room for them, or `opened`.
     pub(crate) fn read<'a>(
         &mut self,

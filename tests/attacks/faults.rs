@@ -1,66 +1,15 @@
-//! A core that stands still, and a process that is killed.
+//! What a process runs short of, a core that stands still, a process that is killed.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tungstenite::Message;
 
+use crate::process::{Process, any_port, free_port, temporary};
 use crate::support::{Attacker, PATIENCE, while_others_are_served};
-
-/// The real binary, which is killed when the test ends.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Process {
-    fn start(address: SocketAddr, config: &str) -> Self {
-        Self::start_by(Command::new("env"), address, config)
-    }
-
-    /// The same, by a command that is given the binary and its arguments.
-    fn start_by(mut command: Command, address: SocketAddr, config: &str) -> Self {
-        static STARTED: AtomicUsize = AtomicUsize::new(0);
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let path = format!("{}/attacks-{}-{number}.toml", env!("CARGO_TARGET_TMPDIR"), std::process::id());
-        fs::write(&path, config).expect("the file is written");
-        command.arg(env!("CARGO_BIN_EXE_fanwire"));
-        command.args(["--config", &path, "--cores", "2", "--listen", &address.to_string()]);
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("the broker starts");
-        let mut lines =
-            BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
-        let address = lines.find_map(|line| line.split_once("listening on ")?.1.trim().parse().ok());
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address: address.expect("it says where it listens") }
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().and_then(|()| self.child.wait()).expect("it ran until now");
-    }
-
-    /// The thread of this name.
-    fn thread(&self, name: &str) -> libc::pid_t {
-        let tasks = format!("/proc/{}/task", self.child.id());
-        let threads = fs::read_dir(tasks).expect("it runs").map(|task| task.expect("a thread").path());
-        let is_named = |task: &std::path::PathBuf| {
-            fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name)
-        };
-        let task = threads.into_iter().find(is_named).expect("every core has a thread");
-        task.file_name().and_then(|id| id.to_str()?.parse().ok()).expect("threads have numbers")
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have been killed on purpose.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// A thread of another process, stopped by this one as its debugger. It goes on when this is dropped.
 struct Stopped(libc::pid_t);
@@ -104,14 +53,49 @@ fn a_process_without_file_descriptors_serves_those_who_are_there_and_recovers() 
     });
 }
 
-fn any_port() -> SocketAddr {
-    ([127, 0, 0, 1], 0).into()
+/// Connects, says something that the log has a line for, and goes; many times.
+fn be_talked_about(address: SocketAddr) {
+    for _ in 0..500 {
+        let mut client = Attacker::connect(address);
+        client.send_whole(b"nonsense\r\n\r\n");
+        assert!(client.rest().starts_with("HTTP/1.1 400 "));
+    }
+}
+
+const TALKATIVE: &str = "[log]\nlevel = \"debug\"\n";
+
+#[test]
+fn a_disk_that_is_full_under_the_log_costs_the_rest_of_the_log() {
+    const DISK_BYTES: u64 = 16 * 1024;
+    let disk = temporary("disk");
+    fs::create_dir(&disk).expect("a directory");
+    let mut command = Command::new("unshare");
+    // The disk is this process's alone, and gone with it.
+    command.args(["--mount", "--user", "--map-root-user", "sh", "-c"]);
+    command
+        .arg("disk=$1; shift; mount -t tmpfs -o \"size=$0\" tmpfs \"$disk\" && exec \"$@\" 2>\"$disk/log\"");
+    command.arg(DISK_BYTES.to_string()).arg(&disk);
+    let process = Process::start_unheard(command, TALKATIVE);
+    while_others_are_served(process.address, || be_talked_about(process.address));
+    let log = fs::metadata(process.about("fd/2")).expect("a log");
+    assert_eq!(log.len(), DISK_BYTES, "it is full");
+    assert!(process.stop().success());
+    fs::remove_dir(disk).expect("nothing is in it");
+}
+
+#[test]
+fn a_log_that_takes_nothing_from_the_start_costs_the_log() {
+    let mut command = Command::new("env");
+    command.stderr(File::options().write(true).open("/dev/full").expect("Linux has it"));
+    let process = Process::start_unheard(command, TALKATIVE);
+    while_others_are_served(process.address, || be_talked_about(process.address));
+    assert!(process.stop().success());
 }
 
 #[test]
 fn a_core_that_a_debugger_stops_for_more_than_a_second_loses_nothing_for_those_that_catch_up() {
     let history = "[[topics]]\nmatch = \">\"\nhistory = { messages = 100000, bytes = \"256MiB\" }\n";
-    let process = Process::start(any_port(), history);
+    let process = Process::start(history);
     for core in ["fanwire-0", "fanwire-1"] {
         while_others_are_served(process.address, || {
             let stopped = Stopped::stop(process.thread(core));
@@ -123,13 +107,18 @@ fn a_core_that_a_debugger_stops_for_more_than_a_second_loses_nothing_for_those_t
 }
 
 /// A JSON client that subscribes to `feed`, from the position that it has.
+#[derive(Default)]
 struct Follower {
     position: Option<(String, u64)>,
-    /// How many messages it was given, or told to be gone.
-    accounted: u64,
+    /// How many messages it was given, and how many it was told to be gone.
+    given: u64,
+    gone: u64,
 }
 
 impl Follower {
+    /// After so many messages it breaks off by itself, and comes back.
+    const STAYS_FOR: u64 = 1_000;
+
     fn connect(address: SocketAddr) -> Option<tungstenite::WebSocket<TcpStream>> {
         let stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
@@ -147,7 +136,10 @@ impl Follower {
         if client.send(Message::text(subscribe)).is_err() {
             return false;
         }
-        while let Ok(message) = client.read() {
+        let leaves_at = self.given + Self::STAYS_FOR;
+        while self.given < leaves_at
+            && let Ok(message) = client.read()
+        {
             let Message::Text(text) = message else { continue };
             if self.hear(&serde_json::from_str(&text).expect("JSON")) {
                 return true;
@@ -156,6 +148,7 @@ impl Follower {
         false
     }
 
+    /// Returns whether this is the end.
     fn hear(&mut self, notification: &serde_json::Value) -> bool {
         let offset = |key: &str| notification[key].as_u64().expect("an offset");
         match notification["type"].as_str().expect("a type") {
@@ -164,13 +157,24 @@ impl Follower {
                 match &self.position {
                     Some((before, at)) if *before == epoch => assert_eq!(offset("offset"), *at),
                     // Another run: that is what it is told, and it begins with the first of it.
-                    Some(_) => assert_eq!(notification["recovered"], false, "{notification}"),
+                    Some(_) => {
+                        assert_eq!(notification["recovered"], false, "{notification}");
+                        assert_eq!(offset("offset"), 0, "{notification}");
+                    }
                     None => {}
                 }
                 self.position = Some((epoch, offset("offset")));
             }
-            "message" => self.go_to(offset("offset"), offset("offset")),
-            "gap" => self.go_to(offset("from"), offset("to")),
+            "message" => {
+                self.go_to(offset("offset"), offset("offset"));
+                self.given += 1;
+                let nth = notification["data"].as_u64();
+                assert!(nth.is_none_or(|nth| nth + 1 == offset("offset")), "{notification}");
+            }
+            "gap" => {
+                self.go_to(offset("from"), offset("to"));
+                self.gone += offset("count");
+            }
             _ => {}
         }
         notification["data"] == "end"
@@ -180,7 +184,6 @@ impl Follower {
         let (_, at) = self.position.as_mut().expect("a receipt comes first");
         assert_eq!(from, *at + 1, "every offset is given, or told to be gone");
         *at = to;
-        self.accounted += to - from + 1;
     }
 }
 
@@ -204,13 +207,14 @@ fn load(address: SocketAddr, is_enough: &AtomicBool) {
     while client.read().is_ok() {}
 }
 
-#[test]
-fn a_broker_that_is_killed_under_load_is_followed_into_its_next_run_without_an_untold_hole() {
+/// Kills a broker under load, again and again. Gives what those found who followed it from run to run.
+fn follow_through_kills(history: &str) -> Vec<Follower> {
     const RUNS: usize = 4;
-    let history = "[[topics]]\nmatch = \"feed\"\nhistory = { messages = 500 }\n";
-    // A port that is free now, and the same for every run.
-    let address = TcpListener::bind(any_port()).unwrap().local_addr().unwrap();
-    let mut process = Process::start(address, history);
+    let config = format!("[[topics]]\nmatch = \"feed\"\nhistory = {history}\n");
+    // The same for every run.
+    let address = free_port();
+    let start = || Process::start_by(Command::new("env"), address, &config);
+    let mut process = start();
     let is_enough = &AtomicBool::new(false);
     std::thread::scope(|scope| {
         let followers: Vec<_> = (0..4).map(|_| scope.spawn(move || follow_to_the_end(address))).collect();
@@ -222,23 +226,36 @@ fn a_broker_that_is_killed_under_load_is_followed_into_its_next_run_without_an_u
                 is_enough.store(true, Ordering::Release);
             } else {
                 process.kill();
-                process = Process::start(address, history);
+                process = start();
             }
             publisher.join().expect("it publishes as long as it can");
         }
-        for follower in followers {
-            assert!(follower.join().expect("nothing is left out") > 0);
-        }
-    });
+        followers.into_iter().map(|follower| follower.join().expect("nothing is left out")).collect()
+    })
 }
 
-/// Follows the feed from run to run. Returns how many messages it was given, or told of.
-fn follow_to_the_end(address: SocketAddr) -> u64 {
-    let mut follower = Follower { position: None, accounted: 0 };
+/// Follows the feed from run to run.
+fn follow_to_the_end(address: SocketAddr) -> Follower {
+    let mut follower = Follower::default();
     let began = Instant::now();
     while !follower.follow(address) {
         assert!(began.elapsed() < PATIENCE, "it does not come to the end");
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::yield_now();
     }
-    follower.accounted
+    follower
+}
+
+#[test]
+fn a_broker_that_is_killed_under_load_is_followed_into_its_next_run_without_an_untold_hole() {
+    for follower in follow_through_kills("{ messages = 500 }") {
+        assert!(follower.given + follower.gone > 0);
+    }
+}
+
+#[test]
+fn who_comes_back_to_a_broker_that_is_killed_under_load_loses_nothing_that_its_history_holds() {
+    for follower in follow_through_kills("{ messages = 10000000, bytes = \"4GiB\" }") {
+        assert!(follower.given > Follower::STAYS_FOR, "it came back at least once");
+        assert_eq!(follower.gone, 0);
+    }
 }

@@ -1,13 +1,15 @@
 //! Clients that send more than makes sense.
 
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 
 use fanwire::config::Limits;
 use fanwire_wire::deflate::Deflater;
 use fanwire_wire::frame::OpCode;
 
+use crate::process::Process;
 use crate::support::{
-    Attacker, Target, close_code, json, masked, next_text, web_socket, while_others_are_served,
+    Attacker, Target, close_code, figure, json, masked, next_text, wait_until, web_socket,
+    while_others_are_served,
 };
 
 #[test]
@@ -50,6 +52,37 @@ fn a_million_tiny_frames_are_one_message() {
 }
 
 #[test]
+fn a_million_tiny_messages_are_each_routed() {
+    const MESSAGES: usize = 1_000_000;
+    let target = Target::start(|_| ());
+    while_others_are_served(target.address, || {
+        let mut attacker = Attacker::web_socket(target.address, "/topics/tiny?echo=false", "");
+        let messages = masked(OpCode::Text, false, b"").repeat(10_000);
+        (0..MESSAGES / 10_000).for_each(|_| attacker.send_whole(&messages));
+        attacker.send_whole(&masked(OpCode::Close, false, &[3, 0xe8]));
+        assert_eq!(close_code(&attacker.rest_octets()), 1000);
+        // They may still be on their way to another core: each post is one more.
+        let mut posts = 1;
+        let mut offset = post(&target, "tiny");
+        while offset < MESSAGES && posts < 1_000 {
+            offset = post(&target, "tiny");
+            posts += 1;
+        }
+        assert_eq!(offset, MESSAGES + posts);
+    });
+}
+
+/// Publishes over HTTP; the offset.
+fn post(target: &Target, topic: &str) -> usize {
+    let mut client = Attacker::connect(target.address);
+    let head = format!("POST /topics/{topic} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1");
+    client.send_whole(format!("{head}\r\n\r\nx").as_bytes());
+    let answer = client.rest();
+    let offset = answer.split_once("\"offset\":").and_then(|(_, rest)| rest.split_once('}'));
+    offset.and_then(|(offset, _)| offset.parse().ok()).unwrap_or_else(|| panic!("{answer}"))
+}
+
+#[test]
 fn ping_floods_from_clients_that_read_no_pong_stop_in_their_own_sockets() {
     let target = Target::start(|_| ());
     let pings = masked(OpCode::Ping, false, &[7; 125]).repeat(100);
@@ -66,6 +99,77 @@ fn ping_floods_from_clients_that_read_no_pong_stop_in_their_own_sockets() {
         }
     });
     target.wait_until_well();
+}
+
+/// What a turn may do at most in front of its last read: see `COMMAND_COST_BYTES`.
+const AT_ONCE: u64 = 4_096;
+
+/// How many turns a broker takes from when it hears of all these clients at once, until `until` returns.
+fn turns_of<C>(
+    count: usize,
+    connect: impl Fn(SocketAddr) -> C,
+    say: impl Fn(C) -> Option<C>,
+    until: impl Fn(SocketAddr, Vec<C>),
+) -> u64 {
+    let process = Process::start("");
+    let address = process.address;
+    let clients: Vec<_> = (0..count).map(|_| connect(address)).collect();
+    let before = figure(address, "fanwire_turns_total");
+    let clients = process.while_stopped(|| clients.into_iter().filter_map(say).collect());
+    until(address, clients);
+    figure(address, "fanwire_turns_total") - before
+}
+
+/// However much comes at once: what is published meanwhile is delivered between two turns.
+#[test]
+fn a_turn_does_a_bounded_number_of_things_however_little_they_are() {
+    const CLIENTS: usize = 400;
+    /// As much as a socket takes that nobody reads.
+    const ROOM_BYTES: usize = 30_000;
+    let pong = masked(OpCode::Pong, false, b"");
+    let batch = vec![r#"{"topic":"a","data":1}"#; 1_000].join(",");
+    let batch = format!(r#"{{"type":"publish_batch","messages":[{batch}]}}"#);
+    let close = masked(OpCode::Close, false, &[3, 0xe8]);
+    for (frames, things) in [
+        (pong.repeat(ROOM_BYTES / pong.len()), (ROOM_BYTES / pong.len()) as u64),
+        (masked(OpCode::Text, false, batch.as_bytes()), 1_000),
+    ] {
+        assert!(frames.len() <= ROOM_BYTES);
+        let octets = [frames, close.clone()].concat();
+        let say = |mut client: Attacker| {
+            client.send_whole(&octets);
+            Some(client)
+        };
+        let all_are_closed = |_, clients: Vec<Attacker>| {
+            for mut client in clients {
+                assert_eq!(close_code(&client.rest_octets()), 1000);
+            }
+        };
+        let connect = |address| Attacker::web_socket(address, "/v1/ws", "");
+        let turns = turns_of(CLIENTS, connect, say, all_are_closed);
+        let least = CLIENTS as u64 * things / (AT_ONCE + things);
+        assert!(turns >= least, "{turns} turns, and not {least}, for {CLIENTS} times {things}");
+    }
+}
+
+#[test]
+fn a_turn_ends_a_bounded_number_of_subscriptions_of_those_who_leave() {
+    const CLIENTS: usize = 50;
+    const TOPICS: u64 = 4_000;
+    let topics: Vec<_> = (0..TOPICS).map(|n| format!(r#"{{"topic":"{n}"}}"#)).collect();
+    let list = format!(r#"{{"type":"subscribe","topics":[{}]}}"#, topics.join(","));
+    let connect = |address| {
+        let (mut client, _) = json(address);
+        client.send(tungstenite::Message::text(list.as_str())).expect("the broker reads");
+        (0..TOPICS).for_each(|_| assert!(next_text(&mut client).contains("subscribed")));
+        client
+    };
+    let all_are_gone = |address, _| {
+        wait_until("all are gone", || figure(address, "fanwire_subscriptions") == 0);
+    };
+    let turns = turns_of(CLIENTS, connect, |_leaves| None, all_are_gone);
+    let least = CLIENTS as u64 * TOPICS / (AT_ONCE + TOPICS);
+    assert!(turns >= least, "{turns} turns, and not {least}, for {CLIENTS} times {TOPICS}");
 }
 
 #[test]
@@ -105,7 +209,7 @@ fn command_until(
 fn subscribe_storms_are_answered_one_by_one_and_end_at_the_bound() {
     let target = Target::start(|config| config.settings.max_subscriptions = 500);
     while_others_are_served(target.address, || {
-        let (mut attacker, _) = json(&target);
+        let (mut attacker, _) = json(target.address);
         for _ in 0..10 {
             let subscribe = |n| format!(r#"{{"type":"subscribe","id":{n},"topic":"storm.{n}"}}"#);
             let unsubscribe = |n| format!(r#"{{"type":"unsubscribe","id":{n},"topic":"storm.{n}"}}"#);
@@ -126,7 +230,7 @@ fn subscribe_storms_are_answered_one_by_one_and_end_at_the_bound() {
 fn topic_name_floods_end_at_the_bound_and_topics_that_are_there_go_on() {
     let target = Target::start(|config| config.settings.max_topics = 1_000);
     while_others_are_served(target.address, || {
-        let (mut attacker, _) = json(&target);
+        let (mut attacker, _) = json(target.address);
         let publish = |n| format!(r#"{{"type":"publish","id":{n},"topic":"flood.{n}","data":1}}"#);
         let mut refused = 0;
         for part in 0..20 {

@@ -3,8 +3,11 @@
 //!
 //! What each attack meets is an answer or an end, and what it can make the broker hold is bounded.
 
+mod clock;
 mod faults;
 mod floods;
 mod memory;
+mod process;
+mod resets;
 mod slow;
 mod support;

@@ -10,7 +10,8 @@ use fanwire_wire::topic::TopicOrPattern;
 use tungstenite::Message;
 
 use crate::support::{
-    Attacker, PATIENCE, Target, json, masked, next_text, web_socket, while_others_are_served,
+    Attacker, Target, figure, figure_with, is_well, json, masked, next_text, wait_until, web_socket,
+    while_others_are_served,
 };
 
 const MIB: u64 = 1 << 20;
@@ -31,23 +32,6 @@ fn post(client: &mut Attacker, topic: &str) -> String {
 
 fn is_taken(answer: &str) -> bool {
     answer.starts_with("HTTP/1.1 200 ")
-}
-
-/// What the samples of this name come to that have this label.
-fn figure(target: &Target, name: &str, label: &str) -> u64 {
-    let mut client = Attacker::connect(target.address);
-    client.send_whole(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    let page = client.rest();
-    assert!(page.starts_with("HTTP/1.1 200 "), "newcomers are let in: {page}");
-    let samples = page.lines().filter(|line| line.starts_with(name) && line.contains(label));
-    samples.filter_map(|sample| sample.rsplit(' ').next()?.parse::<u64>().ok()).sum()
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = std::time::Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "{what}");
-    }
 }
 
 #[test]
@@ -75,7 +59,7 @@ fn last_values_at_the_budget_of_histories_cost_new_topics_and_not_newcomers() {
         let mut attacker = Attacker::connect(target.address);
         let taken = (0..500).filter(|n| is_taken(&post(&mut attacker, &format!("big.{n}")))).count();
         assert!((30..45).contains(&taken), "{taken} topics of 100 KB in half of 8 MiB");
-        assert!(target.is_well(), "newcomers are let in");
+        assert!(is_well(target.address), "newcomers are let in");
     });
 }
 
@@ -92,9 +76,9 @@ fn histories_at_their_budget_let_the_oldest_go_which_who_asks_for_it_is_told() {
         let mut attacker = Attacker::connect(target.address);
         let answers: Vec<_> = (0..40).map(|_| post(&mut attacker, "kept")).collect();
         assert!(answers.iter().all(|answer| is_taken(answer)), "a topic that is there goes on");
-        wait_until("the oldest is let go", || figure(&target, "fanwire_kept_bytes", "core") < 2 * MIB);
+        wait_until("the oldest is let go", || figure(target.address, "fanwire_kept_bytes") < 2 * MIB);
 
-        let (mut late, epoch) = json(&target);
+        let (mut late, epoch) = json(target.address);
         let since = format!(r#"{{"epoch":"{epoch}","offset":0}}"#);
         late.send(Message::text(format!(r#"{{"type":"subscribe","topic":"kept","since":{since}}}"#)))
             .unwrap();
@@ -119,8 +103,8 @@ fn backlogs_at_their_budget_cost_those_that_do_not_read_and_nobody_else() {
         let message = masked(OpCode::Binary, false, &vec![7; 100_000]);
         wait_until("those that do not read are let go", || {
             publisher.send_whole(&message);
-            figure(&target, "fanwire_disconnects_total", "short_of_memory") == SLEEPERS
+            figure_with(target.address, "fanwire_disconnects_total", "short_of_memory") == SLEEPERS
         });
-        assert!(figure(&target, "fanwire_backlog_bytes", "core") < 4 * MIB);
+        assert!(figure(target.address, "fanwire_backlog_bytes") < 4 * MIB);
     });
 }

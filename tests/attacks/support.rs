@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fanwire::broker::Broker;
 use fanwire::config::Config;
@@ -40,20 +40,14 @@ impl Target {
         Self { broker: Some(broker), address }
     }
 
-    /// Whether it lets somebody new in and answers.
-    pub(crate) fn is_well(&self) -> bool {
-        let mut client = Attacker::connect(self.address);
-        client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").is_ok()
-            && client.rest().starts_with("HTTP/1.1 200 ")
+    /// Where it speaks TLS, if that was configured.
+    pub(crate) fn tls_address(&self) -> SocketAddr {
+        self.broker.as_ref().expect("it runs").addresses()[1]
     }
 
-    /// Waits until it is.
+    /// Waits until it lets somebody new in and answers.
     pub(crate) fn wait_until_well(&self) {
-        let began = std::time::Instant::now();
-        while !self.is_well() {
-            assert!(began.elapsed() < PATIENCE, "it does not recover");
-            thread::yield_now();
-        }
+        wait_until("it lets somebody in", || is_well(self.address));
     }
 }
 
@@ -64,6 +58,21 @@ impl Drop for Target {
             let ended = broker.join();
             assert!(thread::panicking() || ended.is_ok(), "{ended:?}");
         }
+    }
+}
+
+/// Whether the broker at this address lets somebody new in and answers.
+pub(crate) fn is_well(address: SocketAddr) -> bool {
+    let mut client = Attacker::connect(address);
+    client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").is_ok()
+        && client.rest().starts_with("HTTP/1.1 200 ")
+}
+
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "it never comes to this: {what}");
+        thread::yield_now();
     }
 }
 
@@ -106,9 +115,9 @@ pub(crate) fn web_socket(address: SocketAddr, topic: &str) -> Client {
 }
 
 /// A connection on the JSON interface, and the epoch of the broker's run.
-pub(crate) fn json(target: &Target) -> (Client, String) {
-    let url = format!("ws://{}/v1/ws", target.address);
-    let (mut client, _) = tungstenite::client(url, stream(target.address)).unwrap();
+pub(crate) fn json(address: SocketAddr) -> (Client, String) {
+    let url = format!("ws://{address}/v1/ws");
+    let (mut client, _) = tungstenite::client(url, stream(address)).unwrap();
     let welcome: serde_json::Value = serde_json::from_str(&next_text(&mut client)).expect("JSON");
     assert_eq!(welcome["type"], "welcome");
     let epoch = welcome["epoch"].as_str().expect("a text").to_owned();
@@ -216,6 +225,20 @@ impl Attacker {
             _ => rest,
         }
     }
+}
+
+/// What the broker's cores have of this figure, together.
+pub(crate) fn figure(address: SocketAddr, name: &str) -> u64 {
+    figure_with(address, name, "")
+}
+
+/// The same, of those that have this among their labels.
+pub(crate) fn figure_with(address: SocketAddr, name: &str, label: &str) -> u64 {
+    let mut client = Attacker::connect(address);
+    client.send_whole(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let page = client.rest();
+    let samples = page.lines().filter(|line| line.starts_with(name) && line.contains(label));
+    samples.map(|line| line.rsplit_once(' ').and_then(|(_, value)| value.parse::<u64>().ok()).unwrap()).sum()
 }
 
 /// The code of the close frame that `octets` end with.

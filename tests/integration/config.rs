@@ -69,6 +69,7 @@ fn the_example_names_every_key_and_no_other() {
         ("origins", "[origins]\nno_such_key = 1"),
         ("auth", "[auth]\nno_such_key = 1"),
         ("auth-keys", "[auth]\nkeys = [{ no_such_key = 1 }]"),
+        ("clients", "[auth]\nclients = [{ no_such_key = 1 }]"),
         ("anonymous", "[auth]\nanonymous = { no_such_key = 1 }"),
         ("tls", "[tls]\nno_such_key = 1"),
         ("certificates", "[tls]\ncertificates = [{ no_such_key = 1 }]"),

@@ -18,9 +18,9 @@ use crate::support::{HttpClient, HttpResponse, TestBroker};
 const SECRET: &[u8] = b"a secret that only the tests know";
 
 /// A time that no test lives to see, in seconds since 1970.
-const LATE: u64 = 4_000_000_000;
+pub(crate) const LATE: u64 = 4_000_000_000;
 
-fn hs256() -> KeyConfig {
+pub(crate) fn hs256() -> KeyConfig {
     KeyConfig { id: None, source: KeySource::Secret(Secret::new(SECRET).expect("it is long enough")) }
 }
 
@@ -38,7 +38,7 @@ fn start_with(configure: impl FnOnce(&mut Config)) -> TestBroker {
 }
 
 /// A token with these claims, signed with the broker's key.
-fn sign(claims: &Value) -> String {
+pub(crate) fn sign(claims: &Value) -> String {
     sign_with(&Header::new(Algorithm::HS256), claims, SECRET)
 }
 
@@ -47,11 +47,11 @@ fn sign_with(header: &Header, claims: &Value, secret: &[u8]) -> String {
 }
 
 /// A token of alice's that may do this.
-fn alice(subscribe: &[&str], publish: &[&str]) -> String {
+pub(crate) fn alice(subscribe: &[&str], publish: &[&str]) -> String {
     sign(&json!({"sub":"alice","exp":LATE,"fanwire":{"subscribe":subscribe,"publish":publish}}))
 }
 
-fn bearer(token: &str) -> String {
+pub(crate) fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}\r\n")
 }
 

@@ -9,7 +9,7 @@ use fanwire_wire::frame::{OpCode, write_masked_frame};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::support::{FOREVER_MS, HttpClient, HttpResponse, PATIENCE, TestBroker, handshake};
+use crate::support::{FOREVER_MS, HttpClient, HttpResponse, PATIENCE, TestBroker, connect_narrow, handshake};
 
 /// A broker that counts this machine's clients like any other.
 fn broker_with(limits: Limits) -> TestBroker {
@@ -202,6 +202,28 @@ fn who_stays_over_a_rate_is_closed_and_told_which() {
 }
 
 #[test]
+fn what_is_asked_for_in_one_command_counts_each_for_itself() {
+    let topics: Vec<_> = (0..1_000).map(|n| format!("{{\"topic\":\"t.{n}\"}}")).collect();
+    let messages = vec![r#"{"topic":"a","data":1}"#; 1_000];
+    for list in [
+        format!(r#"{{"type":"subscribe","topics":[{}]}}"#, topics.join(",")),
+        format!(r#"{{"type":"publish_batch","messages":[{}]}}"#, messages.join(",")),
+    ] {
+        // A thousand of them take a hundred seconds to pay back, and one is within the rate.
+        let limits = Limits { commands_per_second: Some(10), patience_ms: 300, ..Limits::default() };
+        let broker = broker_with(limits);
+        let mut client = broker.web_socket("/v1/ws");
+        client.send(list);
+        let close = loop {
+            if let Message::Close(frame) = client.receive() {
+                break frame.expect("the broker gives a reason");
+            }
+        };
+        assert_eq!(close.code, CloseCode::Policy);
+    }
+}
+
+#[test]
 fn an_http_client_that_stays_over_a_rate_is_told_too() {
     let broker = broker_with(Limits { commands_per_second: Some(5), patience_ms: 100, ..Limits::default() });
     let mut client = broker.http();
@@ -219,6 +241,21 @@ fn an_http_client_that_stays_over_a_rate_is_told_too() {
     assert_eq!((last.status, last.code().as_str()), (429, "over_rate"));
     client.stream().get_ref().shutdown(Shutdown::Both).unwrap();
     flood.join().unwrap();
+}
+
+#[test]
+fn who_is_over_a_rate_is_told_so_behind_the_answer_to_what_was_carried_out() {
+    let limits = Limits { commands_per_second: Some(1), patience_ms: 0, ..Limits::default() };
+    let broker = broker_with(limits);
+    // The home of some of the topics is another core than the connection's.
+    for number in 0..16 {
+        let request = format!("POST /topics/over.{number} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1");
+        let mut client = broker.http();
+        client.send(request.repeat(2));
+        let statuses = [(); 3].map(|()| client.response().status);
+        assert_eq!(statuses, [200, 200, 429], "on topic {number}");
+        assert!(client.rest().is_empty());
+    }
 }
 
 /// Publishes 100 KB on a topic; what that is answered.
@@ -253,6 +290,26 @@ fn short_of_memory_it_takes_nobody_new_then_no_new_topic_and_serves_on() {
 }
 
 #[test]
+fn frames_that_do_not_come_whole_count_wherever_they_begin() {
+    // Where one core is the home of all topics, nothing has a connection read once more after its upgrade.
+    let broker = TestBroker::start_with(|config| {
+        config.cores = 1;
+        config.limits.memory = Some(1 << 20);
+    });
+    // The head of a message of 1 MiB, and 15,000 bytes of it.
+    let begun = [&[0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0][..], &[7; 15_000]].concat();
+    let mut clients = Vec::new();
+    let refused = (0..100).find_map(|_| {
+        let mut client = broker.http();
+        client.send([handshake("/topics/a.b", "").as_bytes(), &begun].concat());
+        let response = client.response_head();
+        clients.push(client);
+        (response.status != 101).then_some(response.status)
+    });
+    assert_eq!(refused, Some(503), "{} of 15 KB fit into 1 MiB", clients.len());
+}
+
+#[test]
 fn short_of_memory_histories_let_go_of_their_older_half_and_what_is_let_go_is_told() {
     let broker = TestBroker::start_with(|config| {
         crate::raw::with_history(config);
@@ -277,6 +334,32 @@ fn short_of_memory_histories_let_go_of_their_older_half_and_what_is_let_go_is_to
             break;
         }
         assert!(began.elapsed() < PATIENCE, "{told} are told to be gone");
+    }
+}
+
+#[test]
+fn answers_that_memory_is_too_short_for_are_cut_off_and_nothing_stands_in_for_their_rest() {
+    const BODY_BYTES: usize = 900_000;
+    let broker = broker_with(Limits { memory: Some(2 << 20), ..Limits::default() });
+    let connections = ["keep-alive", "close"];
+    // All are there before nobody new is let in.
+    let mut readers = connections.map(|_| connect_narrow(broker.address));
+    let mut figures = broker.http();
+    broker.post("large", &"x".repeat(BODY_BYTES));
+    for (reader, connection) in readers.iter_mut().zip(connections) {
+        let head = format!("GET /topics/large HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n");
+        reader.write_all(head.as_bytes()).unwrap();
+    }
+    let began = Instant::now();
+    while figures.figure_with("fanwire_connections", "") > 1 {
+        assert!(began.elapsed() < PATIENCE, "they are not cut off");
+    }
+    for (mut reader, connection) in readers.into_iter().zip(connections) {
+        let mut answer = Vec::new();
+        // It may be the end or a reset.
+        let _ = reader.read_to_end(&mut answer);
+        assert!(answer.len() < BODY_BYTES, "{} bytes have come", answer.len());
+        assert!(answer.is_empty() || answer.ends_with(b"x"), "{connection}: {:?}", answer.last());
     }
 }
 

@@ -12,6 +12,7 @@ mod http;
 mod identity;
 mod json;
 mod limits;
+mod logs;
 mod polling;
 mod proxies;
 mod publishing;

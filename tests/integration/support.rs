@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use fanwire::broker::Broker;
 use fanwire::config::Config;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Response as UpgradeResponse;
 use tungstenite::protocol::CloseFrame;
@@ -73,13 +74,7 @@ impl TestBroker {
     }
 
     pub(crate) fn web_socket_with(&self, path: &str, headers: &[(&'static str, &str)]) -> Client {
-        let stream = connect(self.address);
-        let mut request = format!("ws://{}{path}", self.address).into_client_request().unwrap();
-        for (name, value) in headers {
-            request.headers_mut().insert(*name, value.parse().unwrap());
-        }
-        let (socket, response) = tungstenite::client(request, stream).expect("the WebSocket opens");
-        Client { socket, response }
+        Client::open(self.address, path, headers)
     }
 
     /// What the cores have of the figures that begin like this, together.
@@ -89,9 +84,7 @@ impl TestBroker {
 
     /// The same, of those that have this among their labels.
     pub(crate) fn figure_with(&self, name: &str, label: &str) -> u64 {
-        let page = self.http().get("/metrics");
-        let samples = page.text().lines().filter(|line| line.starts_with(name) && line.contains(label));
-        samples.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+        self.http().figure_with(name, label)
     }
 
     /// Waits until the cores have this of the figures that begin like this.
@@ -143,6 +136,16 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// A connection whose client's kernel takes next to nothing.
+pub(crate) fn connect_narrow(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
 /// A WebSocket client that the broker's authors did not write.
 pub(crate) struct Client {
     pub(crate) socket: WebSocket<TcpStream>,
@@ -150,6 +153,17 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// Opens a WebSocket.
+    pub(crate) fn open(address: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Self {
+        let stream = connect(address);
+        let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let (socket, response) = tungstenite::client(request, stream).expect("the WebSocket opens");
+        Self { socket, response }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.response.headers().get(name).map(|value| value.to_str().unwrap())
     }
@@ -241,7 +255,14 @@ impl HttpClient {
         self.request(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
     }
 
-    /// The same, unless the connection has ended.
+    /// See [`TestBroker::figure_with`], for when the broker takes no new connection.
+    pub(crate) fn figure_with(&mut self, name: &str, label: &str) -> u64 {
+        let page = self.get("/metrics");
+        let samples = page.text().lines().filter(|line| line.starts_with(name) && line.contains(label));
+        samples.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+    }
+
+    /// Gets a page, unless the connection has ended.
     pub(crate) fn try_get(&mut self, path: &str) -> Option<HttpResponse> {
         // It may have ended between this and the last answer.
         let _ = write!(self.stream.get_mut(), "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -346,7 +367,9 @@ impl Process {
         const SAYS: &str = "listening on ";
         let line = self.next_line_with(SAYS);
         let (_, address) = line.split_once(SAYS).unwrap();
-        self.address = address.trim().trim_start_matches("tls://").parse().unwrap();
+        // In JSON a quote stands behind it.
+        let (address, _) = address.split_once(['"', '\n']).unwrap();
+        self.address = address.trim_start_matches("tls://").parse().unwrap();
     }
 
     /// Reads the log up to a line that has `text` in it.

@@ -1,12 +1,12 @@
 //! What time ends, with timeouts that are short enough to wait for.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{TestBroker, handshake};
+use crate::support::{TestBroker, connect_narrow, handshake};
 
 #[test]
 fn a_request_that_dribbles_is_ended_by_its_deadline() {
@@ -44,6 +44,33 @@ fn an_idle_http_client_is_let_go_after_its_answer() {
     let mut client = broker.http();
     assert_eq!(client.get("/healthz").status, 200);
     assert!(client.rest().is_empty());
+}
+
+#[test]
+fn an_answer_that_is_read_slowly_comes_whole_and_one_that_is_not_read_is_cut_off() {
+    const BODY_BYTES: usize = 900_000;
+    let broker = TestBroker::start_with(|config| config.timeouts.close_ms = 300);
+    broker.post("large", &"x".repeat(BODY_BYTES));
+    let ask = || {
+        let mut client = connect_narrow(broker.address);
+        client.write_all(b"GET /topics/large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        client
+    };
+    let slow = ask();
+    let mut answer = Vec::new();
+    while (&slow).take(20_000).read_to_end(&mut answer).unwrap() > 0 {
+        // All in all it takes a few times as long as a close may.
+        thread::sleep(Duration::from_millis(30));
+    }
+    assert!(answer.len() > BODY_BYTES, "{} bytes have come", answer.len());
+    slow.shutdown(Shutdown::Both).unwrap();
+
+    let mut silent = ask();
+    silent.read_exact(&mut [0]).unwrap();
+    broker.wait_until("both have gone", |broker| broker.figure("fanwire_connections") == 1);
+    answer.clear();
+    let _ = silent.read_to_end(&mut answer);
+    assert!(answer.len() < BODY_BYTES, "{} bytes have come", answer.len());
 }
 
 /// A raw connection whose client reads octets and answers nothing.

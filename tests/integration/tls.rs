@@ -2,22 +2,22 @@
 
 mod authority;
 mod client;
+mod clients;
 mod handshakes;
 mod limits;
 mod operating;
 mod records;
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
 use fanwire::config::TlsConfig;
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, ProtocolVersion};
-use socket2::{Domain, Socket, Type};
 use tungstenite::Message;
 
 use self::authority::Authority;
 use self::client::{get, receive_text, shake_hands, tls_over, tls_to, web_socket};
-use crate::support::{PATIENCE, TestBroker};
+use crate::support::{TestBroker, connect_narrow};
 
 /// A broker with a plain port, which is its address, and the port that speaks TLS.
 struct TlsBroker {
@@ -110,19 +110,9 @@ fn an_answer_that_is_read_late_comes_whole_and_ends_with_a_goodbye() {
     for kibibytes in [1, 16, 60, 64, 200, 512] {
         let text = "fanwire ".repeat(kibibytes * 128);
         broker.plain.post("late.topic", &text);
-        let mut client = tls_over(narrow(broker.address), "localhost", authority.client());
+        let mut client = tls_over(connect_narrow(broker.address), "localhost", authority.client());
         shake_hands(&mut client).unwrap();
         let response = get(&mut client, "/topics/late.topic").expect("a goodbye");
         assert!(response.ends_with(&text), "{kibibytes} KiB: {} bytes have come", response.len());
     }
-}
-
-/// A connection whose client's kernel takes next to nothing.
-fn narrow(address: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.connect(&address.into()).unwrap();
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
 }

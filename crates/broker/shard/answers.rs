@@ -13,7 +13,7 @@ use crate::encoder::{Interface, Naming};
 use crate::lanes::{ConnectionId, Delivery, Ticket};
 use crate::message::Origin;
 use crate::overflow::{Payment, slow_consumer_reason};
-use crate::subscriptions::SubscriptionId;
+use crate::subscriptions::{Subscription, SubscriptionId};
 use crate::topic_table::{Chunk, Placement};
 
 impl Shard {
@@ -154,9 +154,12 @@ impl Shard {
     /// Ends a subscription from this side. That may put an `Unsubscribe` into an outbox, which is bounded by what
     /// the core itself has subscribed to: no room is ever waited for.
     pub(super) fn forget_subscription(&mut self, subscription: SubscriptionId) {
-        let slot = self.subscriptions.subscription(subscription).slot;
+        let Subscription { slot, place, .. } = *self.subscriptions.subscription(subscription);
         let connection = self.connections.at(slot);
-        connection.subscriptions.retain(|id| *id != subscription);
+        connection.subscriptions.swap_remove(place as usize);
+        if let Some(&moved) = connection.subscriptions.get(place as usize) {
+            self.subscriptions.set_place(moved, place);
+        }
         if let Some(behind) = &mut connection.behind {
             behind.snapshots.forget(subscription);
         }

@@ -134,7 +134,9 @@ impl Shard {
         }
         let walks = begin == Begin::Snapshot && matches!(target, TopicOrPattern::Pattern(_));
         let coverage = walks.then(|| Box::new(Coverage::new(self.cores(), command_id.clone())));
-        let (subscription, ticket) = self.subscriptions.insert(id.slot, &target, overflow, command_id);
+        let place = self.connections.subscriptions(id.slot).len() as u32;
+        let (subscription, ticket) =
+            self.subscriptions.insert((id.slot, place), &target, overflow, command_id);
         self.connections.at(id.slot).subscriptions.push(subscription);
         match (target, begin) {
             (TopicOrPattern::Topic(_), Begin::Snapshot) => self.ask_for_snapshot(id.slot, ticket),

@@ -15,7 +15,17 @@ use crate::snapshots::{Coverage, NextChunk};
 use crate::subscriptions::{Subscription, SubscriptionId};
 use crate::topic_table::{Part, row_of};
 
+/// Parts of patterns' snapshots that the connections of a core ask for in one turn, all together. Each may be a millisecond's work
+/// of a home, and bring nothing that anybody is written.
+pub(super) const PARTS_PER_TURN: u32 = 4;
+
 impl Shard {
+    /// A turn begins: who had to wait for it is heard.
+    pub(super) fn allow_parts(&mut self) {
+        self.parts_left = PARTS_PER_TURN;
+        self.connections.recall();
+    }
+
     /// A subscription waits for its snapshot, or for the next chunk of it.
     pub(super) fn ask_for_snapshot(&mut self, slot: u32, ticket: Ticket) {
         self.fall_behind(slot);
@@ -23,14 +33,18 @@ impl Shard {
         self.connections.schedule(slot);
     }
 
-    /// Asks for what a connection that was sent everything else waits for next.
+    /// Asks for what a connection that was sent everything else waits for next, if this turn has some left.
     pub(super) fn request_snapshot(&mut self, slot: u32) {
+        if self.parts_left == 0 {
+            return self.connections.postpone(slot);
+        }
         let connection = self.connections.id(slot);
         while let Some(ticket) =
             self.connections.at(slot).behind.as_mut().and_then(|behind| behind.snapshots.next())
         {
             // One that has ended since is not asked for.
             if let Some((home, of)) = self.next_of_snapshot(ticket) {
+                self.parts_left -= u32::from(matches!(of, SnapshotOf::Rows { .. }));
                 return self.request(home, Request::Snapshot { of, connection, ticket });
             }
             self.connections.behind(slot).snapshots.answered();

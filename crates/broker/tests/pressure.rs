@@ -183,6 +183,36 @@ fn replies_that_are_not_read_count_and_are_forgotten_with_their_connection() {
     assert_eq!((shard.counters().reply_bytes, shard.counters().backlog_bytes), (0, 0));
 }
 
+/// Offers each connection what it has, of which its socket takes 300 bytes; gives how many were offered.
+fn flush_a_part(shard: &mut Shard) -> u64 {
+    let id = shard.poll_flush().expect("somebody has something");
+    let offered = shard.output(id).len() as u64;
+    shard.wrote(id, 300);
+    offered
+}
+
+#[test]
+fn what_is_left_of_an_answer_or_a_message_that_a_socket_took_a_part_of_counts() {
+    for is_message in [false, true] {
+        let mut shard = shard();
+        turn(&mut shard, 0);
+        let [id] = *slow_subscribers(&mut shard, &["nothing.a"]) else { panic!("one was asked for") };
+        if is_message {
+            shard.publish(PUBLISHER, draft("nothing.a", None, 100_000), false);
+        } else {
+            shard.reply(id, &vec![7; 100_000]);
+        }
+        let offered = flush_a_part(&mut shard);
+        assert!(offered >= 100_000, "all at once");
+        assert_eq!(shard.counters().reply_bytes, offered - 300);
+        assert_eq!(shard.largest_backlogs(1), [id]);
+        flush_a_part(&mut shard);
+        assert_eq!(shard.counters().reply_bytes, offered - 600);
+        shard.disconnect(id);
+        assert_eq!(shard.counters().reply_bytes, 0);
+    }
+}
+
 #[test]
 fn histories_and_new_topics_pay_for_their_own_shortage_and_not_for_that_of_write_queues() {
     let mut shard = shard();

@@ -124,10 +124,13 @@ impl TopicTable {
             payload: draft.payload,
             except: (!draft.echo).then_some(origin),
         });
-        let waiters = self.with_row(key, |row| row.keep(&message, now));
-        if let Some(id) = draft.conditions.and_then(|conditions| conditions.message_id) {
-            self.rows[key].know(id, now);
-        }
+        let id = draft.conditions.and_then(|conditions| conditions.message_id);
+        let waiters = self.with_row(key, |row| {
+            if let Some(id) = id {
+                row.know(id, now);
+            }
+            row.keep(&message, now)
+        });
         Published { message, cores, waiters }
     }
 }

@@ -93,11 +93,12 @@ impl Row {
         (!waiters.is_empty()).then_some(waiters)
     }
 
-    /// What history and last values hold, in bytes. A message that both hold counts twice.
+    /// What history, last values and message ids hold, in bytes. A message that history and values hold counts twice.
     pub(super) fn kept_bytes(&self) -> usize {
         let values = self.extras.as_ref().and_then(|extras| extras.values.as_ref());
         let values = values.map(LastValues::bytes).or(self.last.as_ref().map(|last| last.bytes()));
-        values.unwrap_or(0) + self.history.as_ref().map_or(0, History::bytes)
+        let history = self.history.as_ref().map_or(0, History::bytes);
+        values.unwrap_or(0) + history + self.message_ids().map_or(0, MessageIds::bytes)
     }
 
     /// The last values, in the order of their offsets.

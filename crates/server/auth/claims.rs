@@ -6,8 +6,9 @@ use fanwire_broker::permissions::{Grants, Permissions};
 use fanwire_wire::limits::MAX_IDENTITY_BYTES;
 use fanwire_wire::topic::TopicOrPattern;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::token::TokenError;
+use super::token::{TokenError, object};
 
 /// What a token says of its client.
 #[derive(Debug, PartialEq)]
@@ -33,15 +34,15 @@ pub(crate) struct Policy {
 
 /// The claims as they stand in a token.
 #[derive(Deserialize)]
-struct Written {
+struct Written<'a> {
     sub: Option<String>,
     iss: Option<String>,
     aud: Option<OneOrSeveral>,
     /// Seconds since 1970, perhaps with a fraction (RFC 7519 §2, `NumericDate`).
     exp: Option<f64>,
     nbf: Option<f64>,
-    #[serde(default)]
-    fanwire: WrittenGrants,
+    #[serde(borrow)]
+    fanwire: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -62,7 +63,7 @@ struct WrittenGrants {
 impl Policy {
     /// What the octets of claims say, if it is as the operator expects and holds now.
     pub(super) fn check(&self, claims: &[u8], now_ms: u64) -> Result<Claims, TokenError> {
-        let written: Written = serde_json::from_slice(claims).map_err(|_| TokenError::BadClaims)?;
+        let written: Written<'_> = object(claims).ok_or(TokenError::BadClaims)?;
         let expires_ms = milliseconds(written.exp.ok_or(TokenError::MissingClaim("exp"))?);
         if now_ms >= expires_ms.saturating_add(self.leeway_ms) {
             return Err(TokenError::Expired);
@@ -73,7 +74,9 @@ impl Policy {
         self.check_issuer(written.iss.as_deref())?;
         self.check_audience(written.aud.as_ref())?;
         let identity = checked_subject(written.sub.ok_or(TokenError::MissingClaim("sub"))?)?;
-        let WrittenGrants { subscribe, publish, metrics } = written.fanwire;
+        let granted =
+            written.fanwire.map_or(Some(WrittenGrants::default()), |json| object(json.get().as_bytes()));
+        let WrittenGrants { subscribe, publish, metrics } = granted.ok_or(TokenError::BadClaims)?;
         let permissions = Permissions {
             identity: Some(identity),
             subscribe: grants(&subscribe)?,

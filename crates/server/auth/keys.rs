@@ -4,13 +4,15 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::crypto;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm as JwtAlgorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::token::TokenError;
+use super::token::{TokenError, object};
 use crate::config::{Algorithm, KeyConfig, KeySource, Secret};
 
 /// The keys of a broker.
@@ -91,8 +93,10 @@ impl fmt::Display for KeyError {
             }
             Self::NoKey { path } => write!(
                 f,
-                "{} has no key that could verify a token: oct with alg HS256, RSA, EC with P-256, or OKP with Ed25519",
-                path.display()
+                "{} has no key that could verify a token: oct with alg HS256 and {} octets or more, RSA, EC with P-256, or OKP \
+                 with Ed25519",
+                path.display(),
+                Secret::LEAST_BYTES
             ),
         }
     }
@@ -101,16 +105,23 @@ impl fmt::Display for KeyError {
 impl Error for KeyError {}
 
 impl KeyRing {
-    /// Reads the keys.
-    pub(crate) fn load(configured: &[KeyConfig]) -> Result<Self, KeyError> {
+    /// The keys, of which those in files are what `read` finds there.
+    pub(crate) fn load(
+        configured: &[KeyConfig],
+        read: impl Fn(&Path) -> Result<Vec<u8>, KeyError>,
+    ) -> Result<Self, KeyError> {
         let mut keys = Vec::new();
         for KeyConfig { id, source } in configured {
             let id = id.clone();
             match source {
                 KeySource::Secret(secret) => keys.push(Key::of_secret(id, secret)),
-                KeySource::SecretFile(path) => keys.push(Key::of_secret(id, &secret_in(path)?)),
-                KeySource::PublicKey { algorithm, path } => keys.push(Key::in_pem(id, *algorithm, path)?),
-                KeySource::Jwks(path) => keys.extend(keys_in_set(path)?),
+                KeySource::SecretFile(path) => {
+                    keys.push(Key::of_secret(id, &secret_in(path, &read(path)?)?));
+                }
+                KeySource::PublicKey { algorithm, path } => {
+                    keys.push(Key::in_pem(id, *algorithm, path, &read(path)?)?);
+                }
+                KeySource::Jwks(path) => keys.extend(keys_in_set(path, &read(path)?)?),
             }
         }
         Ok(Self(keys))
@@ -149,13 +160,12 @@ impl Key {
         Self { id, algorithm: Algorithm::Hs256, verifier: DecodingKey::from_secret(secret.octets()) }
     }
 
-    fn in_pem(id: Option<String>, algorithm: Algorithm, path: &Path) -> Result<Self, KeyError> {
-        let pem = read(path)?;
+    fn in_pem(id: Option<String>, algorithm: Algorithm, path: &Path, pem: &[u8]) -> Result<Self, KeyError> {
         let verifier = match algorithm {
             Algorithm::Hs256 => None,
-            Algorithm::Rs256 => DecodingKey::from_rsa_pem(&pem).ok(),
-            Algorithm::Es256 => DecodingKey::from_ec_pem(&pem).ok(),
-            Algorithm::EdDsa => DecodingKey::from_ed_pem(&pem).ok(),
+            Algorithm::Rs256 => DecodingKey::from_rsa_pem(pem).ok(),
+            Algorithm::Es256 => DecodingKey::from_ec_pem(pem).ok(),
+            Algorithm::EdDsa => DecodingKey::from_ed_pem(pem).ok(),
         };
         let verifier = verifier.ok_or_else(|| KeyError::NotPem { path: path.to_owned(), algorithm })?;
         Ok(Self { id, algorithm, verifier })
@@ -170,13 +180,17 @@ impl Key {
     }
 }
 
-/// What a key of a set is for: by its type, which must not be another than it says. A secret must say.
+/// What a key of a set is for: by its type, which must not be another than it says. A secret must say, and be long enough to be
+/// one.
 fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
     let by_type = match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => Algorithm::Rs256,
         AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::Es256,
         AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Algorithm::EdDsa,
-        AlgorithmParameters::OctetKey(_) if jwk.common.key_algorithm.is_some() => Algorithm::Hs256,
+        AlgorithmParameters::OctetKey(key) if jwk.common.key_algorithm.is_some() => {
+            let octets = URL_SAFE_NO_PAD.decode(&key.value).ok()?;
+            Secret::new(&octets).map(|_| Algorithm::Hs256)?
+        }
         _ => return None,
     };
     let said = match jwk.common.key_algorithm {
@@ -197,16 +211,14 @@ struct Set<'a> {
 }
 
 /// The keys of a set that can be used. Others are for something else, and are not in the way.
-fn keys_in_set(path: &Path) -> Result<Vec<Key>, KeyError> {
-    let octets = read(path)?;
-    let set: Set<'_> =
-        serde_json::from_slice(&octets).map_err(|_| KeyError::NotJwks { path: path.to_owned() })?;
+fn keys_in_set(path: &Path, octets: &[u8]) -> Result<Vec<Key>, KeyError> {
+    let set: Set<'_> = object(octets).ok_or_else(|| KeyError::NotJwks { path: path.to_owned() })?;
     let keys: Vec<_> = set.keys.iter().filter_map(|json| Key::in_set(json.get())).collect();
     if keys.is_empty() { Err(KeyError::NoKey { path: path.to_owned() }) } else { Ok(keys) }
 }
 
-pub(super) fn secret_in(path: &Path) -> Result<Secret, KeyError> {
-    Secret::in_file(&read(path)?).ok_or_else(|| KeyError::ShortSecret { path: path.to_owned() })
+pub(super) fn secret_in(path: &Path, octets: &[u8]) -> Result<Secret, KeyError> {
+    Secret::in_file(octets).ok_or_else(|| KeyError::ShortSecret { path: path.to_owned() })
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, KeyError> {

@@ -98,7 +98,7 @@ impl SigningKey {
             Self::File { algorithm, path } => (*algorithm, path),
         };
         let key = match algorithm {
-            Algorithm::Hs256 => Ok(EncodingKey::from_secret(secret_in(path)?.octets())),
+            Algorithm::Hs256 => Ok(EncodingKey::from_secret(secret_in(path, &read(path)?)?.octets())),
             Algorithm::Rs256 => EncodingKey::from_rsa_pem(&read(path)?),
             Algorithm::Es256 => EncodingKey::from_ec_pem(&read(path)?),
             Algorithm::EdDsa => EncodingKey::from_ed_pem(&read(path)?),

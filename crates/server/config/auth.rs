@@ -4,16 +4,19 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use fanwire_broker::permissions::Permissions;
+use fanwire_broker::permissions::{Grants, Permissions};
 
+use super::subject::Subject;
 use super::units::{BadValue, Period};
 use super::written::{text, texts};
 
 /// How it is told who clients are.
 #[derive(Clone, Debug)]
 pub struct AuthConfig {
-    /// What tokens are signed with. Without keys every client may do everything.
+    /// What tokens are signed with.
     pub keys: Vec<KeyConfig>,
+    /// Who is known by its certificate. Without these and without keys every client may do everything.
+    pub clients: Vec<CertifiedClient>,
     /// Who may issue tokens (`iss`); anybody, if empty.
     pub issuers: Vec<String>,
     /// For whom they may be (`aud`); for anybody, if empty.
@@ -24,10 +27,23 @@ pub struct AuthConfig {
     pub grace_ms: u64,
     /// The name of the cookie that may be a token.
     pub cookie: Option<String>,
-    /// What a client without a token may do: unless it is said, nothing with keys, and everything without.
+    /// What a client may do that is not known: unless it is said, nothing where somebody could be, and everything elsewhere.
     pub anonymous: Option<Permissions>,
     /// Who may read the figures.
     pub metrics: MetricsAccess,
+}
+
+/// A client that is known by its certificate, and what it may do.
+#[derive(Clone, Debug)]
+pub struct CertifiedClient {
+    /// The certificate's subject, which is the client's name.
+    pub subject: Subject,
+    /// What it may read.
+    pub subscribe: Grants,
+    /// What it may publish to.
+    pub publish: Grants,
+    /// Whether it may read the figures.
+    pub metrics: bool,
 }
 
 /// One key, or a file of several.
@@ -74,10 +90,10 @@ pub enum Algorithm {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<[u8]>);
 
-/// Who may read the figures of a broker that has keys.
+/// Who may read the figures of a broker that asks who clients are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MetricsAccess {
-    /// Who has a token that says so.
+    /// Who has a token that says so, or a certificate of which it is said.
     #[default]
     Token,
     /// Everybody.
@@ -88,6 +104,7 @@ impl Default for AuthConfig {
     fn default() -> Self {
         Self {
             keys: Vec::new(),
+            clients: Vec::new(),
             issuers: Vec::new(),
             audiences: Vec::new(),
             // Clocks that are set by NTP differ by much less.
@@ -102,9 +119,14 @@ impl Default for AuthConfig {
 }
 
 impl AuthConfig {
-    /// Whether clients are asked who they are.
+    /// Whether there are tokens that hold.
     pub fn has_keys(&self) -> bool {
         !self.keys.is_empty()
+    }
+
+    /// Whether it matters who clients are.
+    pub fn asks_clients(&self) -> bool {
+        self.has_keys() || !self.clients.is_empty()
     }
 }
 
@@ -219,7 +241,17 @@ impl fmt::Display for AuthConfig {
                 texts(publish.iter())
             )?;
         }
-        self.keys.iter().try_for_each(|key| write!(f, "\n[[auth.keys]]\n{key}"))
+        self.keys.iter().try_for_each(|key| write!(f, "\n[[auth.keys]]\n{key}"))?;
+        self.clients.iter().try_for_each(|client| write!(f, "\n[[auth.clients]]\n{client}"))
+    }
+}
+
+impl fmt::Display for CertifiedClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "subject = {}", text(&self.subject))?;
+        writeln!(f, "subscribe = {}", texts(self.subscribe.iter()))?;
+        writeln!(f, "publish = {}", texts(self.publish.iter()))?;
+        writeln!(f, "metrics = {}", self.metrics)
     }
 }
 

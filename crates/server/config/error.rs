@@ -138,6 +138,13 @@ pub enum Problem {
     SelfSignedBesideFiles,
     /// It is said that clients show certificates, and not who vouches for them.
     ClientCertificatesWithoutCa,
+    /// It is said what clients with certificates may, and not who vouches for these.
+    ClientsWithoutCa,
+    /// It is said twice what the client with a certificate may.
+    SubjectTaken {
+        /// The certificate's subject.
+        subject: String,
+    },
     /// An earlier rule matches whatever this one does.
     RuleWithoutEffect {
         /// The rule.
@@ -264,6 +271,12 @@ impl fmt::Display for Problem {
             Self::ClientCertificatesWithoutCa => f.write_str(
                 "it is not said who vouches for clients; give client_ca, or leave this out",
             ),
+            Self::ClientsWithoutCa => f.write_str(
+                "nobody vouches for the certificates of clients; give client_ca in [tls], or leave this out",
+            ),
+            Self::SubjectTaken { subject } => {
+                write!(f, "{subject} is there already; say in one place what it may")
+            }
             Self::RuleWithoutEffect { rule, earlier } => write!(
                 f,
                 "{rule:?} has no effect, because {earlier:?} stands before it and matches the same topics; \

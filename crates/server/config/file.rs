@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::auth::{Algorithm, MetricsAccess};
 use super::error::ConfigError;
 use super::network::Network;
+use super::subject::Subject;
 use super::units::{
     BadValue, ClientCertificates, Compression, Contexts, Cookie, Count, FilePath, Level, Listen, Match, Name,
     Overflow, Period, Size, Switch, WrittenSecret,
@@ -60,6 +61,8 @@ pub(super) struct File {
 pub(super) struct AuthTable {
     #[serde(default, deserialize_with = "tables")]
     pub(super) keys: Vec<Written<KeyTable>>,
+    #[serde(default, deserialize_with = "tables")]
+    pub(super) clients: Vec<Written<ClientTable>>,
     #[serde(default, deserialize_with = "one_or_several")]
     pub(super) issuer: Option<Written<Vec<Name>>>,
     #[serde(default, deserialize_with = "one_or_several")]
@@ -81,6 +84,21 @@ pub(super) struct KeyTable {
     pub(super) secret_file: Option<Written<Name>>,
     pub(super) public_key: Option<Written<Name>>,
     pub(super) jwks: Option<Written<Name>>,
+}
+
+/// One of the `clients` of `[auth]`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { subject = \"CN=feeder\", publish = [\"prices.>\"] }"
+)]
+pub(super) struct ClientTable {
+    pub(super) subject: Written<Subject>,
+    #[serde(default, deserialize_with = "any_number")]
+    pub(super) subscribe: Option<Written<Vec<Match>>>,
+    #[serde(default, deserialize_with = "any_number")]
+    pub(super) publish: Option<Written<Vec<Match>>>,
+    pub(super) metrics: Option<Written<Switch>>,
 }
 
 /// `anonymous` of `[auth]`.

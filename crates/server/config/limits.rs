@@ -24,7 +24,7 @@ pub struct Limits {
     pub bytes_per_second: Option<u64>,
     /// What the broker may hold, in bytes; `None` is three quarters of the machine's memory, or of its container's.
     pub memory: Option<u64>,
-    /// What histories and last values may hold of that, in bytes; `None` is half.
+    /// What histories, last values and message ids may hold of that, in bytes; `None` is half.
     pub history_memory: Option<u64>,
     /// What write queues may hold of that, in bytes; `None` is a quarter.
     pub backlog_memory: Option<u64>,

@@ -3,28 +3,21 @@
 mod auth;
 mod limits;
 mod tls;
+mod topics;
 
 use std::fmt::Display;
 use std::net::SocketAddr;
 
-use fanwire_broker::history::HistoryLimits;
-use fanwire_broker::last_values::KeyLimits;
-use fanwire_broker::message_ids::MessageIdLimits;
-use fanwire_broker::overflow::OverflowPolicy;
-use fanwire_broker::patterns::covers;
-use fanwire_broker::settings::{MaxAge, Settings, TopicRule, TopicSettings};
+use fanwire_broker::settings::Settings;
 use fanwire_wire::limits::{MAX_MAX_MESSAGE_BYTES, MIN_DEFLATE_PAYLOAD_BYTES};
 
 pub(super) use self::auth::{exposed_address, mint};
 use super::error::{ConfigError, Origin, Place, Problem};
-use super::file::{
-    File, HistoryTable, KeysTable, MessageIdsTable, OriginsTable, Source, TimeoutsTable, TopicTable, Written,
-};
+use super::file::{File, Source, TimeoutsTable, Written};
 use super::flags::Flags;
-use super::units::{Compression, Count, Level, Listen, Match, Overflow, Period, Size, Switch};
+use super::units::{Compression, Count, Level, Listen, Period, Size, Switch};
 use super::{Config, LATE_MS, LogConfig, Timeouts, present_cores};
 use crate::mailbox::MAX_CORES;
-use crate::origin::{AllowedOrigin, Origins};
 use crate::timer::RESOLUTION_MS;
 use tls::TlsFlags;
 
@@ -39,6 +32,9 @@ const MIN_BACKLOG: Size = Size(4 * KIB);
 
 /// All backlogs together are to fit into memory: more than this for one is a slip of the pen.
 const MAX_BACKLOG: Size = Size(KIB * KIB * KIB);
+
+/// All of it in memory: what is more is a job for a log on disk.
+const MAX_KEPT: Size = Size(1024 * KIB * KIB * KIB);
 
 /// Rows are kept in tables with 32-bit places.
 const MAX_TABLE: Count = Count(u32::MAX as usize);
@@ -57,24 +53,6 @@ const _: () = assert!((MAX_TIMEOUT.0 + LATE_MS) * (MAX_UNANSWERED_PINGS.0 as u64
 /// A longer drain is the operator's to end with a signal.
 const MAX_DRAIN: Period = Period(HOUR_MS);
 
-/// The bounds of a history that names another: so many messages, of so many bytes.
-const DEFAULT_HISTORY_MESSAGES: usize = 1000;
-/// See [`DEFAULT_HISTORY_MESSAGES`]. It is never smaller than a message.
-const DEFAULT_HISTORY_BYTES: usize = 8 * KIB * KIB;
-
-/// Histories beyond these are a job for a log on disk.
-const MAX_HISTORY_MESSAGES: Count = Count(1_000_000_000);
-const MAX_HISTORY_BYTES: Size = Size(1024 * KIB * KIB * KIB);
-const MAX_AGE: Period = Period(365 * 24 * HOUR_MS);
-
-/// Nothing is looked at more often than once a millisecond.
-const MIN_MAX_AGE: Period = Period(1);
-/// The bounds of last values by key, unless they are named.
-const DEFAULT_KEYS: KeyLimits = KeyLimits { max: 10_000, bytes: 4 * KIB * KIB };
-
-/// The window of message ids, unless it is named: longer than a publisher tries again, and a megabyte or two of ids.
-const DEFAULT_MESSAGE_IDS: MessageIdLimits = MessageIdLimits { max: 10_000, max_age_ms: 2 * 60 * 1000 };
-
 /// What flags and file ask for together, if it can hold.
 pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<Config, ConfigError> {
     let source = Sayings(source);
@@ -92,7 +70,9 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
     let insecure_open =
         source.said("insecure_open", flags.insecure_open, file.insecure_open, Switch(default.insecure_open));
     let insecure_open = insecure_open.value.0;
-    let auth = source.auth(file.auth)?;
+    let origins = (!flags.allow_origin.is_empty()).then_some(flags.allow_origin);
+    let origins = source.said("origins.allow", origins, file.origins.allow, Vec::new());
+    let auth = source.auth(file.auth, &file.tls)?;
     let listening = distinct(&listen)?;
     let tls = source.tls(tls_flags, file.tls, &listen)?;
     auth::refuse_if_exposed(&listen, &auth, tls.as_ref(), insecure_open)?;
@@ -100,13 +80,13 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
     let max_message =
         source.said("max_message", flags.max_message, file.max_message, Size(max.max_message_bytes));
     let backlog = source.said("backlog", flags.backlog, file.backlog, Size(max.backlog_bytes));
-    let max_topics = source.said("max_topics", flags.max_topics, file.max_topics, Count(max.max_topics));
-    let max_subscriptions = source.said(
+    let max_topics = source.count("max_topics", flags.max_topics, file.max_topics, max.max_topics)?;
+    let max_subscriptions = source.count(
         "max_subscriptions",
         flags.max_subscriptions,
         file.max_subscriptions,
-        Count(max.max_subscriptions),
-    );
+        max.max_subscriptions,
+    )?;
     let max_message = max_message.within(MIN_MAX_MESSAGE, Size(MAX_MAX_MESSAGE_BYTES))?;
     Ok(Config {
         listen: listening,
@@ -118,7 +98,7 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
         demo: demo.value.0,
         insecure_open,
         auth,
-        origins: origins(flags.allow_origin, file.origins),
+        origins: origins.value.into_iter().collect(),
         timeouts: Timeouts {
             drain_ms: drain.within(Period(0), MAX_DRAIN)?.0,
             ..source.timeouts(file.timeouts, default.timeouts)?
@@ -137,8 +117,8 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
             backlog_bytes: backlog.within(MIN_BACKLOG, MAX_BACKLOG)?.0,
             deflate_above_bytes: compressible(&compression)?,
             max_message_bytes: max_message.0,
-            max_topics: max_topics.within(Count(1), MAX_TABLE)?.0,
-            max_subscriptions: max_subscriptions.within(Count(1), MAX_TABLE)?.0,
+            max_topics,
+            max_subscriptions,
             ..max
         },
     })
@@ -151,6 +131,10 @@ struct Said<T> {
 }
 
 impl<T> Said<T> {
+    fn map<U>(self, into: impl FnOnce(T) -> U) -> Said<U> {
+        Said { value: into(self.value), place: self.place }
+    }
+
     fn rejected(&self, problem: Problem) -> ConfigError {
         ConfigError::Rejected { place: self.place.clone(), problem }
     }
@@ -184,6 +168,28 @@ impl Sayings<'_> {
         Said { value: written.value, place: Place { key, origin: self.origin(written.offset) } }
     }
 
+    /// A bound of at least one.
+    fn count(
+        &self,
+        key: &'static str,
+        flag: Option<Count>,
+        file: Option<Written<Count>>,
+        default: usize,
+    ) -> Result<usize, ConfigError> {
+        Ok(self.said(key, flag, file, Count(default)).within(Count(1), MAX_TABLE)?.0)
+    }
+
+    /// What only a file says, if it says it: there is no default.
+    fn if_any<T: Copy + PartialOrd + Display>(
+        &self,
+        key: &'static str,
+        written: Option<Written<T>>,
+        least: T,
+        most: T,
+    ) -> Result<Option<T>, ConfigError> {
+        written.map(|written| self.written(key, written).within(least, most)).transpose()
+    }
+
     fn origin(&self, offset: usize) -> Origin {
         Origin::File { path: self.0.path().to_owned(), line: self.0.line_at(offset) }
     }
@@ -204,115 +210,6 @@ impl Sayings<'_> {
             drain_ms: default.drain_ms,
         })
     }
-
-    fn rules(&self, tables: Vec<TopicTable>, max_message: Size) -> Result<Vec<TopicRule>, ConfigError> {
-        let mut rules: Vec<TopicRule> = Vec::with_capacity(tables.len());
-        for table in tables {
-            let Said { value: Match(matches), place } = self.written("match", table.matches);
-            if let Some(earlier) = rules.iter().find(|rule| covers(&rule.matches, &matches)) {
-                let (rule, earlier) = (matches.to_string(), earlier.matches.to_string());
-                return Err(ConfigError::Rejected {
-                    place,
-                    problem: Problem::RuleWithoutEffect { rule, earlier },
-                });
-            }
-            let history = table.history.map(|history| self.history(history, max_message)).transpose()?;
-            let keys = table.keys.map(|keys| self.keys(keys)).transpose()?;
-            let message_ids = table.message_ids.map(|ids| self.message_ids(ids)).transpose()?;
-            let last_value = self.said("last_value", None, table.last_value, Switch(true));
-            if keys.is_some() && !last_value.value.0 {
-                return Err(last_value.rejected(Problem::KeysWithoutLastValue));
-            }
-            let last_value = last_value.value.0;
-            let atomic = table.atomic.is_some_and(|written| written.value.0);
-            let overflow = self.said("overflow", None, table.overflow, Overflow(OverflowPolicy::default()));
-            if atomic && overflow.value.0 == OverflowPolicy::Conflate {
-                return Err(overflow.rejected(Problem::AtomicConflates));
-            }
-            let overflow = overflow.value.0;
-            let allow = self.allowed(table.allow, atomic)?;
-            let max_age = self.max_age(table.max_age, table.max_age_newest)?;
-            let settings =
-                TopicSettings { history, last_value, keys, message_ids, atomic, overflow, allow, max_age };
-            rules.push(TopicRule { matches, settings });
-        }
-        Ok(rules)
-    }
-
-    fn allowed(
-        &self,
-        allow: Option<Written<Vec<Overflow>>>,
-        atomic: bool,
-    ) -> Result<Vec<OverflowPolicy>, ConfigError> {
-        let Some(allow) = allow else { return Ok(Vec::new()) };
-        let allow = self.written("allow", allow);
-        if atomic && allow.value.iter().any(|Overflow(policy)| *policy == OverflowPolicy::Conflate) {
-            return Err(allow.rejected(Problem::AtomicConflates));
-        }
-        Ok(allow.value.into_iter().map(|Overflow(policy)| policy).collect())
-    }
-
-    fn max_age(
-        &self,
-        max_age: Option<Written<Period>>,
-        newest: Option<Written<Switch>>,
-    ) -> Result<Option<MaxAge>, ConfigError> {
-        let newest = newest.map(|newest| self.written("max_age_newest", newest));
-        match (max_age, newest) {
-            (None, None) => Ok(None),
-            (None, Some(newest)) => Err(newest.rejected(Problem::NewestWithoutAge)),
-            (Some(max_age), newest) => {
-                let max_age = self.written("max_age", max_age).within(MIN_MAX_AGE, MAX_AGE)?;
-                Ok(Some(MaxAge { ms: max_age.0, newest: newest.is_some_and(|newest| newest.value.0) }))
-            }
-        }
-    }
-
-    fn keys(&self, table: Written<KeysTable>) -> Result<KeyLimits, ConfigError> {
-        let KeysTable { max, bytes } = table.value;
-        let max = self.said("keys.max", None, max, Count(DEFAULT_KEYS.max));
-        let bytes = self.said("keys.bytes", None, bytes, Size(DEFAULT_KEYS.bytes));
-        Ok(KeyLimits {
-            max: max.within(Count(1), MAX_TABLE)?.0,
-            bytes: bytes.within(Size(KIB), MAX_HISTORY_BYTES)?.0,
-        })
-    }
-
-    fn message_ids(&self, table: Written<MessageIdsTable>) -> Result<MessageIdLimits, ConfigError> {
-        let MessageIdsTable { max, max_age } = table.value;
-        let max = self.said("message_ids.max", None, max, Count(DEFAULT_MESSAGE_IDS.max));
-        let max_age = self.said("message_ids.max_age", None, max_age, Period(DEFAULT_MESSAGE_IDS.max_age_ms));
-        Ok(MessageIdLimits {
-            max: max.within(Count(1), MAX_TABLE)?.0,
-            max_age_ms: max_age.within(MIN_TIMEOUT, MAX_AGE)?.0,
-        })
-    }
-
-    fn history(&self, table: Written<HistoryTable>, max_message: Size) -> Result<HistoryLimits, ConfigError> {
-        let Said { value: table, place } = self.written("history", table);
-        let HistoryTable { messages, bytes, max_age } = table;
-        if messages.is_none() && bytes.is_none() && max_age.is_none() {
-            return Err(ConfigError::Rejected { place, problem: Problem::UnboundedHistory });
-        }
-        let messages = self.said("history.messages", None, messages, Count(DEFAULT_HISTORY_MESSAGES));
-        let bytes = self.said("history.bytes", None, bytes, Size(DEFAULT_HISTORY_BYTES).max(max_message));
-        if bytes.value < max_message {
-            let (bytes_text, max_message) = (bytes.value.to_string(), max_message.to_string());
-            return Err(bytes.rejected(Problem::HistoryBelowMessage { bytes: bytes_text, max_message }));
-        }
-        let max_age =
-            max_age.map(|max_age| self.written("history.max_age", max_age).within(MIN_TIMEOUT, MAX_AGE));
-        Ok(HistoryLimits {
-            messages: messages.within(Count(1), MAX_HISTORY_MESSAGES)?.0,
-            bytes: bytes.within(max_message, MAX_HISTORY_BYTES)?.0,
-            max_age_ms: max_age.transpose()?.map(|max_age| max_age.0),
-        })
-    }
-}
-
-fn origins(flags: Vec<AllowedOrigin>, file: OriginsTable) -> Origins {
-    let allowed = if flags.is_empty() { file.allow.map(|written| written.value) } else { Some(flags) };
-    allowed.into_iter().flatten().collect()
 }
 
 /// From which size of payload on it is compressed, in bytes.

@@ -490,6 +490,9 @@ fn addresses_side_by_side_are_no_contradiction() {
     }
 }
 
+/// An address where clients may show certificates.
+const TLS_WITH_CLIENTS: &str = "listen = \"tls://127.0.0.1:1\"\ntls = { self_signed = true, client_ca = \"ca.pem\", client_certificates = \"optional\" }";
+
 const KEYS: &str =
     "\n[auth]\nkeys = [{ algorithm = \"HS256\", secret = \"thirty-two octets that are a secret\" }]";
 
@@ -538,6 +541,45 @@ fn a_key_says_in_one_way_what_it_is() {
 }
 
 #[test]
+fn a_client_is_known_by_one_subject_and_where_somebody_vouches_for_it() {
+    let parse = |clients: &str| config(&[], &format!("{TLS_WITH_CLIENTS}\nauth.clients = [{clients}]"));
+    let auth = parse(r#"{ subject = "CN=a" }, { subject = "CN=b", subscribe = [">"] }"#).unwrap().auth;
+    let grants = auth.clients.iter().map(|client| (client.subscribe.is_empty(), client.metrics));
+    assert_eq!(grants.collect::<Vec<_>>(), [(true, false), (false, false)]);
+    let complain = |clients: &str| parse(clients).unwrap_err().to_string();
+    assert_eq!(
+        complain(r#"{ subject = "CN=a,O=b" }, { subject = "cn=a, o=b" }"#),
+        "test.toml:3: auth.clients.subject: CN=a,O=b is there already; say in one place what it may"
+    );
+    assert_eq!(
+        complaint("\n[[auth.clients]]\nsubject = \"CN=a\""),
+        "test.toml:2: auth.clients: nobody vouches for the certificates of clients; give client_ca in [tls], or leave \
+         this out"
+    );
+    assert_eq!(
+        complaint("[[auth.clients]]\nsubject = \"feeder\""),
+        "test.toml:2: \"feeder\" is not the subject of a certificate as RFC 4514 writes it, such as \
+         CN=feeder,O=Example\n    subject = \"feeder\""
+    );
+    for (client, expected) in [
+        ("{}", "missing field `subject`"),
+        ("7", "a table such as { subject = \"CN=feeder\", publish = [\"prices.>\"] }"),
+        (r#"{ subject = "CN=a", publish = ["a..b"] }"#, "\"a..b\" is not a topic or pattern"),
+        (r#"{ subject = "CN=a", name = "b" }"#, "unknown field `name`"),
+    ] {
+        assert!(complain(client).contains(expected), "{}", complain(client));
+    }
+}
+
+#[test]
+fn who_is_known_by_its_certificate_may_be_reached_by_others() {
+    let clients = "\n[[auth.clients]]\nsubject = \"CN=a\"";
+    let listening = TLS_WITH_CLIENTS.replace("tls://127.0.0.1:1\"", "tls://0.0.0.0:1\"");
+    assert!(config(&[], &listening).unwrap_err().to_string().contains("others than this machine"));
+    assert!(config(&[], &(listening + clients)).is_ok());
+}
+
+#[test]
 fn a_secret_is_long_enough_and_shows_nowhere() {
     let short =
         complaint("[auth]\nkeys = [{ algorithm = \"HS256\", secret = \"thirty-one octets, one too few.\" }]");
@@ -569,7 +611,11 @@ fn who_clients_are_is_displayed_as_a_file_that_says_the_same() {
         cookie = "session"
         metrics = "open"
         anonymous = { subscribe = ["a.>", "b"], publish = [] }
+        clients = [
+            { subject = "cn = feeder, O=Example\\, Inc.", publish = ["a.*"] }, { subject = "CN=p", metrics = true },
+        ]
     "#;
+    let file = &(TLS_WITH_CLIENTS.to_owned() + file);
     let displayed = config(&[], file).unwrap().to_string();
     assert_eq!(config(&[], &displayed).unwrap().to_string(), displayed);
     for said in ["http://localhost:3000", "\"k\"", "[\"a\"]", "\"1m\"", "session", "open", "[\"a.>\", \"b\"]"]

@@ -1,11 +1,13 @@
 //! The connections of one core, by slot.
 
 use std::mem;
+use std::net::{IpAddr, SocketAddr};
 
 use fanwire_broker::lanes::ConnectionId;
 use mio::net::TcpStream;
 use slab::Slab;
 
+use super::peers::{Peer, Peers};
 use super::{Connection, Phase};
 use crate::guard::Admission;
 use crate::transport::Transport;
@@ -19,6 +21,7 @@ pub(crate) struct Connections {
     slots: Slab<Connection>,
     /// By slot, what the connection counts as.
     admissions: Vec<Admission>,
+    peers: Peers,
     /// By slot, what the connection keeps of what has not come whole, in bytes.
     kept: Vec<usize>,
     /// The sum of it.
@@ -29,11 +32,12 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Takes in an accepted socket, which counts as `admission`. `register` is told its slot, and may refuse it.
+    /// Takes in a socket that was accepted from `address`, and counts as `admission`. `register` is told its slot, and may
+    /// refuse it.
     pub(crate) fn insert<E>(
         &mut self,
         mut transport: Transport,
-        admission: Admission,
+        (address, admission): (SocketAddr, Admission),
         now_ms: u64,
         register: impl FnOnce(&mut TcpStream, usize) -> Result<(), E>,
     ) -> Result<ConnectionId, E> {
@@ -46,6 +50,7 @@ impl Connections {
             self.kept.resize(entry.key() + 1, 0);
         }
         self.admissions[entry.key()] = admission;
+        self.peers.set(id.slot, Peer::Socket(address));
         entry.insert(Connection::new(id, transport, now_ms));
         Ok(id)
     }
@@ -58,6 +63,23 @@ impl Connections {
     /// The connection counts as something else from here on.
     pub(crate) fn set_admission(&mut self, id: ConnectionId, admission: Admission) {
         self.admissions[id.slot as usize] = admission;
+    }
+
+    /// Where its client is, if there is a log that would say so. Of a connection that has gone too, to the end of the turn.
+    pub(crate) fn peer(&self, id: ConnectionId) -> Option<Peer> {
+        self.slots.get(id.slot as usize).filter(|connection| connection.id == id)?;
+        self.peers.at(id.slot)
+    }
+
+    /// Its client is at this address, as a trusted proxy says.
+    pub(crate) fn set_client(&mut self, id: ConnectionId, address: IpAddr) {
+        self.peers.set(id.slot, Peer::Behind(address));
+    }
+
+    /// The subject of its client's certificate. Of a connection that has gone too, to the end of the turn.
+    pub(crate) fn certificate(&self, id: ConnectionId) -> Option<&str> {
+        let connection = self.slots.get(id.slot as usize).filter(|connection| connection.id == id)?;
+        connection.transport.client_identity()
     }
 
     /// The connection, unless it has gone.
@@ -95,6 +117,7 @@ impl Connections {
     pub(crate) fn free_gone(&mut self) {
         for slot in self.gone.drain(..) {
             self.slots.remove(slot as usize);
+            self.peers.forget(slot);
         }
     }
 
@@ -121,12 +144,14 @@ mod tests {
 
     use super::*;
 
+    fn nobody() -> (SocketAddr, Admission) {
+        (([127, 0, 0, 1], 1).into(), Admission::REFUSED)
+    }
+
     fn insert(connections: &mut Connections) -> ConnectionId {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        connections
-            .insert(Transport::Plain(stream), Admission::REFUSED, 0, |_, _| Ok::<_, Infallible>(()))
-            .unwrap()
+        connections.insert(Transport::Plain(stream), nobody(), 0, |_, _| Ok::<_, Infallible>(())).unwrap()
     }
 
     #[test]
@@ -151,11 +176,7 @@ mod tests {
         let mut connections = Connections::default();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        assert!(
-            connections
-                .insert(Transport::Plain(stream), Admission::REFUSED, 0, |_, _| Err("no memory"))
-                .is_err()
-        );
+        assert!(connections.insert(Transport::Plain(stream), nobody(), 0, |_, _| Err("no memory")).is_err());
         assert_eq!((connections.len(), connections.ids()), (0, Vec::new()));
     }
 }

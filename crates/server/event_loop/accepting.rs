@@ -30,6 +30,8 @@ pub(crate) const MAX_REFUSED: usize = 16;
 /// The listening sockets of one core.
 pub(super) struct Entrance {
     doors: Vec<Door>,
+    /// The one whose turn is next.
+    turn: usize,
     /// Set while there is no file descriptor left.
     retry_at_ms: Option<u64>,
     /// How many connections are being told why they are not let in.
@@ -71,7 +73,7 @@ impl Entrance {
             registry.register(&mut listener, token_of(index), Interest::READABLE)?;
             doors.push(Door { listener, tls: listen.tls, is_knocked_at: false });
         }
-        Ok(Self { doors, retry_at_ms: None, refused: 0 })
+        Ok(Self { doors, turn: 0, retry_at_ms: None, refused: 0 })
     }
 
     /// Notes an edge, if the token is a listener's.
@@ -107,8 +109,11 @@ impl Entrance {
         self.retry_at_ms = None;
     }
 
+    /// Accepts one at each door in turn: a crowd at one does not keep those at another waiting.
     fn accept(&mut self) -> Arrival {
-        while let Some(door) = self.doors.iter_mut().find(|door| door.is_knocked_at) {
+        while let Some(index) = self.next_knocked_at() {
+            self.turn = index + 1;
+            let door = &mut self.doors[index];
             match accept_one(&door.listener) {
                 Accepted::Stream(stream, peer) => {
                     return Arrival::Newcomer(Newcomer { stream, peer, tls: door.tls });
@@ -119,6 +124,12 @@ impl Entrance {
             }
         }
         Arrival::Nobody
+    }
+
+    fn next_knocked_at(&self) -> Option<usize> {
+        let count = self.doors.len();
+        let mut from_turn = (0..count).map(|step| (self.turn + step) % count);
+        from_turn.find(|index| self.doors[*index].is_knocked_at)
     }
 }
 
@@ -162,6 +173,7 @@ impl EventLoop {
     }
 
     fn connect(&mut self, newcomer: Newcomer, admission: Admission) -> Option<ConnectionId> {
+        let admitted = (newcomer.peer, admission);
         let Some(transport) = self.transport(newcomer) else {
             self.metrics.add_accept_error();
             self.site.guard.release(admission);
@@ -170,7 +182,7 @@ impl EventLoop {
         let registry = self.poll.registry();
         let both = Interest::READABLE | Interest::WRITABLE;
         let register = |stream: &mut TcpStream, slot| registry.register(stream, Token(slot), both);
-        let Ok(id) = self.connections.insert(transport, admission, self.now.monotonic_ms, register) else {
+        let Ok(id) = self.connections.insert(transport, admitted, self.now.monotonic_ms, register) else {
             // The kernel has no memory to watch the socket: the client sees it closed, and may come back.
             self.metrics.add_accept_error();
             self.site.guard.release(admission);
@@ -183,7 +195,7 @@ impl EventLoop {
 
     /// Does not let a connection in, and tells it why if few others are being told. Over TLS that would take a handshake.
     fn turn_down(&mut self, newcomer: Newcomer, refusal: Refusal) {
-        self.note_refusal(newcomer.peer, refusal);
+        self.note_refusal(newcomer.peer.ip(), refusal);
         if newcomer.tls || self.entrance.refused == MAX_REFUSED {
             return;
         }
@@ -195,16 +207,17 @@ impl EventLoop {
 
     /// Has a connection of a proxy count for the client with this address.
     pub(super) fn count_for(&mut self, id: ConnectionId, address: IpAddr) -> Result<(), Refusal> {
-        let admission = self.site.guard.admit_client(address, self.now.monotonic_ms)?;
+        let admitted = self.site.guard.admit_client(address, self.now.monotonic_ms);
+        let admission = admitted.inspect_err(|refusal| self.note_refusal(address, *refusal))?;
         self.connections.set_admission(id, admission);
         Ok(())
     }
 
-    fn note_refusal(&self, peer: SocketAddr, refusal: Refusal) {
+    fn note_refusal(&self, peer: IpAddr, refusal: Refusal) {
         self.metrics.add_refusal(refusal);
         if self.site.guard.may_complain(self.now.monotonic_ms) {
             tracing::warn!(
-                address = %peer.ip(),
+                %peer,
                 reason = refusal.as_str(),
                 "connections are refused; if the address is a proxy's, name it in proxies.trust"
             );
@@ -242,5 +255,34 @@ impl EventLoop {
         if self.site.control.note_all_accepted() {
             tracing::info!("file descriptors are left again: all who waited are connected");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net;
+
+    use mio::Poll;
+
+    use super::*;
+
+    #[test]
+    fn a_crowd_at_one_door_does_not_keep_those_at_another_waiting() {
+        let listen: Listen = "127.0.0.1:0".parse().unwrap();
+        let listeners: Vec<_> = (0..2).map(|_| TcpListener::bind(listen.address).unwrap()).collect();
+        let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        let poll = Poll::new().unwrap();
+        let mut entrance = Entrance::open(listeners, &[listen, listen], poll.registry()).unwrap();
+        let connect = |door: usize| net::TcpStream::connect(addresses[door]).unwrap();
+        let _clients = [0, 0, 0, 0, 1, 1].map(connect);
+        assert!([0, 1].into_iter().all(|door| entrance.note_readiness(token_of(door))));
+        let mut let_in = Vec::new();
+        while let Arrival::Newcomer(newcomer) = entrance.accept() {
+            let_in.push(
+                addresses.iter().position(|own| newcomer.stream.local_addr().unwrap() == *own).unwrap(),
+            );
+        }
+        assert_eq!(let_in, [0, 1, 0, 1, 0, 0]);
+        assert!(!entrance.has_work());
     }
 }

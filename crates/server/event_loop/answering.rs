@@ -107,8 +107,8 @@ impl EventLoop {
         let now_ms = self.now.monotonic_ms;
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.phase = Phase::EventStream(Liveness::default());
-        tracing::debug!(identity = self.shard.identity(id), "streaming");
         connection.since_ms = now_ms;
+        tracing::debug!(peer = self.peer(id), identity = self.known_as(id), "streaming");
         self.arm_deadline(id);
     }
 

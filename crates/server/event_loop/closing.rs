@@ -5,6 +5,8 @@
 //!     └──────────── within `timeouts.close`; what the peer still sends is read and thrown away ─┘
 //! ```
 //!
+//! An answer over HTTP may be long, and its client slow: that one has as much time again whenever it has read some of it.
+//!
 //! A socket that is closed with unread input resets the connection, and a reset takes our last bytes with it
 //! (RFC 9112 §9.6): so the peer's end is waited for.
 
@@ -14,12 +16,14 @@ use fanwire_wire::close::CloseCode;
 
 use super::EventLoop;
 use crate::config::Period;
-use crate::connection::{Closing, Phase};
+use crate::connection::{Closing, Liveness, Phase};
 use crate::http_api::{self, Reply};
 use crate::metrics::DisconnectReason;
 
 impl EventLoop {
-    /// Closes a WebSocket connection with a close frame, or ends an event stream.
+    /// Closes a WebSocket connection with a close frame, or ends an event stream. One that closes already does so on the
+    /// terms that it was told; one that speaks HTTP, and is owed no answer that could say why, is let go: it would take a
+    /// close frame for the rest of its last one.
     pub(super) fn close(
         &mut self,
         id: ConnectionId,
@@ -28,12 +32,23 @@ impl EventLoop {
         backlog: Backlog,
         reason: DisconnectReason,
     ) {
-        self.shard.close(id, code, text, backlog);
-        self.begin_closing(id, reason);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        match connection.phase {
+            Phase::WebSocket(_) | Phase::EventStream(_) => {
+                self.shard.close(id, code, text, backlog);
+                self.begin_closing(id, reason);
+            }
+            Phase::Proxied | Phase::Http(_) => self.drop_connection(id, reason),
+            Phase::Closing(_) | Phase::Gone => {}
+        }
     }
 
-    /// Ends a connection that has sent too fast for too long, and tells it which limit that was.
+    /// Ends a connection that has sent too fast for too long, and tells it which limit that was: behind its receipt, if one
+    /// is on the way. Until then it is not read, and after that it comes here again.
     pub(super) fn end_for_rate(&mut self, id: ConnectionId, key: &str) {
+        if self.awaits_receipt(id) {
+            return;
+        }
         let patience = Period(self.site.limits.patience_ms);
         let text = format!("over {key} for {patience}");
         let Some(connection) = self.connections.get_mut(id) else { return };
@@ -52,7 +67,8 @@ impl EventLoop {
     /// Ends a connection after the bytes that are queued for it.
     pub(super) fn begin_closing(&mut self, id: ConnectionId, reason: DisconnectReason) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.phase = Phase::Closing(Closing { flushed: false, peer_ended: false, reason });
+        let liveness = matches!(connection.phase, Phase::Http(_)).then(Liveness::default);
+        connection.phase = Phase::Closing(Closing { flushed: false, peer_ended: false, reason, liveness });
         connection.since_ms = self.now.monotonic_ms;
         self.arm_deadline(id);
         self.resume(id);
@@ -113,7 +129,8 @@ impl EventLoop {
             _ => reason,
         };
         self.metrics.add_disconnect(reason);
-        tracing::debug!(identity = self.shard.identity(id), reason = reason.as_str(), "disconnected");
+        let (peer, identity) = (self.peer(id), self.known_as(id));
+        tracing::debug!(peer, identity, reason = reason.as_str(), "disconnected");
         self.sessions.end(id.slot);
         self.site.guard.memory().release_contexts(self.contexts.end(id.slot));
         self.shard.disconnect(id);

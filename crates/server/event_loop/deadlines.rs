@@ -80,11 +80,20 @@ impl EventLoop {
             Phase::WebSocket(_) => self.expire_web_socket(id),
             Phase::EventStream(_) => self.look_for_life(id),
             Phase::Closing(closing) => {
-                let reason = closing.reason;
-                self.drop_connection(id, reason);
+                let (is_flushed, reason) = (closing.flushed, closing.reason);
+                self.expire_closing(id, is_flushed, reason);
             }
             Phase::Gone => {}
         }
+    }
+
+    /// Lets go of a connection that does not close, unless its client still takes what is left of its answer.
+    fn expire_closing(&mut self, id: ConnectionId, is_flushed: bool, reason: DisconnectReason) {
+        let has_read = !is_flushed && self.has_acknowledged(id);
+        if has_read && self.deadline_ms(id).is_some_and(|deadline_ms| deadline_ms > self.now.monotonic_ms) {
+            return self.arm_deadline(id);
+        }
+        self.drop_connection(id, reason);
     }
 
     /// Tells a client whose request is not whole that it is late; one that is idle sees the end.

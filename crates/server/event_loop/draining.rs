@@ -82,7 +82,7 @@ impl EventLoop {
     }
 
     /// Whether the connection's current request was carried out, and its answer is on the way: that one is sent away last.
-    fn awaits_receipt(&mut self, id: ConnectionId) -> bool {
+    pub(super) fn awaits_receipt(&mut self, id: ConnectionId) -> bool {
         let conversation = self.connections.get_mut(id).and_then(Connection::conversation);
         conversation.is_some_and(|conversation| {
             conversation.is_awaiting() && conversation.poll_ends_at_ms().is_none()

@@ -6,10 +6,11 @@ use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{CommandId, Token};
 use fanwire_wire::error::ErrorCode;
 use fanwire_wire::notification::Notification;
+use tracing::field::{self, DisplayValue};
 
 use super::EventLoop;
 use crate::auth::{Client, Expiry};
-use crate::connection::{Due, Endpoint, Phase, WebSocket};
+use crate::connection::{Due, Endpoint, Peer, Phase, WebSocket};
 use crate::metrics::DisconnectReason;
 
 impl EventLoop {
@@ -42,7 +43,7 @@ impl EventLoop {
                 format!("this connection is {before}'s, and the token is another client's; open another one");
             return self.refuse_auth(id, command_id, ErrorCode::Forbidden, &message);
         }
-        tracing::debug!(identity, "authenticated");
+        tracing::debug!(peer = self.peer(id), identity, "authenticated");
         self.shard.notify(id, &Notification::Authenticated { id: command_id, identity, expires: claimed_s });
         self.admit(id, client);
         self.arm_deadline(id);
@@ -57,6 +58,16 @@ impl EventLoop {
     ) {
         let command = Some("auth");
         self.shard.notify(id, &Notification::Error { id: command_id, command, topic: None, code, message });
+    }
+
+    /// Where the connection's client is, as the log says it.
+    pub(super) fn peer(&self, id: ConnectionId) -> Option<DisplayValue<Peer>> {
+        self.connections.peer(id).map(field::display)
+    }
+
+    /// Who the connection's client is, as the log says it: by what it is permitted as, or else by its certificate.
+    pub(super) fn known_as(&self, id: ConnectionId) -> Option<&str> {
+        self.shard.identity(id).or_else(|| self.connections.certificate(id))
     }
 
     /// When the token of a client that stays connected expires, or its time to send another.

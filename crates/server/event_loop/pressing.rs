@@ -5,7 +5,7 @@ use fanwire_broker::{ConnectionId, Pressure};
 use fanwire_wire::close::CloseCode;
 
 use super::EventLoop;
-use crate::connection::Place;
+use crate::connection::{Phase, Place};
 use crate::guard::{Holdings, LOOK_EVERY_MS, Shortage};
 use crate::metrics::DisconnectReason;
 
@@ -101,16 +101,20 @@ impl EventLoop {
 
     fn close_largest_backlogs(&mut self) {
         for id in self.shard.largest_backlogs(CLOSED_AT_ONCE) {
-            let reason = "the broker is short of memory, and this connection holds much of it";
-            self.close(
-                id,
-                CloseCode::TRY_AGAIN_LATER,
-                reason,
-                Backlog::Drop,
-                DisconnectReason::ShortOfMemory,
-            );
+            self.give_up_backlog(id);
             self.handle_shard_events();
         }
+    }
+
+    /// Closes a connection without what is queued for it. One that is closing already has been told all that there is to say.
+    fn give_up_backlog(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let reason = DisconnectReason::ShortOfMemory;
+        if matches!(connection.phase, Phase::Closing(_)) {
+            return self.drop_connection(id, reason);
+        }
+        let text = "the broker is short of memory, and this connection holds much of it";
+        self.close(id, CloseCode::TRY_AGAIN_LATER, text, Backlog::Drop, reason);
     }
 
     /// Notes that the connection publishes.

@@ -35,7 +35,7 @@ impl EventLoop {
             Front::Incomplete if !connection.ending => connection.readable = false,
             Front::Incomplete | Front::Ended => self.drop_connection(id, DisconnectReason::Reset),
             Front::Wrong(error) => {
-                tracing::debug!("a trusted proxy sent no good header: {error}");
+                tracing::debug!(peer = self.peer(id), "a trusted proxy sent no good header: {error}");
                 self.drop_connection(id, DisconnectReason::ProtocolError);
             }
         }
@@ -47,8 +47,8 @@ impl EventLoop {
             connection.phase = Phase::Http(Box::default());
         }
         let Source::Client(address) = source else { return };
+        self.connections.set_client(id, address);
         if let Err(refusal) = self.count_for(id, address) {
-            self.metrics.add_refusal(refusal);
             if self.is_tls_handshaking(id) {
                 // It would take that to be told.
                 return self.drop_connection(id, DisconnectReason::Refused);

@@ -22,6 +22,11 @@ const HTTP_READ_BYTES: usize = 16 * 1024;
 /// What one turn reads at most, in bytes, before those get their turn who wait for what was read.
 const READ_BYTES_PER_TURN: usize = 1024 * 1024;
 
+/// What a command counts for besides its bytes, and so does each further topic or message that it has in a list, and each
+/// subscription that ends with its connection: what is asked for in few bytes, or in none, ends a turn too. A subscription takes
+/// about as long as copying this.
+const COMMAND_COST_BYTES: usize = 256;
+
 /// Steps of TLS handshakes that one turn takes at most. A signature takes as long as hundreds of deliveries: a flood of
 /// handshakes waits for one another, and not the subscribers for them.
 const TLS_HANDSHAKE_STEPS_PER_TURN: usize = 16;
@@ -50,10 +55,11 @@ impl EventLoop {
         let mut budget = READ_BYTES_PER_TURN;
         while budget > 0 && self.may_read() {
             let Some((id, mut frames)) = self.early_frames.pop_front() else { break };
-            budget = budget.saturating_sub(frames.len());
+            let subscriptions = self.shard.subscriptions();
             self.read_messages(id, &mut frames, &mut intake.inflater);
+            budget = budget.saturating_sub(self.cost(frames.len(), subscriptions));
             // Their bytes were counted when they came.
-            self.charge(id, 0);
+            self.settle(id, 0);
         }
         let mut handshakes = TLS_HANDSHAKE_STEPS_PER_TURN;
         for _ in 0..self.ready.len() {
@@ -107,21 +113,35 @@ impl EventLoop {
         }
     }
 
-    /// Gives one connection its share of the turn. Returns the bytes read.
+    /// Gives one connection its share of the turn. Returns what that counts for, in bytes.
     fn serve(&mut self, id: ConnectionId, intake: &mut Intake) -> usize {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.place = Place::Resting;
         }
+        let subscriptions = self.shard.subscriptions();
         self.answer_requests(id);
         // What came behind a request to upgrade is older than what the socket still has.
         let has_early_frames = self.early_frames.back().is_some_and(|(early, _)| *early == id);
         let waits = has_early_frames || self.is_blocked(id);
         let read = if waits { 0 } else { self.read_once(id, intake) };
-        self.charge(id, read);
+        let cost = self.cost(read, subscriptions);
+        self.settle(id, read);
+        cost
+    }
+
+    /// Counts what a read of so many bytes brought, and puts the connection where it belongs after it.
+    fn settle(&mut self, id: ConnectionId, bytes: usize) {
+        self.charge(id, bytes);
         self.connections.count_kept(id);
         self.find_place(id);
         self.handle_shard_events();
-        read
+    }
+
+    /// What a read of so many bytes counts for, with the commands in them, and with those of so many subscriptions that are no
+    /// longer there.
+    fn cost(&self, bytes: usize, subscriptions: usize) -> usize {
+        let ended = subscriptions.saturating_sub(self.shard.subscriptions());
+        bytes + (self.commands as usize + ended) * COMMAND_COST_BYTES
     }
 
     /// Counts what a read of so many bytes brought against the connection's rates.
@@ -159,8 +179,8 @@ impl EventLoop {
                 if was_handshaking {
                     self.note_tls_handshake(id);
                 }
-                // Of a handshake nothing is heard that a request could begin with.
-                if !was_handshaking || !input.is_empty() {
+                // A record that says nothing is a sign of life, and no request begins with it.
+                if !input.is_empty() || self.is_web_socket(id) {
                     self.handle_input(id, input, inflater);
                 }
                 return taken;
@@ -187,10 +207,9 @@ impl EventLoop {
         }
     }
 
-    /// Whether we do not read from a connection for now: a request waits for its answer, or answers wait for the
-    /// client, or it sends too fast, or
-    /// publishes while memory is short. The first two end with something being written to it, and that brings it back; the
-    /// others with time.
+    /// Whether we do not read from a connection for now: a request waits for its answer, or answers wait for the client, or it
+    /// sends too fast, or publishes while memory is short. The first two end with something being written to it, and that
+    /// brings it back; the others with time.
     pub(super) fn is_blocked(&mut self, id: ConnectionId) -> bool {
         let is_scarce = self.is_scarce();
         let Some(connection) = self.connections.get_mut(id) else { return false };

@@ -17,11 +17,12 @@ use fanwire_wire::notification::Notification;
 use super::EventLoop;
 use crate::auth::Client;
 use crate::connection::{
-    Awaited, Bounds, Connection, Conversation, Endpoint, Exchange, Liveness, Phase, Step, WebSocket,
+    Awaited, Bounds, Connection, Conversation, Endpoint, Exchange, Liveness, Peer, Phase, Step, WebSocket,
 };
 use crate::guard::Admission;
-use crate::http_api::{self, Call, PendingStream, PendingUpgrade, Poll, Reply, Response};
+use crate::http_api::{self, Call, Channel, PendingStream, PendingUpgrade, Poll, Reply, Response};
 use crate::metrics::DisconnectReason;
+use crate::transport::Transport;
 
 impl EventLoop {
     /// Answers the requests that have come whole, one after the other, as long as the client reads the answers.
@@ -40,14 +41,27 @@ impl EventLoop {
 
     /// The next step of a connection that speaks HTTP.
     fn next_step(&mut self, id: ConnectionId) -> Option<Result<Step, RequestError>> {
-        let may_be_forwarded = self.connections.admission(id) == Admission::OF_ALL;
-        let conversation = self.connections.get_mut(id)?.conversation()?;
+        // It has no client of its own: each request may be another one's.
+        let is_shared = self.connections.admission(id) == Admission::OF_ALL;
+        let peer = self.connections.peer(id);
+        let Connection { transport, phase: Phase::Http(conversation), .. } = self.connections.get_mut(id)?
+        else {
+            return None;
+        };
+        let speaks_tls = matches!(transport, Transport::Tls(_));
         let (site, now_ms) = (&self.site, self.now.wall_ms);
         let bounds = Bounds { head: site.limits.header_bytes, body: site.max_message_bytes };
         let mut forwarded_for = None;
         let asked = |request: &Request<'_>| {
-            forwarded_for = may_be_forwarded.then(|| site.guard.forwarded_for(request.headers())).flatten();
-            http_api::asked(request, site, now_ms)
+            let headers = request.headers();
+            forwarded_for = is_shared.then(|| site.guard.forwarded_for(headers)).flatten();
+            let forwarded_over_tls = is_shared.then(|| site.guard.forwarded_over_tls(headers)).flatten();
+            let channel = Channel {
+                peer: forwarded_for.map(Peer::Behind).or(peer),
+                is_secure: forwarded_over_tls.unwrap_or(speaks_tls),
+                certificate: transport.client_identity(),
+            };
+            http_api::asked(request, &channel, site, now_ms)
         };
         let step = conversation.next_step(asked, bounds);
         Some(step.map(|step| self.count_forwarded(id, step, forwarded_for)))
@@ -60,8 +74,10 @@ impl EventLoop {
         if !exchange.call.keeps_connection() {
             return step;
         }
-        let Err(refusal) = self.count_for(id, client) else { return step };
-        self.metrics.add_refusal(refusal);
+        let Err(refusal) = self.count_for(id, client) else {
+            self.connections.set_client(id, client);
+            return step;
+        };
         let (call, reply) = (http_api::turned_down(refusal).into(), exchange.reply.clone());
         Step::Answer(Exchange { call, client: Client::nobody(), body: Vec::new(), reply })
     }
@@ -93,7 +109,7 @@ impl EventLoop {
     /// Answers the current request, and goes on to the next or closes.
     pub(super) fn respond(&mut self, id: ConnectionId, response: &Response, reply: &Reply) {
         self.shard.reply(id, &response.to_octets(reply));
-        if !reply.keeps_alive() {
+        if response.ends_connection(reply) {
             let reason =
                 if response.is_error() { DisconnectReason::Refused } else { DisconnectReason::ClientClosed };
             return self.begin_closing(id, reason);
@@ -235,7 +251,7 @@ impl EventLoop {
             self.keep_early_frames(id, conversation.take_input());
         }
         self.metrics.add_handshake();
-        tracing::debug!(identity = self.shard.identity(id), "connected");
+        tracing::debug!(peer = self.peer(id), identity = self.known_as(id), "connected");
         self.arm_deadline(id);
     }
 

@@ -6,7 +6,7 @@ use super::EventLoop;
 use crate::connection::Phase;
 use crate::http_api;
 use crate::metrics::DisconnectReason;
-use crate::tls::TlsFailure;
+use crate::tls::{Handshake, TlsFailure};
 use crate::transport::Transport;
 
 impl EventLoop {
@@ -20,13 +20,13 @@ impl EventLoop {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Transport::Tls(stream) = &connection.transport else { return };
         if stream.is_open() {
-            let handshake = stream.handshake();
-            self.metrics.add_tls_handshake(handshake.is_1_3, handshake.is_resumed);
+            let Handshake { is_1_3, is_resumed } = stream.handshake();
+            self.metrics.add_tls_handshake(is_1_3, is_resumed);
             tracing::debug!(
-                peer = ?stream.socket().peer_addr().ok(),
-                version = if handshake.is_1_3 { "1.3" } else { "1.2" },
-                resumed = handshake.is_resumed,
-                client = handshake.client_identity,
+                peer = self.peer(id),
+                identity = self.known_as(id),
+                version = if is_1_3 { "1.3" } else { "1.2" },
+                resumed = is_resumed,
                 "TLS handshake"
             );
         }
@@ -35,9 +35,9 @@ impl EventLoop {
     /// What came makes no sense, or is refused. The alert that says so is on its way; who speaks HTTP without TLS is
     /// answered in HTTP.
     pub(super) fn fail_tls(&mut self, id: ConnectionId, failure: &TlsFailure) {
+        tracing::debug!(peer = self.peer(id), identity = self.known_as(id), %failure, "TLS has failed");
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Transport::Tls(stream) = &mut connection.transport else { return };
-        tracing::debug!(peer = ?stream.socket().peer_addr().ok(), %failure, "TLS has failed");
         if *failure == TlsFailure::PlainHttp {
             stream.say_in_plain(&http_api::speaks_tls());
         }

@@ -59,7 +59,7 @@ impl EventLoop {
         }
     }
 
-    fn is_web_socket(&mut self, id: ConnectionId) -> bool {
+    pub(super) fn is_web_socket(&mut self, id: ConnectionId) -> bool {
         self.connections.get_mut(id).is_some_and(|connection| connection.web_socket().is_some())
     }
 
@@ -118,6 +118,7 @@ impl EventLoop {
     fn handle_command(&mut self, id: ConnectionId, parsed: Result<Envelope<'_>, Box<Rejection>>) {
         match parsed.and_then(|envelope| within_batch(envelope, self.site.limits.batch)) {
             Ok(envelope) => {
+                self.commands += further(&envelope.command);
                 if matches!(envelope.command, Command::Publish { .. } | Command::PublishBatch { .. }) {
                     self.note_publisher(id);
                 }
@@ -194,6 +195,16 @@ fn within_batch(envelope: Envelope<'_>, limit: usize) -> Result<Envelope<'_>, Bo
         })),
         _ => Ok(envelope),
     }
+}
+
+/// What a command asks for besides the one thing that each does: it may be about thousands of topics.
+fn further(command: &Command<'_>) -> u64 {
+    let count = match command {
+        Command::Subscribe { wanted, .. } => wanted.len(),
+        Command::PublishBatch { messages, .. } => messages.len(),
+        _ => 1,
+    };
+    count.saturating_sub(1) as u64
 }
 
 fn kind_of_message(kind: MessageKind) -> PayloadKind {

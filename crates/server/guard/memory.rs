@@ -32,7 +32,7 @@ const SLACK: u64 = 50;
 /// What one core holds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Holdings {
-    /// Histories and last values, in bytes.
+    /// Histories, last values and message ids, in bytes.
     pub(crate) history_bytes: u64,
     /// Write queues, in bytes.
     pub(crate) backlog_bytes: u64,
@@ -68,7 +68,7 @@ pub(crate) struct Shortage {
     pub(crate) own: Pressure,
     /// Of the kernel's, for sockets.
     pub(crate) kernel: Pressure,
-    /// Of what histories and last values may hold.
+    /// Of what histories, last values and message ids may hold.
     pub(crate) histories: Pressure,
     /// Of what write queues may hold.
     pub(crate) backlogs: Pressure,

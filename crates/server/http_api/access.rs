@@ -2,20 +2,33 @@
 
 use fanwire_wire::http::{Method, Request, Status};
 
-use super::response::Sharing;
-use super::{Response, bad_request};
-use crate::auth::{Client, NoSingleToken, Unauthorized};
+use super::response::{Embedders, Sharing};
+use super::{Channel, Response, bad_request};
+use crate::auth::{Ambient, Client, NoSingleToken, Unauthorized};
 use crate::origin::Standing;
 use crate::site::Site;
 
 /// Which page may read the answer to the request, besides the broker's own.
 pub(super) fn sharing(request: &Request<'_>, standing: Standing, site: &Site) -> Sharing {
     let origin = request.header("Origin").filter(|_| standing == Standing::Allowed);
+    // What browsers embed they ask for with cookies and certificates, and without an Origin that they could be disregarded for.
+    let is_for_every_page = site.origins.are_all() && !site.auth.heeds_ambient();
     Sharing {
         varies: !site.origins.is_empty() && !site.origins.are_all(),
         with: origin.map(|origin| if site.origins.are_all() { "*".into() } else { origin.into() }),
-        credentials: site.auth.heeds_cookies() && !site.origins.are_all(),
+        credentials: site.auth.heeds_ambient() && !site.origins.are_all(),
         is_preflight: is_preflight(request),
+        embedders: if is_for_every_page { Embedders::All } else { Embedders::Own },
+    }
+}
+
+/// What a browser has sent along that says who the request is from. Where pages of all origins are allowed, what it sends
+/// along for one of another origin says nothing: its user may not know of that page.
+pub(super) fn ambient<'a>(channel: &Channel<'a>, standing: Standing, site: &Site) -> Ambient<'a> {
+    if standing == Standing::Same || !site.origins.are_all() {
+        Ambient { certificate: channel.certificate, cookies: true }
+    } else {
+        Ambient::default()
     }
 }
 
@@ -39,22 +52,28 @@ pub(super) fn unauthorized(error: Unauthorized) -> Response {
         Unauthorized::Missing => {
             Response::error(Status::Unauthorized, "no_token", &message).with("WWW-Authenticate", "Bearer")
         }
+        // There is no scheme of HTTP to ask for it by.
+        Unauthorized::Uncertified => Response::error(Status::Forbidden, "no_certificate", &message),
         Unauthorized::NotOne(NoSingleToken::Ambiguous) => {
             Response::error(Status::BadRequest, "ambiguous_token", &message)
         }
         Unauthorized::NotOne(NoSingleToken::BadQuery(error)) => bad_request(&error),
         Unauthorized::Bad(_) => {
             let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{message}\"");
-            Response::error(Status::Unauthorized, "bad_token", &message).with("WWW-Authenticate", challenge)
+            let response = Response::error(Status::Unauthorized, "bad_token", &message);
+            // To look at a token takes as long as hundreds of deliveries. How many connections an address may open is
+            // bounded; how many requests one may have is not.
+            response.with("WWW-Authenticate", challenge).last()
         }
     }
 }
 
 /// The answer to a client that may not read the figures.
-pub(super) fn no_metrics(client: &Client) -> Response {
-    if client.expiry.is_none() {
-        return unauthorized(Unauthorized::Missing);
-    }
-    let message = "this token may not read /metrics: its claim fanwire.metrics is not true";
-    Response::error(Status::Forbidden, "forbidden", message)
+pub(super) fn no_metrics(client: &Client, site: &Site) -> Response {
+    let Some(identity) = &client.permissions.identity else { return unauthorized(site.auth.missing()) };
+    let message = format!(
+        "{identity} may not read /metrics: that is for tokens with the claim fanwire.metrics, and for certificates of which \
+         the operator has said so"
+    );
+    Response::error(Status::Forbidden, "forbidden", &message)
 }

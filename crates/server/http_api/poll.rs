@@ -67,8 +67,10 @@ pub(crate) fn latest(epoch: &str, latest: &Latest, known: &Known) -> Response {
     let tag = entity_tag(epoch, message.offset);
     let response = response.at(epoch, message.offset).with("ETag", tag);
     let response = response.with("Cache-Control", "no-cache").with("Vary", "Accept");
-    // What was published may call itself a page. It is not to run as one of this origin.
-    response.with("Content-Security-Policy", "sandbox").with("X-Content-Type-Options", "nosniff")
+    // What was published may call itself a page. It is not to run as one of this origin, nor to fetch anything: that could tell
+    // others the address that it was read at, and a token in it.
+    let response = response.with("Content-Security-Policy", "default-src 'none'; sandbox");
+    response.with("X-Content-Type-Options", "nosniff")
 }
 
 /// The answer to a poll.

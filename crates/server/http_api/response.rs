@@ -25,6 +25,18 @@ pub(crate) struct Sharing {
     pub(super) credentials: bool,
     /// The browser asks beforehand what the page may send.
     pub(super) is_preflight: bool,
+    /// Whose pages may have it as a script or a picture, which browsers ask for without a word of the page.
+    pub(super) embedders: Embedders,
+}
+
+/// Whose pages may embed an answer (Fetch standard, "Cross-Origin-Resource-Policy").
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Embedders {
+    /// The broker's own.
+    #[default]
+    Own,
+    /// Everybody's.
+    All,
 }
 
 /// What a page may read of an answer besides its body and the few fields that every page may.
@@ -43,6 +55,11 @@ impl Sharing {
         if self.varies {
             head = head.header("Vary", "Origin");
         }
+        let policy = match self.embedders {
+            Embedders::Own => "same-origin",
+            Embedders::All => "cross-origin",
+        };
+        head = head.header("Cross-Origin-Resource-Policy", policy);
         let Some(with) = &self.with else { return head };
         head = head.header("Access-Control-Allow-Origin", with.as_bytes());
         if self.credentials {
@@ -85,6 +102,8 @@ pub(crate) struct Response {
     status: Status,
     headers: Vec<(&'static str, String)>,
     content: Content,
+    /// The connection takes no other request, whatever its client wants.
+    is_last: bool,
 }
 
 /// What follows the head.
@@ -123,7 +142,7 @@ impl Response {
     }
 
     fn with_content(status: Status, content: Content) -> Self {
-        Self { status, headers: Vec::new(), content }
+        Self { status, headers: Vec::new(), content, is_last: false }
     }
 
     /// An error, as JSON: `code` for programs, `message` for people.
@@ -147,6 +166,16 @@ impl Response {
         self.with("Fanwire-Epoch", epoch).with("Fanwire-Offset", offset.to_string())
     }
 
+    /// The same, as the connection's last.
+    pub(super) fn last(self) -> Self {
+        Self { is_last: true, ..self }
+    }
+
+    /// Whether the connection ends with it, where it answers a request that is to be answered so.
+    pub(crate) fn ends_connection(&self, reply: &Reply) -> bool {
+        self.is_last || !reply.keeps_alive()
+    }
+
     /// Whether it says that the request was wrong or cannot be carried out.
     pub(crate) fn is_error(&self) -> bool {
         self.status.code() >= 400
@@ -168,7 +197,7 @@ impl Response {
             }
             Content::Endless(content_type) => head.header("Content-Type", content_type),
         };
-        head.keep_alive(reply.keep_alive).end();
+        head.keep_alive(!self.ends_connection(reply)).end();
         if !reply.head_only {
             out.extend_from_slice(body);
         }

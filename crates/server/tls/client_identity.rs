@@ -6,18 +6,7 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::asn1_rs::ToDer;
 use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate};
 
-/// The attribute types that have a name in RFC 4514 §3; all others are written as numbers.
-const NAMES: [(&str, &str); 9] = [
-    ("2.5.4.3", "CN"),
-    ("2.5.4.7", "L"),
-    ("2.5.4.8", "ST"),
-    ("2.5.4.10", "O"),
-    ("2.5.4.11", "OU"),
-    ("2.5.4.6", "C"),
-    ("2.5.4.9", "STREET"),
-    ("0.9.2342.19200300.100.1.25", "DC"),
-    ("0.9.2342.19200300.100.1.1", "UID"),
-];
+use crate::config::{ATTRIBUTE_NAMES, escaped};
 
 /// The subject of a certificate, `CN=feeder,O=Example`; `None` if it cannot be read, or is empty and so nobody's.
 pub(super) fn subject_of(certificate: &CertificateDer<'_>) -> Option<String> {
@@ -35,7 +24,7 @@ pub(super) fn subject_of(certificate: &CertificateDer<'_>) -> Option<String> {
 /// One attribute. A type without a name has its value in hexadecimal (RFC 4514 §2.4): what it means is not known here.
 fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     let number = attribute.attr_type().to_id_string();
-    let name = NAMES.iter().find(|(known, _)| *known == number);
+    let name = ATTRIBUTE_NAMES.iter().find(|(known, _)| *known == number);
     match (name, attribute.as_str()) {
         (Some((_, name)), Ok(value)) => format!("{name}={}", escaped(value)),
         (name, _) => {
@@ -54,29 +43,6 @@ fn hexadecimal(attribute: &AttributeTypeAndValue<'_>) -> String {
     })
 }
 
-/// A value with what has a meaning in RFC 4514 §2.4 escaped.
-fn escaped(value: &str) -> String {
-    let mut escaped = String::with_capacity(value.len());
-    let last = value.chars().count().saturating_sub(1);
-    for (place, character) in value.chars().enumerate() {
-        match character {
-            '\0' => escaped.push_str("\\00"),
-            '"' | '+' | ',' | ';' | '<' | '>' | '\\' => escaped.extend(['\\', character]),
-            ' ' if place == 0 || place == last => escaped.push_str("\\ "),
-            '#' if place == 0 => escaped.push_str("\\#"),
-            // What would break a line of the log, or hide in one.
-            _ if character.is_control() => {
-                let mut octets = [0; 4];
-                for octet in character.encode_utf8(&mut octets).bytes() {
-                    write!(escaped, "\\{octet:02x}").expect("a string takes everything");
-                }
-            }
-            _ => escaped.push(character),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -85,6 +51,7 @@ mod tests {
     use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair};
 
     use super::*;
+    use crate::config::Subject;
 
     fn certificate(attributes: &[(DnType, &str)]) -> CertificateDer<'static> {
         let mut params = CertificateParams::default();
@@ -135,6 +102,18 @@ mod tests {
                 "{attributes:?}"
             );
         }
+    }
+
+    #[test]
+    fn an_operator_may_write_a_subject_as_openssl_does() {
+        let attributes = [
+            (DnType::CustomDnType(vec![1, 2, 3, 4]), "#"),
+            (DnType::OrganizationName, " Example, Inc.#"),
+            (DnType::CommonName, "#a+b=\"\\ "),
+        ];
+        let certificate = certificate(&attributes);
+        let configured: Subject = by_openssl(&certificate).parse().unwrap();
+        assert_eq!(subject_of(&certificate).unwrap(), configured.as_str());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use rustls::Error;
 
-use super::stream::MAX_INCOMING_BYTES;
+use super::stream::{MAX_INCOMING_BYTES, MAX_UNSENT_BYTES};
 
 /// Why a connection cannot go on.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +13,8 @@ pub(crate) enum TlsFailure {
     PlainHttp,
     /// A handshake message is longer than any that we expect.
     TooLong,
+    /// The client makes TLS answer it, and reads no answer.
+    Unread,
     /// The client's certificate has no subject, or one that cannot be read.
     BadSubject,
     /// What came breaks the protocol, or is refused.
@@ -24,6 +26,9 @@ impl fmt::Display for TlsFailure {
         match self {
             Self::PlainHttp => f.write_str("the client speaks HTTP without TLS"),
             Self::TooLong => write!(f, "a handshake message is longer than {MAX_INCOMING_BYTES} bytes"),
+            Self::Unread => {
+                write!(f, "the client has not read {MAX_UNSENT_BYTES} bytes of what it made TLS answer")
+            }
             Self::BadSubject => {
                 f.write_str("the client's certificate has no subject that it could be known by")
             }
@@ -33,12 +38,10 @@ impl fmt::Display for TlsFailure {
 }
 
 /// What came of a handshake.
-#[derive(Debug)]
-pub(crate) struct Handshake<'a> {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handshake {
     /// TLS 1.3, rather than 1.2.
     pub(crate) is_1_3: bool,
     /// It went on from an earlier one.
     pub(crate) is_resumed: bool,
-    /// The subject of the client's certificate, if it showed one.
-    pub(crate) client_identity: Option<&'a str>,
 }

@@ -31,6 +31,11 @@ pub(crate) const SEALED_BYTES: usize = PIECE_BYTES + 1024;
 /// handshake message may be made of several, and the longest are a client's chain of certificates.
 pub(super) const MAX_INCOMING_BYTES: usize = 32 * 1024;
 
+/// The most that is kept of what the socket does not take, in bytes: what is left of a piece, and in front of it or behind what
+/// TLS itself has to say. The most of that is a chain of certificates; a client may ask for new keys as often as it likes and read
+/// nothing (RFC 8446 §4.6.3), and whatever a session makes of that, here it ends.
+pub(super) const MAX_UNSENT_BYTES: usize = 2 * SEALED_BYTES;
+
 /// What a session takes, about, in bytes: `tests/many_connections` measures it.
 const SESSION_BYTES: usize = 4 * 1024;
 
@@ -141,11 +146,10 @@ impl TlsStream {
     }
 
     /// What came of the handshake, once it is done.
-    pub(crate) fn handshake(&self) -> Handshake<'_> {
+    pub(crate) fn handshake(&self) -> Handshake {
         Handshake {
             is_1_3: self.is_1_3(),
             is_resumed: self.session.handshake_kind() == Some(HandshakeKind::Resumed),
-            client_identity: self.client_identity(),
         }
     }
 
@@ -216,7 +220,9 @@ impl TlsStream {
                     // What came behind a handshake that is refused was said by nobody.
                     opened.clear();
                 }
-                self.take_alert(&mut octets[consumed..]);
+                if matches!(failure, TlsFailure::Protocol(_)) {
+                    self.take_alert(&mut octets[consumed..]);
+                }
                 self.fail(failure);
             }
         }
@@ -252,6 +258,9 @@ impl TlsStream {
                 }
                 Ok(ConnectionState::EncodeTlsData(record)) => {
                     encode(record, &mut self.unsent);
+                    if self.unsent.len() > MAX_UNSENT_BYTES {
+                        return Err((TlsFailure::Unread, consumed + discard));
+                    }
                     Ok(())
                 }
                 Ok(ConnectionState::TransmitTlsData(records)) => {
@@ -396,5 +405,51 @@ fn encode<Data>(mut record: EncodeTlsData<'_, Data>, unsent: &mut Vec<u8>) {
     if let Err(EncodeError::InsufficientSize(needed)) = record.encode(&mut []) {
         unsent.resize(length + needed.required_size, 0);
         record.encode(&mut unsent[length..]).expect("there is as much room as it said");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::sync::Arc;
+
+    use rustls::crypto::aws_lc_rs;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+    use super::*;
+    use crate::config::{Certificates, TlsConfig};
+    use crate::tls::Tls;
+
+    /// What a client says first.
+    fn hello() -> Vec<u8> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let config = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        let mut client = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).unwrap();
+        hello
+    }
+
+    /// What a session that has not sent so many bytes makes of its client's first words.
+    fn failure_with_unsent(bytes: usize) -> Option<TlsFailure> {
+        let config = TlsConfig { certificates: Certificates::SelfSigned, clients: None };
+        let tls = Tls::load(config, &["tls://127.0.0.1:1".parse().unwrap()]).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        let mut stream = tls.accept(TcpStream::from_std(socket)).unwrap();
+        stream.unsent = vec![0; bytes];
+        client.write_all(&hello()).unwrap();
+        let (mut scratch, mut opened) = (vec![0; 65536], Vec::new());
+        assert!(matches!(stream.read(&mut scratch, &mut opened, 65536), Arrival::Bytes(_)));
+        stream.failure
+    }
+
+    #[test]
+    fn what_tls_itself_has_to_say_to_a_client_that_does_not_read_ends_at_a_bound() {
+        assert_eq!(failure_with_unsent(0), None);
+        assert_eq!(failure_with_unsent(MAX_UNSENT_BYTES), Some(TlsFailure::Unread));
     }
 }

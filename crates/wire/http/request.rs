@@ -110,12 +110,21 @@ pub fn parse_request_within(
         return Err(RequestError::TlsHandshake);
     }
     let head = input.get(..max_head).unwrap_or(input);
+    let line_feed = bare_line_feed(head);
     let mut fields = [EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut fields);
-    let Status::Complete(length) = parsed.parse(head).map_err(request_error)? else {
-        return if head.len() < max_head { Ok(None) } else { Err(too_large(head)) };
-    };
-    Ok(Some((checked(&parsed)?, length)))
+    match parsed.parse(&head[..line_feed.unwrap_or(head.len())]).map_err(request_error)? {
+        Status::Complete(length) => Ok(Some((checked(&parsed)?, length))),
+        Status::Partial if line_feed.is_some() => Err(RequestError::BadLineEnd),
+        Status::Partial if head.len() < max_head => Ok(None),
+        Status::Partial => Err(too_large(head)),
+    }
+}
+
+/// Where the first LF is that no CR stands in front of. A recipient may take it for the end of a line (RFC 9112 §2.2), and
+/// what one takes for that and another does not is where requests are smuggled. Behind the head it is one of a body.
+fn bare_line_feed(input: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'\n', input).find(|&at| at == 0 || input[at - 1] != b'\r')
 }
 
 fn request_error(error: httparse::Error) -> RequestError {
@@ -169,7 +178,10 @@ fn split_target(method: Method, target: &str) -> Result<(&str, Option<&str>), Re
     let origin = if target.starts_with('/') {
         target
     } else {
-        let (_scheme, after) = target.split_once("://").ok_or(RequestError::BadTarget)?;
+        let (scheme, after) = target.split_once("://").ok_or(RequestError::BadTarget)?;
+        if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+            return Err(RequestError::BadTarget);
+        }
         after.find(['/', '?']).map_or("/", |end_of_host| &after[end_of_host..])
     };
     let (path, query) = origin.split_once('?').map_or((origin, None), |(path, query)| (path, Some(query)));

@@ -41,6 +41,14 @@ function tries(host) {
   const request = (options, path = "/topics/secret") =>
     fetch(`http://${host}${path}`, { credentials: "include", ...options })
       .then(async (response) => (response.ok ? await response.text() : nothing), () => nothing);
+  // For what a page embeds, a browser says no origin.
+  const embed = (tag, path) => new Promise((done) => {
+    const element = document.createElement(tag);
+    element.onload = () => done(tag);
+    element.onerror = () => done(nothing);
+    element.src = `http://${host}${path}`;
+    document.documentElement.append(element);
+  });
   const batch = JSON.stringify({ messages: [{ topic: "secret", data: "stolen" }] });
   return Promise.all([
     webSocket("/v1/ws", "fanwire.v1.json"),
@@ -55,6 +63,8 @@ function tries(host) {
     request({ method: "POST", body: batch, mode: "no-cors" }, "/v1/publish"),
     request({ method: "POST", body: "stolen", headers: { "Fanwire-Key": "k" } }),
     request({ method: "POST", body: new URLSearchParams({ a: "stolen" }), mode: "no-cors" }),
+    embed("script", "/topics/script"),
+    embed("img", "/topics/picture"),
   ]);
 }
 
@@ -65,10 +75,16 @@ async function secret() {
   return `${response.headers.get("fanwire-offset")} ${await response.text()}`;
 }
 
-const published = await fetch(`http://127.0.0.1:${broker.port}/topics/secret`, {
-  method: "POST", body: "a secret", headers: { Authorization: `Bearer ${token}`, "Content-Type": "text/plain" },
-});
-assert.equal(published.status, 200);
+const SECRETS = [
+  ["secret", "text/plain", "a secret"],
+  ["script", "text/javascript", "globalThis.stolen = 'a secret'"],
+  ["picture", "image/svg+xml", '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'],
+];
+for (const [topic, type, body] of SECRETS) {
+  const headers = { Authorization: `Bearer ${token}`, "Content-Type": type };
+  const url = `http://127.0.0.1:${broker.port}/topics/${topic}`;
+  assert.equal((await fetch(url, { method: "POST", body, headers })).status, 200);
+}
 
 const server = http.createServer((_request, response) => {
   response.setHeader("Content-Type", "text/html; charset=utf-8");

@@ -2,10 +2,24 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use fanwire::config::Config;
 use serde_json::{Value, json};
 
 use super::{LATE, alice, bearer, request, sign, start, start_with};
 use crate::support::{Client, FOREVER_MS, TestBroker};
+
+/// As long as a timeout may be.
+const A_DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// A broker that waits for nothing but tokens to expire: no other timer has it look at a connection, and see by the way that
+/// its token has.
+fn start_without_other_timers(configure: impl FnOnce(&mut Config)) -> TestBroker {
+    start_with(|config| {
+        (config.timeouts.handshake_ms, config.timeouts.idle_http_ms) = (A_DAY_MS, A_DAY_MS);
+        config.timeouts.ping_ms = A_DAY_MS;
+        configure(config);
+    })
+}
 
 /// A token that has expired so many seconds ago: the broker takes clocks to differ by five.
 fn expired_since(seconds: f64) -> String {
@@ -97,7 +111,7 @@ fn a_broker_without_keys_takes_no_token() {
 
 #[test]
 fn a_client_whose_token_expires_is_told_and_closed_if_it_sends_no_other() {
-    let broker = start_with(|config| config.auth.grace_ms = 1);
+    let broker = start_without_other_timers(|config| config.auth.grace_ms = 1);
     let mut client = commands(&broker, &fleeting());
     assert_eq!(client.receive_json(), json!({"type":"expired","grace_ms":1}));
     let close = client.receive_close();
@@ -108,7 +122,7 @@ fn a_client_whose_token_expires_is_told_and_closed_if_it_sends_no_other() {
 
 #[test]
 fn a_client_that_sends_another_token_in_time_goes_on() {
-    let broker = start_with(|config| config.auth.grace_ms = FOREVER_MS);
+    let broker = start_without_other_timers(|config| config.auth.grace_ms = FOREVER_MS);
     let mut client = commands(&broker, &fleeting());
     assert_eq!(say(&mut client, &json!({"type":"subscribe","topic":"a"}))["type"], "subscribed");
     assert_eq!(client.receive_json()["type"], "expired");
@@ -122,7 +136,7 @@ fn a_client_that_sends_another_token_in_time_goes_on() {
 
 #[test]
 fn the_time_of_the_token_that_came_last_is_the_one_that_counts() {
-    let broker = start_with(|config| config.auth.grace_ms = FOREVER_MS);
+    let broker = start_without_other_timers(|config| config.auth.grace_ms = FOREVER_MS);
     let mut client = commands(&broker, &alice(&["a"], &[]));
     assert_eq!(say(&mut client, &json!({"type":"auth","token":fleeting()}))["type"], "authenticated");
     assert_eq!(client.receive_json()["type"], "expired");
@@ -132,7 +146,7 @@ fn the_time_of_the_token_that_came_last_is_the_one_that_counts() {
 
 #[test]
 fn who_cannot_send_another_token_is_closed_when_its_own_expires() {
-    let broker = start_with(|config| config.auth.grace_ms = FOREVER_MS);
+    let broker = start_without_other_timers(|config| config.auth.grace_ms = FOREVER_MS);
     let authorization = format!("Bearer {}", fleeting());
     let mut client = broker.web_socket_with("/topics/a", &[("Authorization", &authorization)]);
     let close = client.receive_close();
@@ -147,7 +161,7 @@ fn who_cannot_send_another_token_is_closed_when_its_own_expires() {
 
 #[test]
 fn a_poll_does_not_wait_longer_than_the_token_holds() {
-    let broker = start();
+    let broker = start_without_other_timers(|_| ());
     let mut client = broker.http();
     let response = client.request(request("GET", "/topics/a?wait=60s", &bearer(&fleeting()), ""));
     assert_eq!(response.status, 204);

@@ -182,6 +182,20 @@ fn requests_that_come_together_are_each_their_own() {
 }
 
 #[test]
+fn a_token_that_does_not_hold_is_the_last_of_its_connection() {
+    let fixture = Fixture::new();
+    let mut client = fixture.broker.http();
+    let forged = format!("{}A", fixture.token);
+    let [good, bad] =
+        [&fixture.token, &forged].map(|token| request("GET", "/topics/open.a", &bearer(token), ""));
+    client.send([good.as_str(), &bad, &bad, &good].concat());
+    assert_eq!(client.response().status, 200);
+    let refused = client.response();
+    assert_eq!((refused.status, refused.headers["connection"].as_str()), (401, "close"));
+    assert!(client.rest().is_empty(), "who tries one after the other opens a connection for each");
+}
+
+#[test]
 fn no_way_to_write_a_path_reaches_a_topic_that_is_not_granted() {
     let fixture = Fixture::new();
     for path in [

@@ -1,5 +1,6 @@
 //! Pages of other origins, as browsers let them speak.
 
+use fanwire::config::ProxyProtocol;
 use fanwire_broker::Permissions;
 
 use super::{alice, ask, bearer, request, start_with};
@@ -48,6 +49,60 @@ fn a_token_does_not_make_up_for_a_strange_origin() {
     let further = bearer(&alice(&[">"], &[">"])) + EVIL;
     assert!(refused(&ask(&broker, request("GET", "/topics/a", &further, ""))));
     assert!(refused(&ask(&broker, request("POST", "/topics/a", &further, "x"))));
+}
+
+#[test]
+fn a_page_that_came_without_tls_is_strange_where_a_trusted_proxy_says_that_it_speaks_tls() {
+    let status = |broker: &TestBroker, origin: &str, scheme: &str| {
+        let further = format!("Origin: {origin}\r\nX-Forwarded-Proto: {scheme}\r\n");
+        ask(broker, handshake("/v1/ws", &further)).status
+    };
+    let broker = start(&[]);
+    for (origin, scheme, expected) in [
+        ("http://x", "https", 403),
+        ("http://x", "HTTPS", 403),
+        ("http://x", "wss", 403),
+        ("http://x", "https, http", 403),
+        ("https://x", "https", 101),
+        ("http://x", "http", 101),
+        ("https://x", "http", 101),
+        ("http://x", "http, https", 101),
+        ("http://x", "gopher", 101),
+        ("http://x", "", 101),
+    ] {
+        assert_eq!(status(&broker, origin, scheme), expected, "{origin} {scheme}");
+    }
+
+    let broker = TestBroker::start_with(|config| config.proxies.trust.clear());
+    assert_eq!(status(&broker, "http://x", "https"), 101, "who is no proxy is not asked");
+    let broker = TestBroker::start_with(|config| {
+        config.proxies.protocol = ProxyProtocol::Proxy;
+        config.proxies.trust = vec!["192.0.2.0/24".parse().unwrap()];
+    });
+    assert_eq!(status(&broker, "http://x", "https"), 101);
+}
+
+#[test]
+fn where_all_origins_are_allowed_a_cookie_is_nobodys_token() {
+    let token = alice(&["a"], &[]);
+    for (origins, origin, expected) in [
+        (&["*"][..], APP, 401),
+        (&["*", "https://app.example.com"], APP, 401),
+        (&["*"], "Origin: http://x\r\n", 404),
+        (&["*"], "", 404),
+        (&["https://app.example.com"], APP, 404),
+    ] {
+        let broker = start_with(|config| {
+            allow(config, origins);
+            config.auth.cookie = Some("session".to_owned());
+        });
+        let cookie = format!("{origin}Cookie: session={token}\r\n");
+        assert_eq!(ask(&broker, request("GET", "/topics/a", &cookie, "")).status, expected, "{origins:?}");
+        let opened = ask(&broker, handshake("/v1/ws", &cookie)).status;
+        assert_eq!(opened, if expected == 401 { 401 } else { 101 }, "{origins:?}");
+        let meant = request("GET", "/topics/a", &(bearer(&token) + origin), "");
+        assert_eq!(ask(&broker, meant).status, 404, "a page that has the token was given it");
+    }
 }
 
 #[test]
@@ -126,6 +181,29 @@ fn what_was_published_does_not_run_as_a_page_of_the_broker() {
     assert_eq!(ask(&broker, request("POST", "/topics/a", html, "<script>alert(1)</script>")).status, 200);
     let response = ask(&broker, request("GET", "/topics/a", "", ""));
     assert_eq!(response.headers["content-type"], "text/html");
-    assert_eq!(response.headers["content-security-policy"], "sandbox");
+    assert_eq!(response.headers["content-security-policy"], "default-src 'none'; sandbox");
     assert_eq!(response.headers["x-content-type-options"], "nosniff");
+}
+
+#[test]
+fn what_was_published_is_no_script_and_no_picture_of_another_page() {
+    // Browsers ask for these without an Origin, and with the cookies of their user.
+    let policies = |origins: &[&str], cookie: Option<&str>| {
+        let broker = start_with(|config| {
+            allow(config, origins);
+            config.auth.cookie = cookie.map(str::to_owned);
+            config.auth.anonymous = Some((*Permissions::everything()).clone());
+        });
+        assert_eq!(ask(&broker, request("POST", "/topics/a", "", "x")).status, 200);
+        ["", "?since=earliest"].map(|query| {
+            let response = ask(&broker, request("GET", &format!("/topics/a{query}"), "", ""));
+            response.headers["cross-origin-resource-policy"].clone()
+        })
+    };
+    for (origins, cookie) in
+        [(&[][..], None), (&["https://app.example.com"], Some("session")), (&["*"], Some("session"))]
+    {
+        assert_eq!(policies(origins, cookie), ["same-origin"; 2], "{origins:?} {cookie:?}");
+    }
+    assert_eq!(policies(&["*"], None), ["cross-origin"; 2], "it is for every page");
 }

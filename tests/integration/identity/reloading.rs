@@ -50,8 +50,10 @@ fn a_set_of_keys_is_read_anew_and_one_that_cannot_be_read_changes_nothing() {
     broker.reload_keys().unwrap();
     assert_eq!((status("old", OLD), status("new", NEW)), (404, 404));
 
-    fs::write(file.path(), "{").unwrap();
-    assert!(matches!(broker.reload_keys(), Err(KeyError::NotJwks { .. })));
+    for wrong in ["{", "[[]]", "{\"keys\":7}"] {
+        fs::write(file.path(), wrong).unwrap();
+        assert!(matches!(broker.reload_keys(), Err(KeyError::NotJwks { .. })), "{wrong}");
+    }
     assert_eq!((status("old", OLD), status("new", NEW)), (404, 404), "those that were there stay");
 
     fs::write(file.path(), set(&[secret_key("new", NEW)])).unwrap();
@@ -68,8 +70,20 @@ fn of_a_set_only_what_can_verify_a_token_is_used() {
     let other_algorithm = json!({"kty":"RSA","alg":"RS512","n":"AQAB","e":"AQAB","kid":"r"});
     let without_algorithm = json!({"kty":"oct","kid":"o","k":URL_SAFE_NO_PAD.encode(OLD)});
     let confused = json!({"kty":"oct","alg":"RS256","kid":"c","k":URL_SAFE_NO_PAD.encode(OLD)});
+    let short = secret_key("s", &OLD[..31]);
+    let empty = secret_key("n", b"");
     let unknown = json!({"kty":"PQC","kid":"q"});
-    let useless = [encrypts, other_curve, other_algorithm, without_algorithm, confused, unknown, json!(7)];
+    let useless = [
+        encrypts,
+        other_curve,
+        other_algorithm,
+        without_algorithm,
+        confused,
+        short,
+        empty,
+        unknown,
+        json!(7),
+    ];
     for key in &useless {
         let file = TemporaryFile::new("useless", &set(std::slice::from_ref(key)));
         let error = Broker::start(config_with(KeySource::Jwks(file.path().into()))).err();

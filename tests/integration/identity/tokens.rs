@@ -275,6 +275,15 @@ fn a_token_that_says_something_strange_is_refused() {
             assert_eq!(objection(&broker, token), "the token is not a signed JWT", "{token}");
         }
     }
+    for list in [json!(["alice", null, null, LATE]), json!({"sub":"alice","exp":LATE,"fanwire":[["a"]]})] {
+        assert_eq!(
+            objection(&broker, &sign(&list)),
+            "the token has a claim that is not of its type",
+            "{list}"
+        );
+    }
+    let list = unsigned(&json!(["HS256"]), &claims(&json!({})));
+    assert_eq!(objection(&broker, &format!("{list}.AAAA")), "the token is not a signed JWT");
     let critical = unsigned(&json!({"alg":"HS256","crit":["b64"],"b64":false}), &claims(&json!({})));
     assert!(objection(&broker, &format!("{critical}.AAAA")).contains("crit"));
     let twice = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","alg":"none"}"#);

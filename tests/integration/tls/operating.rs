@@ -126,8 +126,10 @@ fn the_log_says_who_has_come_and_why_who_did_not() {
     let known = authority.client_with(&[&rustls::version::TLS13], Some(identity));
     get(&mut tls_to(process.address, "localhost", known), "/healthz").unwrap();
     let line = process.next_line_with("TLS handshake");
-    assert!(line.contains(r#"client="CN=feeder,O=Example\\, Inc.""#), "{line}");
-    assert!(line.contains("version=\"1.3\"") && line.contains("127.0.0.1:"), "{line}");
+    assert!(line.contains(r#"identity="CN=feeder,O=Example\\, Inc.""#), "{line}");
+    assert!(line.contains("version=\"1.3\"") && line.contains("peer=127.0.0.1:"), "{line}");
+    let line = process.next_line_with("disconnected");
+    assert!(line.contains(r#"identity="CN=feeder,O=Example\\, Inc.""#), "{line}");
 
     let elsewhere = Authority::new("log-elsewhere");
     shake_hands(&mut tls_to(process.address, "localhost", elsewhere.client())).unwrap_err();

@@ -10,7 +10,7 @@ use tungstenite::Message;
 
 use super::TlsBroker;
 use super::authority::Authority;
-use super::client::{receive_text, shake_hands, tls_to, web_socket};
+use super::client::{TlsClient, receive_text, shake_hands, tls_to, web_socket};
 use crate::support::handshake;
 
 #[test]
@@ -44,6 +44,73 @@ fn a_subscriber_that_says_nothing_but_new_keys_is_written_to_on() {
     }
 }
 
+/// Reads a response to the end of its head.
+fn read_head(client: &mut TlsClient) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut octet = [0];
+        client.read_exact(&mut octet).unwrap();
+        head.push(octet[0]);
+    }
+}
+
+#[test]
+fn new_keys_are_no_request() {
+    let authority = Authority::new("idle-keys");
+    let broker = TlsBroker::start_with(authority.tls(), |config| {
+        (config.timeouts.handshake_ms, config.timeouts.idle_http_ms) = (300, 900);
+    });
+    let mut client = tls_to(broker.address, "localhost", authority.client_with(&[&TLS13], None));
+    client.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    read_head(&mut client);
+    client.conn.refresh_traffic_keys().unwrap();
+    client.flush().unwrap();
+    let mut rest = String::new();
+    client.read_to_string(&mut rest).expect("a goodbye");
+    assert_eq!(rest, "", "it is let go as one that is idle, without a word");
+}
+
+#[test]
+fn a_client_that_wants_new_keys_and_says_nothing_else_is_ended() {
+    let authority = Authority::new("keys-alone");
+    let broker = TlsBroker::start(authority.tls());
+    let mut client = web_socket(broker.address, "/topics/a.b", authority.client_with(&[&TLS13], None));
+    let stream = client.get_mut();
+    for _ in 0..100 {
+        stream.conn.refresh_traffic_keys().unwrap();
+        // It may be ended by now.
+        let _ = stream.conn.write_tls(&mut stream.sock);
+    }
+    broker.plain.wait_until("it has gone", |broker| broker.disconnects("tls_failed") == 1);
+}
+
+#[test]
+fn however_often_a_client_wants_new_keys_that_does_not_read_it_is_owed_one_answer() {
+    const PONG_THAT_NOBODY_ASKED_FOR: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
+    const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
+    let authority = Authority::new("keys-unread");
+    let broker = TlsBroker::start(authority.tls());
+    let mut client = web_socket(broker.address, "/topics/a.b", authority.client_with(&[&TLS13], None));
+    let TlsClient { conn, sock } = client.get_mut();
+    for _ in 0..5_000 {
+        conn.refresh_traffic_keys().unwrap();
+        conn.writer().write_all(&PONG_THAT_NOBODY_ASKED_FOR).unwrap();
+        while conn.wants_write() {
+            conn.write_tls(sock).unwrap();
+        }
+    }
+    conn.writer().write_all(&PING).unwrap();
+    conn.write_tls(sock).unwrap();
+    let (mut octets, mut heard) = (0, Vec::new());
+    while !heard.ends_with(&[0x8a, 0]) {
+        octets += conn.read_tls(sock).unwrap();
+        conn.process_new_packets().unwrap();
+        // There is nothing more for now.
+        let _ = conn.reader().read_to_end(&mut heard);
+    }
+    assert!(octets < 500, "{octets} bytes of answers");
+}
+
 #[test]
 fn frames_in_many_records_of_one_read_are_all_heard() {
     let authority = Authority::new("many-records");
@@ -60,12 +127,7 @@ fn frames_in_many_records_of_one_read_are_all_heard() {
         octets.extend_from_slice(text.as_bytes());
     }
     client.write_all(&octets).unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut octet = [0];
-        client.read_exact(&mut octet).unwrap();
-        head.push(octet[0]);
-    }
+    read_head(&mut client);
     for number in 0..500_u32 {
         let mut frame = [0; 6];
         client.read_exact(&mut frame).unwrap();

@@ -13,7 +13,7 @@ use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::last_values::KeyLimits;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
 use fanwire_broker::{
-    ConnectionId, Delivery, Draft, Encoding, Identity, Interface, Permissions, Settings, Shard,
+    ConnectionId, Delivery, Draft, Encoding, Identity, Interface, Now, Permissions, Settings, Shard,
 };
 use fanwire_wire::command::{self, PayloadKind};
 use fanwire_wire::topic::{Topic, TopicOrPattern};
@@ -92,9 +92,21 @@ fn say(shard: &mut Shard, text: &str) {
     shard.handle_command(SUBSCRIBER, command::parse(text).unwrap());
 }
 
+/// The next connection that has something to write, in this turn or in one that follows.
+fn next_to_write(shard: &mut Shard) -> Option<ConnectionId> {
+    while shard.has_output() {
+        let id = shard.poll_flush();
+        if id.is_some() {
+            return id;
+        }
+        shard.begin_turn(Now::default());
+    }
+    None
+}
+
 /// What the subscriber is told by one write, of which the socket takes all; nothing if there is none.
 fn heard_in_one_write(shard: &mut Shard) -> Option<Vec<Value>> {
-    let id = shard.poll_flush()?;
+    let id = next_to_write(shard)?;
     let octets = shard.output(id).to_vec();
     shard.wrote(id, octets.len());
     if id == SUBSCRIBER { Some(frames(&octets)) } else { heard_in_one_write(shard) }
@@ -126,7 +138,7 @@ fn next_frame(octets: &[u8]) -> Option<(Value, &[u8])> {
 
 /// One write of which the socket takes so many octets; gives them.
 fn write_in_part(shard: &mut Shard, octets: usize) -> Vec<u8> {
-    let id = shard.poll_flush().expect("there is something to write");
+    let id = next_to_write(shard).expect("there is something to write");
     let taken = if id == SUBSCRIBER { octets } else { shard.output(id).len() };
     let output = shard.output(id)[..taken].to_vec();
     shard.wrote(id, taken);

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use fanwire_broker::{Flushed, Interface, Settings, Shard};
+use fanwire_broker::{Flushed, Interface, Now, Settings, Shard};
 use fanwire_wire::command;
 use serde_json::Value;
 
 use super::{
-    PUBLISHER, ROOMY, SUBSCRIBER, brief, core_with, hand_over, heard, heard_in_one_write, say, shard,
+    PUBLISHER, ROOMY, SUBSCRIBER, brief, core_with, frames, hand_over, heard, heard_in_one_write, say, shard,
 };
 
 fn publish(shard: &mut Shard, topic: &str, key: Option<&str>) {
@@ -45,6 +45,28 @@ fn a_topic_that_keeps_nothing_has_no_snapshot() {
     assert_eq!(brief(&heard(&mut shard)), ["error not_kept"]);
     say(&mut shard, r#"{"type":"subscribe","id":1,"topic":"nothing.t"}"#);
     assert_eq!(brief(&heard(&mut shard)), ["subscribed 0"]);
+}
+
+#[test]
+fn however_many_patterns_are_asked_for_that_match_nothing_a_turn_looks_for_few_of_them() {
+    const PATTERNS: usize = 100;
+    let mut shard = shard(ROOMY);
+    publish(&mut shard, "t", None);
+    let list: Vec<_> = (0..PATTERNS).map(|n| format!(r#"{{"topic":"p{n}.>"}}"#)).collect();
+    say(&mut shard, &format!(r#"{{"type":"subscribe","topics":[{}],"snapshot":true}}"#, list.join(",")));
+    let mut ends = Vec::new();
+    while shard.has_output() && ends.len() < PATTERNS {
+        shard.begin_turn(Now::default());
+        let mut told = Vec::new();
+        while let Some(id) = shard.poll_flush() {
+            let octets = shard.output(id).to_vec();
+            shard.wrote(id, octets.len());
+            told.extend(frames(&octets));
+        }
+        ends.push(told.iter().filter(|said| said["type"] == "snapshot_end").count());
+    }
+    assert_eq!(ends.iter().sum::<usize>(), PATTERNS, "each is told of: {ends:?}");
+    assert!(ends.iter().all(|in_one_turn| *in_one_turn <= 4), "{ends:?}");
 }
 
 #[test]

@@ -6,9 +6,9 @@ use fanwire_broker::permissions::{Grants, Permissions};
 
 use super::{MAX_TIMEOUT, Said, Sayings};
 use crate::auth::{Mint, SigningKey};
-use crate::config::auth::{Algorithm, AuthConfig, KeyConfig, KeySource, Secret};
+use crate::config::auth::{Algorithm, AuthConfig, CertifiedClient, KeyConfig, KeySource, Secret};
 use crate::config::error::{ConfigError, Origin, Place, Problem};
-use crate::config::file::{AnonymousTable, AuthTable, KeyTable, Written};
+use crate::config::file::{AnonymousTable, AuthTable, ClientTable, KeyTable, TlsTable, Written};
 use crate::config::flags::TokenFlags;
 use crate::config::tls::TlsConfig;
 use crate::config::units::{Cookie, Listen, Match, Name, Period};
@@ -17,12 +17,14 @@ use crate::config::units::{Cookie, Listen, Match, Name, Period};
 const MAX_LEEWAY: Period = Period(10 * 60 * 1000);
 
 impl Sayings<'_> {
-    pub(super) fn auth(&self, table: AuthTable) -> Result<AuthConfig, ConfigError> {
+    /// Who clients are. Those that are known by their certificates need somebody who vouches for these, whom `tls` names.
+    pub(super) fn auth(&self, table: AuthTable, tls: &TlsTable) -> Result<AuthConfig, ConfigError> {
         let default = AuthConfig::default();
         let leeway = self.said("auth.leeway", None, table.leeway, Period(default.leeway_ms));
         let grace = self.said("auth.grace", None, table.grace, Period(default.grace_ms));
         Ok(AuthConfig {
             keys: table.keys.into_iter().map(|key| self.key(key)).collect::<Result<_, _>>()?,
+            clients: self.certified(table.clients, tls.client_ca.is_some())?,
             issuers: names(table.issuer),
             audiences: names(table.audience),
             leeway_ms: leeway.within(Period(0), MAX_LEEWAY)?.0,
@@ -56,6 +58,32 @@ impl Sayings<'_> {
             _ => return Err(ConfigError::Rejected { place, problem: Problem::NotAKey }),
         };
         Ok(KeyConfig { id: id.map(|id| id.value.0), source })
+    }
+
+    fn certified(
+        &self,
+        tables: Vec<Written<ClientTable>>,
+        has_ca: bool,
+    ) -> Result<Vec<CertifiedClient>, ConfigError> {
+        let mut clients: Vec<CertifiedClient> = Vec::with_capacity(tables.len());
+        for table in tables {
+            let Said { value: table, place } = self.written("auth.clients", table);
+            if !has_ca {
+                return Err(ConfigError::Rejected { place, problem: Problem::ClientsWithoutCa });
+            }
+            let subject = self.written("auth.clients.subject", table.subject);
+            if clients.iter().any(|client| client.subject == subject.value) {
+                let twice = Problem::SubjectTaken { subject: subject.value.to_string() };
+                return Err(subject.rejected(twice));
+            }
+            clients.push(CertifiedClient {
+                subject: subject.value,
+                subscribe: grants(table.subscribe),
+                publish: grants(table.publish),
+                metrics: table.metrics.is_some_and(|written| written.value.0),
+            });
+        }
+        Ok(clients)
     }
 }
 
@@ -125,7 +153,11 @@ pub(in crate::config) fn exposed_address(
     let is_safe = |listen: &Listen| {
         listen.address.ip().to_canonical().is_loopback() || (listen.tls && wants_certificate)
     };
-    listen.iter().find(|listen| !is_safe(listen)).map(|listen| listen.address).filter(|_| !auth.has_keys())
+    listen
+        .iter()
+        .find(|listen| !is_safe(listen))
+        .map(|listen| listen.address)
+        .filter(|_| !auth.asks_clients())
 }
 
 fn names(written: Option<Written<Vec<Name>>>) -> Vec<String> {

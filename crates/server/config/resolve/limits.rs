@@ -2,9 +2,9 @@
 
 use fanwire_wire::limits::{MAX_BATCH_MESSAGES, MAX_HEAD_BYTES};
 
-use super::{MAX_HISTORY_BYTES, MAX_TABLE, MAX_TIMEOUT, MIN_TIMEOUT, Sayings};
+use super::{MAX_KEPT, MAX_TABLE, MAX_TIMEOUT, MIN_TIMEOUT, Sayings};
 use crate::config::error::ConfigError;
-use crate::config::file::{LimitsTable, ProxiesTable, Written};
+use crate::config::file::{LimitsTable, ProxiesTable};
 use crate::config::limits::{Limits, Proxies};
 use crate::config::units::{Count, Period, Size};
 
@@ -43,35 +43,38 @@ impl Sayings<'_> {
             batch,
             inflated_ratio: ratio,
         } = table;
-        let bytes = bytes.map(|bytes| {
-            let said = self.written("limits.bytes_per_second", bytes);
-            said.within(MIN_BYTES_PER_SECOND, MAX_BYTES_PER_SECOND)
-        });
         let head = self.said("limits.header_bytes", None, head, Size(default.header_bytes));
         let batch = self.said("limits.batch", None, batch, Count(default.batch));
         let ratio = self.said("limits.inflated_ratio", None, ratio, Count(default.inflated_ratio));
         let patience = self.said("limits.patience", None, patience, Period(default.patience_ms));
-        let default_handshakes = default.handshakes_per_second_per_address as usize;
+        let connections = self.if_any("limits.connections", connections, Count(1), MAX_TABLE)?;
+        let per_address =
+            self.count("limits.connections_per_address", None, per_address, default.connections_per_address)?;
+        let handshakes = self.count(
+            "limits.handshakes_per_second_per_address",
+            None,
+            handshakes,
+            default.handshakes_per_second_per_address as usize,
+        )?;
+        let commands = self.if_any("limits.commands_per_second", commands, Count(1), MAX_TABLE)?;
+        let bytes =
+            self.if_any("limits.bytes_per_second", bytes, MIN_BYTES_PER_SECOND, MAX_BYTES_PER_SECOND)?;
+        let memory_of = |key, written| self.if_any(key, written, MIN_MEMORY, MAX_KEPT);
+        let memory = memory_of("limits.memory", memory)?;
+        let history_memory = memory_of("limits.history_memory", history_memory)?;
+        let backlog_memory = memory_of("limits.backlog_memory", backlog_memory)?;
+        let context_memory = memory_of("limits.context_memory", context_memory)?;
+        let bytes_of = |size: Option<Size>| size.map(|Size(bytes)| bytes as u64);
         Ok(Limits {
-            connections: self.count_if_any("limits.connections", connections)?,
-            connections_per_address: self.count(
-                "limits.connections_per_address",
-                per_address,
-                default.connections_per_address,
-            )?,
-            handshakes_per_second_per_address: self.count(
-                "limits.handshakes_per_second_per_address",
-                handshakes,
-                default_handshakes,
-            )? as u64,
-            commands_per_second: self
-                .count_if_any("limits.commands_per_second", commands)?
-                .map(|count| count as u64),
-            bytes_per_second: bytes.transpose()?.map(|Size(bytes)| bytes as u64),
-            memory: self.memory_if_any("limits.memory", memory)?,
-            history_memory: self.memory_if_any("limits.history_memory", history_memory)?,
-            backlog_memory: self.memory_if_any("limits.backlog_memory", backlog_memory)?,
-            context_memory: self.memory_if_any("limits.context_memory", context_memory)?,
+            connections: connections.map(|Count(count)| count),
+            connections_per_address: per_address,
+            handshakes_per_second_per_address: handshakes as u64,
+            commands_per_second: commands.map(|Count(count)| count as u64),
+            bytes_per_second: bytes_of(bytes),
+            memory: bytes_of(memory),
+            history_memory: bytes_of(history_memory),
+            backlog_memory: bytes_of(backlog_memory),
+            context_memory: bytes_of(context_memory),
             header_bytes: head.within(MIN_HEAD, Size(MAX_HEAD_BYTES))?.0,
             batch: batch.within(Count(1), Count(MAX_BATCH_MESSAGES))?.0,
             inflated_ratio: ratio.within(MIN_RATIO, MAX_RATIO)?.0,
@@ -83,32 +86,5 @@ impl Sayings<'_> {
         let trust = self.said("proxies.trust", None, table.trust, default.trust).value;
         let protocol = self.said("proxies.protocol", None, table.protocol, default.protocol).value;
         Proxies { trust, protocol }
-    }
-
-    fn memory_if_any(
-        &self,
-        key: &'static str,
-        written: Option<Written<Size>>,
-    ) -> Result<Option<u64>, ConfigError> {
-        let memory = written.map(|memory| self.written(key, memory).within(MIN_MEMORY, MAX_HISTORY_BYTES));
-        Ok(memory.transpose()?.map(|Size(bytes)| bytes as u64))
-    }
-
-    fn count(
-        &self,
-        key: &'static str,
-        written: Option<Written<Count>>,
-        default: usize,
-    ) -> Result<usize, ConfigError> {
-        Ok(self.said(key, None, written, Count(default)).within(Count(1), MAX_TABLE)?.0)
-    }
-
-    fn count_if_any(
-        &self,
-        key: &'static str,
-        written: Option<Written<Count>>,
-    ) -> Result<Option<usize>, ConfigError> {
-        let count = written.map(|written| self.written(key, written).within(Count(1), MAX_TABLE));
-        Ok(count.transpose()?.map(|count| count.0))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Said, Sayings};
 use crate::config::error::{ConfigError, Place, Problem};
-use crate::config::file::TlsTable;
+use crate::config::file::{CertificateTable, TlsTable};
 use crate::config::flags::Flags;
 use crate::config::units::{ClientCertificates, FilePath, Listen, Switch};
 use crate::config::{CertificateFiles, Certificates, ClientCa, TlsConfig};
@@ -59,9 +59,9 @@ impl Sayings<'_> {
         let self_signed = self.said("tls.self_signed", flags.self_signed, table.self_signed, Switch(false));
         let files = match (flags.cert, flags.key) {
             (None, None) => table.certificates.map(|written| {
-                let Said { value, place } = self.written("tls.certificates", written);
-                let files = value.into_iter().map(|table| files(table.cert.value, table.key.value));
-                Said { value: files.collect(), place }
+                let tables = self.written("tls.certificates", written);
+                let of_table = |table: CertificateTable| files(table.cert.value, table.key.value);
+                tables.map(|tables| tables.into_iter().map(of_table).collect())
             }),
             (Some(cert), Some(key)) => {
                 Some(Said { value: vec![files(cert, key)], place: Place::flag("tls.cert") })
@@ -71,11 +71,9 @@ impl Sayings<'_> {
         };
         match (self_signed.value.0, files) {
             (true, Some(_)) => Err(self_signed.rejected(Problem::SelfSignedBesideFiles)),
-            (true, None) => Ok(Some(Said { value: Certificates::SelfSigned, place: self_signed.place })),
+            (true, None) => Ok(Some(self_signed.map(|_| Certificates::SelfSigned))),
             (false, Some(files)) if files.value.is_empty() => Err(files.rejected(Problem::NoCertificates)),
-            (false, files) => {
-                Ok(files.map(|Said { value, place }| Said { value: Certificates::Files(value), place }))
-            }
+            (false, files) => Ok(files.map(|files| files.map(Certificates::Files))),
         }
     }
 
@@ -89,9 +87,9 @@ impl Sayings<'_> {
                 None => Ok(None),
             };
         };
-        let Said { value: FilePath(path), place } = self.written("tls.client_ca", written);
         let required = wanted.is_none_or(|wanted| wanted.value == ClientCertificates::Required);
-        Ok(Some(Said { value: ClientCa { path, required }, place }))
+        let path = self.written("tls.client_ca", written);
+        Ok(Some(path.map(|FilePath(path)| ClientCa { path, required })))
     }
 }
 

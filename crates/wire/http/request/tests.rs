@@ -57,7 +57,7 @@ fn every_form_of_target_leads_to_a_path() {
         assert_eq!((request.path(), request.query()), (path, query), "{target}");
     }
     assert_eq!(request("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n").path(), "*");
-    for target in ["*", "a", "host:80", "/a#b"] {
+    for target in ["*", "a", "host:80", "/a#b", "ftp://host/a", "://host/a", "a?b=://host/c"] {
         assert_eq!(
             error(&format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")),
             RequestError::BadTarget,
@@ -87,11 +87,25 @@ fn lines_that_another_parser_could_read_otherwise_are_refused() {
         ("X: a\rY: b\r\n", RequestError::BadHeaderValue),
         ("X: a\0b\r\n", RequestError::BadHeaderValue),
         ("\rX: a\r\n", RequestError::BadLineEnd),
+        ("X: a\n", RequestError::BadLineEnd),
+        ("X: a\nY: b\r\n", RequestError::BadLineEnd),
+        ("\n", RequestError::BadLineEnd),
     ];
     for (lines, expected) in cases {
         assert_eq!(error(&get(lines)), expected, "{lines:?}");
     }
     assert_eq!(error("GET / HTTP/1.1\r\n Host: h\r\n\r\n"), RequestError::BadHeaderName);
+    for text in ["\nGET / HTTP/1.1\r\n", "GET / HTTP/1.1\nHost: h\r\n\r\n", "GET / HTTP/1.1\r\nHost: h\r\n\n"]
+    {
+        assert_eq!(error(text), RequestError::BadLineEnd, "{text:?}");
+    }
+}
+
+#[test]
+fn lines_of_a_body_end_as_they_like() {
+    let head = get("Content-Length: 2\r\n");
+    let (_, length) = parse_request(format!("{head}\n\n").as_bytes()).unwrap().unwrap();
+    assert_eq!(length, head.len());
 }
 
 #[test]
@@ -185,7 +199,7 @@ fn a_head_is_bounded_in_octets_and_in_fields() {
 proptest! {
     #[test]
     fn octets_that_came_later_never_change_what_was_read(
-        text in "GET /[a-z?#%]{0,4} HTTP/1.1\r\n((Host|Content-Length|Expect|X): [a5 ,\r\t]{0,3}\r\n){0,4}\r\n[a-z\r\n]{0,9}",
+        text in "GET /[a-z?#%]{0,4} HTTP/1.1\r\n((Host|Content-Length|Expect|X): [a5 ,\r\n\t]{0,3}\r?\n){0,4}\r\n[a-z\r\n]{0,9}",
         end in 0_usize..80,
     ) {
         let part = text.as_bytes().get(..end).unwrap_or(text.as_bytes());

@@ -1,0 +1,131 @@
+//! What the log says of connections: where their clients are, and who.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use crate::identity::{LATE, alice, bearer, sign};
+use crate::support::{Client, HttpClient, Process, TemporaryFile, handshake};
+
+const SECRET: &str = "a secret that only the tests know";
+
+/// A broker that asks for tokens, and writes down what becomes of connections.
+fn start(name: &str, further: &str) -> Process {
+    let text = format!(
+        "log = {{ format = \"json\", level = \"fanwire=debug\" }}\n{further}\n\
+         auth = {{ keys = [{{ algorithm = \"HS256\", secret = \"{SECRET}\" }}] }}\n"
+    );
+    let file = TemporaryFile::new(name, &text);
+    Process::start(&["--config", file.path()])
+}
+
+/// The next line with this message. Everything that the log has is JSON.
+fn line(process: &mut Process, message: &str) -> HashMap<String, Value> {
+    let line = process.next_line_with(&format!("\"message\":\"{message}"));
+    serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"))
+}
+
+/// Where it says that the client is, and who.
+fn whom(line: &HashMap<String, Value>) -> (&str, &Value) {
+    (line["peer"].as_str().unwrap(), line.get("identity").unwrap_or(&Value::Null))
+}
+
+#[test]
+fn each_line_about_a_connection_says_where_its_client_is_and_who() {
+    let mut process = start("log-direct", "");
+    let authorization = format!("Bearer {}", alice(&["a"], &[]));
+    let mut client = Client::open(process.address, "/v1/ws", &[("Authorization", &authorization)]);
+    let address = client.socket.get_ref().local_addr().unwrap().to_string();
+    let alice_there = (address.as_str(), &json!("alice"));
+    assert_eq!(whom(&line(&mut process, "connected")), alice_there);
+    client.receive_json();
+    client.send(json!({"type":"auth","token":alice(&["b"], &[])}).to_string());
+    assert_eq!(whom(&line(&mut process, "authenticated")), alice_there);
+    drop(client);
+    let end = line(&mut process, "disconnected");
+    assert_eq!((whom(&end), &end["reason"]), (alice_there, &json!("reset")));
+
+    let mut stream = HttpClient::connect(process.address);
+    let address = stream.stream().get_ref().local_addr().unwrap().to_string();
+    let accept = bearer(&alice(&["a"], &[])) + "Accept: text/event-stream\r\n";
+    stream.send(format!("GET /topics/a HTTP/1.1\r\nHost: x\r\n{accept}\r\n"));
+    assert_eq!(stream.response_head().status, 200);
+    assert_eq!(whom(&line(&mut process, "streaming")), (address.as_str(), &json!("alice")));
+    drop(stream);
+    assert_eq!(whom(&line(&mut process, "disconnected")), (address.as_str(), &json!("alice")));
+}
+
+#[test]
+fn who_is_refused_is_named_by_its_address_and_its_token_is_not_written_down() {
+    let mut process = start("log-refused", "");
+    let expired = sign(&json!({"sub":"alice","exp":1}));
+    let connect = |process: &Process| {
+        let mut client = HttpClient::connect(process.address);
+        let address = client.stream().get_ref().local_addr().unwrap().to_string();
+        (client, address)
+    };
+    let (mut client, address) = connect(&process);
+    assert_eq!(client.get(&format!("/topics/a?access_token={expired}")).status, 401);
+    let refused = line(&mut process, "refused: the token has expired");
+    assert_eq!((whom(&refused), &refused["path"]), ((address.as_str(), &Value::Null), &json!("/topics/a")));
+    let (mut client, address) = connect(&process);
+    let strange = "GET /topics/a HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example.com\r\n\r\n";
+    assert_eq!(client.request(strange).status, 403);
+    let refused = line(&mut process, "refused: a page of another origin");
+    assert_eq!(whom(&refused), (address.as_str(), &Value::Null));
+    process.signal("-TERM");
+    assert!(!process.rest_of_log().contains(&expired));
+}
+
+#[test]
+fn a_client_behind_a_trusted_proxy_is_where_the_proxy_says() {
+    let mut process = start("log-forwarded", "limits.connections_per_address = 1");
+    let authorization = format!("Bearer {}", alice(&["a"], &[]));
+    let headers = [("Authorization", &*authorization), ("X-Forwarded-For", "203.0.113.9, 192.0.2.1")];
+    let client = Client::open(process.address, "/v1/ws", &headers);
+    assert_eq!(whom(&line(&mut process, "connected")), ("192.0.2.1", &json!("alice")));
+    let mut refused = HttpClient::connect(process.address);
+    let proxy = refused.stream().get_ref().local_addr().unwrap().to_string();
+    refused.send(handshake("/v1/ws", &(bearer(&alice(&[], &["a"])) + "X-Forwarded-For: 192.0.2.1\r\n")));
+    assert_eq!(refused.response().status, 429);
+    assert_eq!(line(&mut process, "connections are refused")["peer"], "192.0.2.1");
+    drop(refused);
+    assert_eq!(whom(&line(&mut process, "disconnected")).0, proxy, "it has not become the client's");
+    drop(client);
+    assert_eq!(whom(&line(&mut process, "disconnected")), ("192.0.2.1", &json!("alice")));
+
+    let mut each = HttpClient::connect(process.address);
+    for address in ["192.0.2.7", "2001:db8::7"] {
+        let request = format!("GET /topics/a HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\n\r\n");
+        assert_eq!(each.request(request).status, 401);
+        assert_eq!(whom(&line(&mut process, "refused")).0, address, "each request is somebody's");
+    }
+}
+
+#[test]
+fn a_client_that_is_no_proxy_does_not_say_where_it_is() {
+    let mut process = start("log-untrusted", "proxies.trust = []");
+    let mut client = HttpClient::connect(process.address);
+    let address = client.stream().get_ref().local_addr().unwrap().to_string();
+    client.send(handshake("/v1/ws", &(bearer(&alice(&["a"], &[])) + "X-Forwarded-For: 192.0.2.1\r\n")));
+    assert_eq!(client.response_head().status, 101);
+    assert_eq!(whom(&line(&mut process, "connected")).0, address);
+}
+
+#[test]
+fn a_client_behind_a_proxy_header_is_where_the_header_says() {
+    let mut process = start("log-header", "proxies.protocol = \"proxy\"");
+    let mut client = HttpClient::connect(process.address);
+    client.send("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n");
+    let token = sign(&json!({"sub":"alice","exp":LATE,"fanwire":{"subscribe":["a"]}}));
+    client.send(handshake("/v1/ws", &bearer(&token)));
+    assert_eq!(client.response_head().status, 101);
+    assert_eq!(whom(&line(&mut process, "connected")), ("192.0.2.1", &json!("alice")));
+    drop(client);
+    assert_eq!(whom(&line(&mut process, "disconnected")), ("192.0.2.1", &json!("alice")));
+
+    let mut nonsense = HttpClient::connect(process.address);
+    let address = nonsense.stream().get_ref().local_addr().unwrap().to_string();
+    nonsense.send("nonsense that is no header\r\n");
+    assert_eq!(whom(&line(&mut process, "a trusted proxy sent no good header")).0, address);
+}
