@@ -44,8 +44,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 
 use crate::clock::Clock;
-use crate::connection::Connections;
-use crate::connection::Sessions;
+use crate::connection::{Connections, Contexts, Sessions};
 use crate::demo::EchoCompressor;
 use crate::guard::Rates;
 use crate::mailbox::Mailbox;
@@ -86,6 +85,7 @@ pub(crate) struct EventLoop {
     entrance: Entrance,
     connections: Connections,
     sessions: Sessions,
+    contexts: Contexts,
     /// Connections with input that was not read yet.
     ready: VecDeque<ConnectionId>,
     /// Frames that came together with the handshake before them, or that a turn had no time for.
@@ -136,6 +136,7 @@ impl EventLoop {
             has_drained: false,
             connections: Connections::default(),
             sessions: Sessions::default(),
+            contexts: Contexts::default(),
             pinch: Pinch::default(),
             rates: Rates::new(&site.limits),
             effort: Effort::default(),
@@ -256,6 +257,7 @@ impl EventLoop {
         self.look_at_memory(&counters);
         self.metrics.add_turn();
         self.metrics.set_connections(self.connections.len() as u64);
+        self.metrics.set_contexts(self.contexts.len() as u64, self.contexts.bytes());
         self.metrics.set_mailbox_depth(self.mailbox.depth());
         self.metrics.set_shard(&counters);
     }

@@ -8,7 +8,8 @@ use fanwire_wire::frame::OpCode;
 
 use crate::process::Process;
 use crate::support::{
-    Attacker, Target, close_code, figure, masked, next_text, wait_until, web_socket, while_others_are_served,
+    Attacker, Target, close_code, figure, json, masked, next_text, wait_until, web_socket,
+    while_others_are_served,
 };
 
 #[test]
@@ -191,7 +192,7 @@ fn a_turn_ends_a_bounded_number_of_subscriptions_of_those_who_leave() {
     let topics: Vec<_> = (0..TOPICS).map(|n| format!(r#"{{"topic":"{n}"}}"#)).collect();
     let list = format!(r#"{{"type":"subscribe","topics":[{}]}}"#, topics.join(","));
     let connect = |address| {
-        let mut client = json(address);
+        let (mut client, _) = json(address);
         client.send(tungstenite::Message::text(list.as_str())).expect("the broker reads");
         (0..TOPICS).for_each(|_| assert!(next_text(&mut client).contains("subscribed")));
         client
@@ -237,18 +238,11 @@ fn command_until(
     found
 }
 
-fn json(address: SocketAddr) -> tungstenite::WebSocket<std::net::TcpStream> {
-    let stream = Attacker::connect(address).0;
-    let (mut client, _) = tungstenite::client(format!("ws://{address}/v1/ws"), stream).unwrap();
-    assert!(next_text(&mut client).contains("welcome"));
-    client
-}
-
 #[test]
 fn subscribe_storms_are_answered_one_by_one_and_end_at_the_bound() {
     let target = Target::start(|config| config.settings.max_subscriptions = 500);
     while_others_are_served(target.address, || {
-        let mut attacker = json(target.address);
+        let (mut attacker, _) = json(target.address);
         for _ in 0..10 {
             let subscribe = |n| format!(r#"{{"type":"subscribe","id":{n},"topic":"storm.{n}"}}"#);
             let unsubscribe = |n| format!(r#"{{"type":"unsubscribe","id":{n},"topic":"storm.{n}"}}"#);
@@ -269,7 +263,7 @@ fn subscribe_storms_are_answered_one_by_one_and_end_at_the_bound() {
 fn topic_name_floods_end_at_the_bound_and_topics_that_are_there_go_on() {
     let target = Target::start(|config| config.settings.max_topics = 1_000);
     while_others_are_served(target.address, || {
-        let mut attacker = json(target.address);
+        let (mut attacker, _) = json(target.address);
         let publish = |n| format!(r#"{{"type":"publish","id":{n},"topic":"flood.{n}","data":1}}"#);
         let mut refused = 0;
         for part in 0..20 {

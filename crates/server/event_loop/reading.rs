@@ -30,7 +30,7 @@ pub(crate) struct Intake {
     scratch: Box<[u8]>,
     /// What records hold that were in it.
     opened: Vec<u8>,
-    /// One serves all connections: the broker negotiates that no context is taken over.
+    /// One serves all connections whose clients take no context over.
     pub(super) inflater: Inflater,
 }
 

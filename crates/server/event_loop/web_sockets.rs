@@ -27,6 +27,8 @@ impl EventLoop {
     /// has to wait for the next turn.
     pub(super) fn read_messages(&mut self, id: ConnectionId, mut input: &mut [u8], inflater: &mut Inflater) {
         let Some(mut reader) = self.take_reader(id) else { return };
+        let mut own_inflater = self.contexts.take_inflater(id.slot);
+        let inflater = own_inflater.as_mut().unwrap_or(inflater);
         while !input.is_empty() && self.is_web_socket(id) {
             match reader.read(input, self.site.max_message_bytes, inflater) {
                 Ok((consumed, incoming)) => {
@@ -43,6 +45,9 @@ impl EventLoop {
             }
         }
         self.give_reader_back(id, reader);
+        if let Some(own) = own_inflater {
+            self.contexts.give_back(id.slot, own);
+        }
     }
 
     /// The connection's reader, so that what is borrowed through it does not borrow the loop.
