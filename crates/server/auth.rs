@@ -15,6 +15,7 @@ mod credentials;
 pub mod fuzzing;
 mod keys;
 mod mint;
+mod public_key;
 mod token;
 
 use std::collections::HashMap;

@@ -12,6 +12,7 @@ use jsonwebtoken::{Algorithm as JwtAlgorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::public_key::{self, RSA_BITS};
 use super::token::{TokenError, object};
 use crate::config::{Algorithm, KeyConfig, KeySource, Secret};
 
@@ -43,6 +44,18 @@ pub enum KeyError {
         path: PathBuf,
         /// What the key is to be for.
         algorithm: Algorithm,
+    },
+    /// The file has a key on another curve than P-256.
+    OtherCurve {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file has an RSA key that is too small or too large.
+    RsaSize {
+        /// The file.
+        path: PathBuf,
+        /// The size of its modulus.
+        bits: u32,
     },
     /// The file does not have a private key for the algorithm.
     NotPrivate {
@@ -77,6 +90,20 @@ impl fmt::Display for KeyError {
             Self::NotPem { path, algorithm } => {
                 write!(f, "{} is not a public key for {algorithm} in PEM (BEGIN PUBLIC KEY)", path.display())
             }
+            Self::OtherCurve { path } => {
+                write!(
+                    f,
+                    "{} has a key on another curve than P-256, which ES256 is made with",
+                    path.display()
+                )
+            }
+            Self::RsaSize { path, bits } => write!(
+                f,
+                "{} has an RSA key of {bits} bits; RS256 is verified with {} to {}",
+                path.display(),
+                RSA_BITS.start(),
+                RSA_BITS.end()
+            ),
             Self::NotPrivate { path, algorithm } => {
                 write!(
                     f,
@@ -93,10 +120,12 @@ impl fmt::Display for KeyError {
             }
             Self::NoKey { path } => write!(
                 f,
-                "{} has no key that could verify a token: oct with alg HS256 and {} octets or more, RSA, EC with P-256, or OKP \
-                 with Ed25519",
+                "{} has no key that could verify a token: oct with alg HS256 and {} octets or more, RSA with {} to {} \
+                 bits, EC with P-256, or OKP with Ed25519",
                 path.display(),
-                Secret::LEAST_BYTES
+                Secret::LEAST_BYTES,
+                RSA_BITS.start(),
+                RSA_BITS.end()
             ),
         }
     }
@@ -161,13 +190,7 @@ impl Key {
     }
 
     fn in_pem(id: Option<String>, algorithm: Algorithm, path: &Path, pem: &[u8]) -> Result<Self, KeyError> {
-        let verifier = match algorithm {
-            Algorithm::Hs256 => None,
-            Algorithm::Rs256 => DecodingKey::from_rsa_pem(pem).ok(),
-            Algorithm::Es256 => DecodingKey::from_ec_pem(pem).ok(),
-            Algorithm::EdDsa => DecodingKey::from_ed_pem(pem).ok(),
-        };
-        let verifier = verifier.ok_or_else(|| KeyError::NotPem { path: path.to_owned(), algorithm })?;
+        let verifier = public_key::in_pem(algorithm, path, pem)?;
         Ok(Self { id, algorithm, verifier })
     }
 
@@ -176,7 +199,7 @@ impl Key {
         let jwk: Jwk = serde_json::from_str(json).ok()?;
         let is_for_tokens = !matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption));
         let algorithm = algorithm_of(&jwk).filter(|_| is_for_tokens)?;
-        Some(Self { id: jwk.common.key_id.clone(), algorithm, verifier: DecodingKey::from_jwk(&jwk).ok()? })
+        Some(Self { id: jwk.common.key_id.clone(), algorithm, verifier: public_key::in_set(&jwk)? })
     }
 }
 

@@ -7,10 +7,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanwire::KeyError;
 use fanwire::broker::{Broker, StartError};
 use fanwire::config::{Algorithm, AuthConfig, Config, KeyConfig, KeySource};
-use jsonwebtoken::Header;
+use jsonwebtoken::Algorithm::{ES256, RS256};
+use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::{LATE, sign_with};
+use super::keys::{
+    EC_PRIVATE, EC_PUBLIC, P384_PUBLIC, RSA_PRIVATE, RSA_PUBLIC, SMALL_RSA_MODULUS, SMALL_RSA_PUBLIC,
+};
+use super::{LATE, bearer, request, sign_with};
 use crate::support::{HttpClient, TemporaryFile};
 
 fn secret_key(id: &str, secret: &[u8]) -> Value {
@@ -73,6 +77,9 @@ fn of_a_set_only_what_can_verify_a_token_is_used() {
     let short = secret_key("s", &OLD[..31]);
     let empty = secret_key("n", b"");
     let unknown = json!({"kty":"PQC","kid":"q"});
+    let small = json!({"kty":"RSA","n":SMALL_RSA_MODULUS,"e":"AQAB","kid":"m"});
+    let off_the_curve = json!({"kty":"EC","crv":"P-256","x":"AA","y":"AA","kid":"f"});
+    let cut_short = json!({"kty":"OKP","crv":"Ed25519","x":"AA","kid":"d"});
     let useless = [
         encrypts,
         other_curve,
@@ -82,6 +89,9 @@ fn of_a_set_only_what_can_verify_a_token_is_used() {
         short,
         empty,
         unknown,
+        small,
+        off_the_curve,
+        cut_short,
         json!(7),
     ];
     for key in &useless {
@@ -109,5 +119,39 @@ fn a_broker_whose_keys_cannot_be_had_does_not_start_and_says_which() {
     ] {
         let error = Broker::start(config_with(source)).err().expect("it does not start").to_string();
         assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_public_key_that_verifies_nothing_is_refused_and_does_not_replace_one_that_does() {
+    for (algorithm, good, private, wrong, expected) in [
+        (Algorithm::Es256, EC_PUBLIC, EC_PRIVATE, P384_PUBLIC, "has a key on another curve than P-256"),
+        (Algorithm::Rs256, RSA_PUBLIC, RSA_PRIVATE, SMALL_RSA_PUBLIC, "has an RSA key of 1024 bits"),
+        (Algorithm::Rs256, RSA_PUBLIC, RSA_PRIVATE, RSA_PRIVATE, "is not a public key for RS256 in PEM"),
+    ] {
+        let file = TemporaryFile::new("unfit", wrong);
+        let config = || config_with(KeySource::PublicKey { algorithm, path: file.path().into() });
+        let error = Broker::start(config()).err().expect("it does not start").to_string();
+        assert!(error.starts_with(file.path()) && error.contains(expected), "{error}");
+
+        fs::write(file.path(), good).unwrap();
+        let broker = Broker::start(config()).unwrap();
+        let header = Header::new(if algorithm == Algorithm::Es256 { ES256 } else { RS256 });
+        let key = match algorithm {
+            Algorithm::Es256 => EncodingKey::from_ec_pem(private.as_bytes()),
+            _ => EncodingKey::from_rsa_pem(private.as_bytes()),
+        };
+        let claims = json!({"sub":"alice","exp":LATE,"fanwire":{"subscribe":[">"]}});
+        let token = jsonwebtoken::encode(&header, &claims, &key.unwrap()).unwrap();
+        let status = || {
+            let request = request("GET", "/topics/a", &bearer(&token), "");
+            HttpClient::connect(broker.addresses()[0]).request(request).status
+        };
+        assert_eq!(status(), 404);
+        fs::write(file.path(), wrong).unwrap();
+        assert!(broker.reload_keys().unwrap_err().to_string().contains(expected));
+        assert_eq!(status(), 404, "the key that was there stays");
+        broker.stopper().stop();
+        broker.join().unwrap();
     }
 }
