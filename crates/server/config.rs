@@ -33,7 +33,9 @@ use fanwire_broker::message_ids::MessageIdLimits;
 use fanwire_broker::settings::{MaxAge, Settings, TopicRule};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-pub use auth::{Algorithm, AuthConfig, CertifiedClient, KeyConfig, KeySource, MetricsAccess, Secret};
+pub use auth::{
+    Algorithm, AuthConfig, BadSecret, CertifiedClient, KeyConfig, KeySource, MetricsAccess, Secret,
+};
 pub use error::{ConfigError, Origin, Place, Problem};
 pub use limits::{Limits, Proxies, ProxyProtocol};
 pub use network::Network;

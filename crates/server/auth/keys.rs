@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::public_key::{self, RSA_BITS};
 use super::token::{TokenError, object};
-use crate::config::{Algorithm, KeyConfig, KeySource, Secret};
+use crate::config::{Algorithm, BadSecret, KeyConfig, KeySource, Secret};
 
 /// The keys of a broker.
 #[derive(Debug, Default)]
@@ -64,10 +64,12 @@ pub enum KeyError {
         /// What the key is to be for.
         algorithm: Algorithm,
     },
-    /// The file has a secret that could be guessed.
-    ShortSecret {
+    /// The file does not have a secret.
+    NotSecret {
         /// The file.
         path: PathBuf,
+        /// Why what it has is none.
+        problem: BadSecret,
     },
     /// The file is not a set of keys (RFC 7517 §5).
     NotJwks {
@@ -111,10 +113,16 @@ impl fmt::Display for KeyError {
                     path.display()
                 )
             }
-            Self::ShortSecret { path } => {
+            Self::NotSecret { path, problem: BadSecret::Short } => {
                 let least = Secret::LEAST_BYTES;
                 write!(f, "the secret in {} has less than {least} octets; use random ones", path.display())
             }
+            Self::NotSecret { path, problem: BadSecret::Pem } => write!(
+                f,
+                "{} is a PEM file and no secret; say which algorithm its key is for (RS256, ES256 or EdDSA), beside \
+                 public_key in the configuration, or to fanwire token such as --algorithm ES256",
+                path.display()
+            ),
             Self::NotJwks { path } => {
                 write!(f, "{} is not a set of keys: {{\"keys\": [...]}} (RFC 7517)", path.display())
             }
@@ -163,16 +171,19 @@ impl KeyRing {
         id: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<impl Iterator<Item = &Key>, TokenError> {
+        if self.0.is_empty() {
+            return Err(TokenError::NoKeys);
+        }
         let named: Vec<&Key> = self.0.iter().filter(|key| id.is_some() && key.id.as_deref() == id).collect();
+        let is_named = !named.is_empty();
         let mut candidates = match id {
-            Some(_) if !named.is_empty() => named,
+            Some(_) if is_named => named,
             Some(_) => self.0.iter().filter(|key| key.id.is_none()).collect(),
             None => self.0.iter().collect(),
         };
-        let has_named = id.is_some() && !candidates.is_empty();
         candidates.retain(|key| key.algorithm == algorithm);
         match candidates.is_empty() {
-            true if has_named => Err(TokenError::WrongAlgorithm),
+            true if is_named => Err(TokenError::WrongAlgorithm),
             true => Err(TokenError::UnknownKey),
             false => Ok(candidates.into_iter()),
         }
@@ -212,7 +223,7 @@ fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
         AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Algorithm::EdDsa,
         AlgorithmParameters::OctetKey(key) if jwk.common.key_algorithm.is_some() => {
             let octets = URL_SAFE_NO_PAD.decode(&key.value).ok()?;
-            Secret::new(&octets).map(|_| Algorithm::Hs256)?
+            Secret::new(&octets).ok().map(|_| Algorithm::Hs256)?
         }
         _ => return None,
     };
@@ -241,7 +252,7 @@ fn keys_in_set(path: &Path, octets: &[u8]) -> Result<Vec<Key>, KeyError> {
 }
 
 pub(super) fn secret_in(path: &Path, octets: &[u8]) -> Result<Secret, KeyError> {
-    Secret::in_file(octets).ok_or_else(|| KeyError::ShortSecret { path: path.to_owned() })
+    Secret::in_file(octets).map_err(|problem| KeyError::NotSecret { path: path.to_owned(), problem })
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, KeyError> {

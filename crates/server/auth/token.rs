@@ -35,6 +35,8 @@ pub(crate) enum TokenError {
     WrongAlgorithm,
     /// No key has this `kid`, or no key has this `alg`.
     UnknownKey,
+    /// There are no keys: clients are known by their certificates.
+    NoKeys,
     /// The key has not signed this.
     BadSignature,
     /// A claim is not of its type.
@@ -65,6 +67,7 @@ impl fmt::Display for TokenError {
             Self::UnknownAlgorithm => "the token has an alg other than HS256, RS256, ES256 and EdDSA",
             Self::WrongAlgorithm => "the token has another alg than the key that its kid names",
             Self::UnknownKey => "the token is signed with a key that is not known here",
+            Self::NoKeys => "this broker has no keys that tokens could be signed with, and takes none",
             Self::BadSignature => "the token has a signature that its key did not make",
             Self::BadClaims => "the token has a claim that is not of its type",
             Self::BadSubject => "the token has a sub that is not 1 to 255 octets without control characters",

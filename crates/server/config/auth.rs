@@ -90,6 +90,15 @@ pub enum Algorithm {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<[u8]>);
 
+/// Why octets are no secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadSecret {
+    /// They could be guessed.
+    Short,
+    /// They are a key in PEM. A public one is no secret, and whoever took it for one could sign with it.
+    Pem,
+}
+
 /// Who may read the figures of a broker that asks who clients are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MetricsAccess {
@@ -178,13 +187,22 @@ impl Secret {
     /// Shorter ones could be guessed from a single token (RFC 7518 §3.2).
     pub const LEAST_BYTES: usize = 32;
 
-    /// The octets as a secret, if they are long enough to be one.
-    pub fn new(octets: &[u8]) -> Option<Self> {
-        (octets.len() >= Self::LEAST_BYTES).then(|| Self(octets.into()))
+    /// What a file in PEM has, which is for something else (RFC 7468 §2).
+    const PEM: &[u8] = b"-----BEGIN";
+
+    /// The octets as a secret, if they can be one.
+    pub fn new(octets: &[u8]) -> Result<Self, BadSecret> {
+        if octets.windows(Self::PEM.len()).any(|window| window == Self::PEM) {
+            return Err(BadSecret::Pem);
+        }
+        if octets.len() < Self::LEAST_BYTES {
+            return Err(BadSecret::Short);
+        }
+        Ok(Self(octets.into()))
     }
 
     /// What a file holds as a secret: editors and `echo` end the line, which is no part of it.
-    pub fn in_file(octets: &[u8]) -> Option<Self> {
+    pub fn in_file(octets: &[u8]) -> Result<Self, BadSecret> {
         let line = octets.strip_suffix(b"\n").unwrap_or(octets);
         Self::new(line.strip_suffix(b"\r").unwrap_or(line))
     }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::auth::Secret;
+use super::auth::{BadSecret, Secret};
 use super::units::Listen;
 
 /// Why a configuration does not hold.
@@ -94,8 +94,13 @@ pub enum Problem {
     },
     /// A key does not say, in one way, what it is.
     NotAKey,
-    /// A secret could be guessed.
-    ShortSecret,
+    /// A secret is none.
+    BadSecret(BadSecret),
+    /// A set of keys is named by a URL.
+    JwksNotAFile {
+        /// The URL.
+        url: String,
+    },
     /// The configuration has no secret, and other keys that it has cannot sign.
     NothingToSignWith,
     /// There are not as many cores to pin to.
@@ -217,16 +222,26 @@ impl fmt::Display for Problem {
             Self::Exposed { address } => write!(
                 f,
                 "others than this machine may reach {address}, and without keys any of them could publish and subscribe to \
-                 everything; put keys into [auth], or listen on 127.0.0.1, or say --insecure-open if that is meant"
+                 everything; put keys into [auth], or know clients by their certificates ([[auth.clients]], or \
+                 client_certificates = \"required\" in [tls] where TLS is spoken), or listen on 127.0.0.1, or say \
+                 --insecure-open if that is meant"
             ),
             Self::NotAKey => f.write_str(
                 "a key is { algorithm = \"HS256\", secret = \"...\" } or the same with secret_file, \
                  { algorithm = \"RS256\", public_key = \"file.pem\" } or the same with ES256 or EdDSA, each with an id if \
                  tokens name it, or { jwks = \"file.json\" }",
             ),
-            Self::ShortSecret => {
+            Self::BadSecret(BadSecret::Short) => {
                 write!(f, "the secret has less than {} octets; use random ones", Secret::LEAST_BYTES)
             }
+            Self::BadSecret(BadSecret::Pem) => f.write_str(
+                "that is a key in PEM and no secret; put it into a file, name that with public_key, and say which \
+                 algorithm its key is for (RS256, ES256 or EdDSA)",
+            ),
+            Self::JwksNotAFile { url } => write!(
+                f,
+                "a file is wanted, and nothing is fetched; have a timer fetch {url} into a file, and name that"
+            ),
             Self::NothingToSignWith => f.write_str(
                 "it has no secret that a token could be signed with; name a private key with --key-file",
             ),

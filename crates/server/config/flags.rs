@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use super::LogFormat;
 use super::auth::Algorithm;
@@ -45,9 +45,11 @@ pub(super) enum Action {
 }
 
 #[derive(Debug, Args)]
+#[group(skip)]
+#[command(group = ArgGroup::new("signed_with").args(["config", "key_file"]).required(true))]
 pub(super) struct TokenFlags {
     /// Sign with the first secret of this configuration, for the first issuer and audience in it
-    #[arg(long, value_name = "FILE", required_unless_present = "key_file", conflicts_with_all = ["key_file", "algorithm", "key_id"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["algorithm", "key_id"])]
     pub(super) config: Option<PathBuf>,
     /// Sign with this key: a secret, or a private key in PEM
     #[arg(long, value_name = "FILE")]

@@ -503,6 +503,10 @@ fn what_others_may_reach_needs_keys_or_to_be_meant() {
         let expected =
             format!("test.toml:1: listen: others than this machine may reach {address}, and without keys");
         assert!(complaint(&file).starts_with(&expected), "{}", complaint(&file));
+        for remedy in ["[auth]", "[[auth.clients]]", "client_certificates = \"required\"", "--insecure-open"]
+        {
+            assert!(complaint(&file).contains(remedy), "{remedy}");
+        }
         assert!(config(&["--listen", address], "").is_err());
         assert!(config(&["--listen", address, "--insecure-open"], "").is_ok());
         assert!(config(&["--listen", address], "insecure_open = true").is_ok());
@@ -537,6 +541,16 @@ fn a_key_says_in_one_way_what_it_is() {
     ] {
         let complaint = parse(key).unwrap_err().to_string();
         assert!(complaint.starts_with("test.toml:2: auth.keys: a key is {"), "{key}: {complaint}");
+    }
+}
+
+#[test]
+fn a_set_of_keys_is_a_file_and_nothing_is_fetched() {
+    for url in ["https://id.example.com/jwks.json", "http://id.example.com/jwks.json"] {
+        let complaint = complaint(&format!("[auth]\n\nkeys = [{{ jwks = \"{url}\" }}]"));
+        let expected =
+            "test.toml:3: auth.keys.jwks: a file is wanted, and nothing is fetched; have a timer fetch ";
+        assert!(complaint.starts_with(expected) && complaint.contains(url), "{complaint}");
     }
 }
 
@@ -588,6 +602,10 @@ fn a_secret_is_long_enough_and_shows_nowhere() {
     for shown in [config.to_string(), format!("{config:?}")] {
         assert!(!shown.contains("thirty-two"), "{shown}");
     }
+    let pem = complaint(
+        "[auth]\nkeys = [{ algorithm = \"HS256\", secret = \"-----BEGIN PUBLIC KEY-----MCowBQYDK2VwAyEAB65au/\" }]",
+    );
+    assert!(pem.starts_with("test.toml:2: auth.keys.secret: that is a key in PEM and no secret"), "{pem}");
     // What is displayed in its place is no secret either.
     assert!(complaint(&config.to_string()).contains("the secret has less than 32 octets"));
     let misspelt = complaint("[auth]\nkeys = [{ algorithm = \"HS25\", secret = \"do not show me\" }]");

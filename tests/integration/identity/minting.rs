@@ -60,6 +60,20 @@ fn a_token_is_signed_with_a_private_key_in_a_file() {
 }
 
 #[test]
+fn a_token_is_not_signed_with_the_text_of_a_key_and_who_names_no_key_is_told_how() {
+    let private = TemporaryFile::new("private-text", EC_PRIVATE);
+    for (arguments, expected) in [
+        (&["--key-file", private.path()][..], "--algorithm ES256"),
+        (&[], "<--config <FILE>|--key-file <FILE>>"),
+    ] {
+        let output = mint(&[arguments, &["--subject", "alice"]].concat());
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
 fn the_log_says_who_connects_and_never_by_which_token() {
     let config = TemporaryFile::new(
         "log",

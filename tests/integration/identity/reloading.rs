@@ -76,6 +76,7 @@ fn of_a_set_only_what_can_verify_a_token_is_used() {
     let confused = json!({"kty":"oct","alg":"RS256","kid":"c","k":URL_SAFE_NO_PAD.encode(OLD)});
     let short = secret_key("s", &OLD[..31]);
     let empty = secret_key("n", b"");
+    let public = secret_key("b", EC_PUBLIC.as_bytes());
     let unknown = json!({"kty":"PQC","kid":"q"});
     let small = json!({"kty":"RSA","n":SMALL_RSA_MODULUS,"e":"AQAB","kid":"m"});
     let off_the_curve = json!({"kty":"EC","crv":"P-256","x":"AA","y":"AA","kid":"f"});
@@ -88,6 +89,7 @@ fn of_a_set_only_what_can_verify_a_token_is_used() {
         confused,
         short,
         empty,
+        public,
         unknown,
         small,
         off_the_curve,
@@ -109,9 +111,11 @@ fn of_a_set_only_what_can_verify_a_token_is_used() {
 fn a_broker_whose_keys_cannot_be_had_does_not_start_and_says_which() {
     let pem = TemporaryFile::new("no-pem", "-----BEGIN NOTHING-----");
     let short = TemporaryFile::new("short", "thirty-one octets and a newline\n");
+    let public = TemporaryFile::new("public-secret", EC_PUBLIC);
     for (source, expected) in [
         (KeySource::SecretFile("/nowhere/secret".into()), "cannot read the key in /nowhere/secret: "),
         (KeySource::SecretFile(short.path().into()), "the secret in "),
+        (KeySource::SecretFile(public.path().into()), "is a PEM file and no secret; say which algorithm"),
         (
             KeySource::PublicKey { algorithm: Algorithm::Es256, path: pem.path().into() },
             "is not a public key for ES256 in PEM (BEGIN PUBLIC KEY)",

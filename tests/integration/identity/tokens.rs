@@ -161,6 +161,16 @@ fn the_algorithm_is_the_keys_and_not_the_tokens_to_choose() {
     }
 }
 
+#[test]
+fn a_kid_that_names_no_key_is_not_said_to_name_one() {
+    // The key without a name may be the one that is meant, though not with this algorithm.
+    let broker = start();
+    let key = EncodingKey::from_rsa_pem(RSA_PRIVATE.as_bytes()).unwrap();
+    let header = Header { kid: Some("other".to_owned()), ..Header::new(Algorithm::RS256) };
+    let token = jsonwebtoken::encode(&header, &claims(&json!({})), &key).unwrap();
+    assert_eq!(objection(&broker, &token), "the token is signed with a key that is not known here");
+}
+
 fn public_key(id: Option<&str>, algorithm: KeyAlgorithm, file: &TemporaryFile) -> KeyConfig {
     let source = KeySource::PublicKey { algorithm, path: file.path().into() };
     KeyConfig { id: id.map(str::to_owned), source }

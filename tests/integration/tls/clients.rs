@@ -155,6 +155,7 @@ fn a_token_that_no_key_could_have_signed_is_not_taken_for_none() {
     let (status, response) =
         ask(&broker, &with_certificate(&authority, "feeder"), "GET", "/topics/open.a", &bearer);
     assert!(status == 401 && response.contains("\"bad_token\""), "{response}");
+    assert!(response.contains("this broker has no keys"), "{response}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Who clients are, and where that matters, from flags, file and defaults.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use fanwire_broker::permissions::{Grants, Permissions};
 
@@ -46,7 +47,9 @@ impl Sayings<'_> {
             (Some(Algorithm::Hs256), Some(secret), None, None, None) => {
                 let secret = self.written("auth.keys.secret", secret);
                 let octets = secret.value.0.as_bytes();
-                KeySource::Secret(Secret::new(octets).ok_or_else(|| secret.rejected(Problem::ShortSecret))?)
+                KeySource::Secret(
+                    Secret::new(octets).map_err(|bad| secret.rejected(Problem::BadSecret(bad)))?,
+                )
             }
             (Some(Algorithm::Hs256), None, Some(file), None, None) => {
                 KeySource::SecretFile(file.value.0.into())
@@ -54,10 +57,20 @@ impl Sayings<'_> {
             (Some(algorithm), None, None, Some(file), None) if algorithm != Algorithm::Hs256 => {
                 KeySource::PublicKey { algorithm, path: file.value.0.into() }
             }
-            (None, None, None, None, Some(file)) if id.is_none() => KeySource::Jwks(file.value.0.into()),
+            (None, None, None, None, Some(file)) if id.is_none() => KeySource::Jwks(self.set_of_keys(file)?),
             _ => return Err(ConfigError::Rejected { place, problem: Problem::NotAKey }),
         };
         Ok(KeyConfig { id: id.map(|id| id.value.0), source })
+    }
+
+    /// The file of a set of keys. Identity providers publish theirs at a URL, which is not one.
+    fn set_of_keys(&self, file: Written<Name>) -> Result<PathBuf, ConfigError> {
+        let Said { value: Name(file), place } = self.written("auth.keys.jwks", file);
+        let is_url = ["http://", "https://"].iter().any(|scheme| file.starts_with(scheme));
+        if is_url {
+            return Err(ConfigError::Rejected { place, problem: Problem::JwksNotAFile { url: file } });
+        }
+        Ok(file.into())
     }
 
     fn certified(
