@@ -36,7 +36,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 pub use auth::{
     Algorithm, AuthConfig, BadSecret, CertifiedClient, KeyConfig, KeySource, MetricsAccess, Secret,
 };
-pub use error::{ConfigError, Origin, Place, Problem};
+pub use error::{AuthProblem, ConfigError, Origin, Place, Problem};
 pub use limits::{Limits, Proxies, ProxyProtocol};
 pub use network::Network;
 pub use subject::Subject;

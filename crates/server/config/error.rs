@@ -1,6 +1,8 @@
 //! What can be wrong with a configuration. All of it is the operator's to put right, so each error says where it
 //! is, what is wrong, and what to do.
 
+mod auth;
+
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -8,8 +10,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::auth::{BadSecret, Secret};
 use super::units::Listen;
+pub use auth::AuthProblem;
 
 /// Why a configuration does not hold.
 #[derive(Debug)]
@@ -92,15 +94,17 @@ pub enum Problem {
         /// The address.
         address: SocketAddr,
     },
-    /// A key does not say, in one way, what it is.
-    NotAKey,
-    /// A secret is none.
-    BadSecret(BadSecret),
-    /// A set of keys is named by a URL.
-    JwksNotAFile {
-        /// The URL.
-        url: String,
+    /// It cannot be told by it who clients are.
+    Auth(AuthProblem),
+    /// A part of the memory is to be larger than all of it.
+    PartAboveMemory {
+        /// The part's bound.
+        part: String,
+        /// The bound of all.
+        memory: String,
     },
+    /// Connections are to have contexts that compress, and nothing is compressed.
+    ContextsWithoutCompression,
     /// The configuration has no secret, and other keys that it has cannot sign.
     NothingToSignWith,
     /// There are not as many cores to pin to.
@@ -143,13 +147,6 @@ pub enum Problem {
     SelfSignedBesideFiles,
     /// It is said that clients show certificates, and not who vouches for them.
     ClientCertificatesWithoutCa,
-    /// It is said what clients with certificates may, and not who vouches for these.
-    ClientsWithoutCa,
-    /// It is said twice what the client with a certificate may.
-    SubjectTaken {
-        /// The certificate's subject.
-        subject: String,
-    },
     /// An earlier rule matches whatever this one does.
     RuleWithoutEffect {
         /// The rule.
@@ -226,22 +223,14 @@ impl fmt::Display for Problem {
                  client_certificates = \"required\" in [tls] where TLS is spoken), or listen on 127.0.0.1, or say \
                  --insecure-open if that is meant"
             ),
-            Self::NotAKey => f.write_str(
-                "a key is { algorithm = \"HS256\", secret = \"...\" } or the same with secret_file, \
-                 { algorithm = \"RS256\", public_key = \"file.pem\" } or the same with ES256 or EdDSA, each with an id if \
-                 tokens name it, or { jwks = \"file.json\" }",
-            ),
-            Self::BadSecret(BadSecret::Short) => {
-                write!(f, "the secret has less than {} octets; use random ones", Secret::LEAST_BYTES)
-            }
-            Self::BadSecret(BadSecret::Pem) => f.write_str(
-                "that is a key in PEM and no secret; put it into a file, name that with public_key, and say which \
-                 algorithm its key is for (RS256, ES256 or EdDSA)",
-            ),
-            Self::JwksNotAFile { url } => write!(
+            Self::PartAboveMemory { part, memory } => write!(
                 f,
-                "a file is wanted, and nothing is fetched; have a timer fetch {url} into a file, and name that"
+                "{part} is a part of limits.memory ({memory}) and more than that; raise one or lower the other"
             ),
+            Self::ContextsWithoutCompression => f.write_str(
+                "connections need no contexts of their own where compression is off; turn it on, or leave this out",
+            ),
+            Self::Auth(problem) => problem.fmt(f),
             Self::NothingToSignWith => f.write_str(
                 "it has no secret that a token could be signed with; name a private key with --key-file",
             ),
@@ -286,12 +275,6 @@ impl fmt::Display for Problem {
             Self::ClientCertificatesWithoutCa => f.write_str(
                 "it is not said who vouches for clients; give client_ca, or leave this out",
             ),
-            Self::ClientsWithoutCa => f.write_str(
-                "nobody vouches for the certificates of clients; give client_ca in [tls], or leave this out",
-            ),
-            Self::SubjectTaken { subject } => {
-                write!(f, "{subject} is there already; say in one place what it may")
-            }
             Self::RuleWithoutEffect { rule, earlier } => write!(
                 f,
                 "{rule:?} has no effect, because {earlier:?} stands before it and matches the same topics; \

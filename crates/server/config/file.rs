@@ -70,7 +70,8 @@ pub(super) struct AuthTable {
     pub(super) leeway: Option<Written<Period>>,
     pub(super) grace: Option<Written<Period>>,
     pub(super) cookie: Option<Written<Cookie>>,
-    pub(super) anonymous: Option<AnonymousTable>,
+    #[serde(default, deserialize_with = "table")]
+    pub(super) anonymous: Option<Written<AnonymousTable>>,
     pub(super) metrics: Option<Written<MetricsAccess>>,
 }
 

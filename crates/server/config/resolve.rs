@@ -15,7 +15,7 @@ pub(super) use self::auth::{exposed_address, mint};
 use super::error::{ConfigError, Origin, Place, Problem};
 use super::file::{File, Source, TimeoutsTable, Written};
 use super::flags::Flags;
-use super::units::{Compression, Count, Level, Listen, Period, Size, Switch};
+use super::units::{Compression, Contexts, Count, Level, Listen, Period, Size, Switch};
 use super::{Config, LATE_MS, LogConfig, Timeouts, present_cores};
 use crate::mailbox::MAX_CORES;
 use crate::timer::RESOLUTION_MS;
@@ -94,7 +94,7 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
         cores,
         pin: pinnable(&pin, cores)?,
         compression: compression.value != Compression::Off,
-        contexts: contexts.value,
+        contexts: used(&contexts, &compression)?,
         demo: demo.value.0,
         insecure_open,
         auth,
@@ -210,6 +210,14 @@ impl Sayings<'_> {
             drain_ms: default.drain_ms,
         })
     }
+}
+
+/// What is compressed with, if there is anything to compress.
+fn used(contexts: &Said<Contexts>, compression: &Said<Compression>) -> Result<Contexts, ConfigError> {
+    if contexts.value == Contexts::Own && compression.value == Compression::Off {
+        return Err(contexts.rejected(Problem::ContextsWithoutCompression));
+    }
+    Ok(contexts.value)
 }
 
 /// From which size of payload on it is compressed, in bytes.

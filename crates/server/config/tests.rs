@@ -29,11 +29,11 @@ fn what_holds_is_displayed_as_a_file_that_says_the_same() {
         backlog = "1MiB"
         max_topics = 5
         max_subscriptions = 6
-        compression = false
+        compression = "1KiB"
         contexts = "own"
         drain = "0ms"
         demo = true
-        limits = { connections = 7, connections_per_address = 8, handshakes_per_second_per_address = 9, commands_per_second = 10, bytes_per_second = "11KiB", memory = "13MiB", history_memory = "17MiB", backlog_memory = "18MiB", context_memory = "19MiB", header_bytes = "15KiB", batch = 16, inflated_ratio = 14, patience = "12s" }
+        limits = { connections = 7, connections_per_address = 8, handshakes_per_second_per_address = 9, commands_per_second = 10, bytes_per_second = "11KiB", memory = "23MiB", history_memory = "17MiB", backlog_memory = "18MiB", context_memory = "19MiB", header_bytes = "15KiB", batch = 16, inflated_ratio = 14, patience = "12s" }
         proxies = { trust = ["10.0.0.0/8", "::1"], protocol = "proxy" }
         timeouts = { handshake = "1s", ping = "2s", unanswered_pings = 3, close = "1500ms", idle_http = "2h" }
         log = { format = "json", level = "warn,fanwire=debug" }
@@ -62,13 +62,13 @@ fn what_holds_is_displayed_as_a_file_that_says_the_same() {
         "backlog = \"1MiB\"",
         "max_topics = 5",
         "max_subscriptions = 6",
-        "compression = \"off\"",
+        "compression = \"1KiB\"",
         "contexts = \"own\"",
         "drain = \"0ms\"",
         "demo = true",
         "handshake = \"1s\"\nping = \"2s\"\nunanswered_pings = 3\nclose = \"1500ms\"\nidle_http = \"2h\"",
         "[limits]\nconnections = 7\nconnections_per_address = 8\nhandshakes_per_second_per_address = 9\n\
-         commands_per_second = 10\nbytes_per_second = \"11KiB\"\nmemory = \"13MiB\"\nhistory_memory = \"17MiB\"\n\
+         commands_per_second = 10\nbytes_per_second = \"11KiB\"\nmemory = \"23MiB\"\nhistory_memory = \"17MiB\"\n\
          backlog_memory = \"18MiB\"\ncontext_memory = \"19MiB\"\nheader_bytes = \"15KiB\"\nbatch = 16\n\
          inflated_ratio = 14\npatience = \"12s\"",
         "[proxies]\ntrust = [\"10.0.0.0/8\", \"::1/128\"]\nprotocol = \"proxy\"",
@@ -451,6 +451,53 @@ fn values_that_contradict_each_other_are_told_which_and_what_to_do() {
     if present_cores() < 64 {
         assert!(error.unwrap_err().to_string().starts_with("--pin: 64 event loops cannot be pinned to "));
     }
+}
+
+#[test]
+fn a_value_that_means_nothing_beside_another_is_told_which_and_what_to_do() {
+    let cases = [
+        (
+            "[auth]\nkeys = [\n{ jwks = \"a\" }, { jwks = \"b\" },\n\
+             { id = \"k\", algorithm = \"ES256\", public_key = \"c\" },\n\
+             { id = \"k\", algorithm = \"RS256\", public_key = \"d\" }]",
+            "test.toml:5: auth.keys.id: there is a key with the id \"k\" already; give each a name of its own",
+        ),
+        (
+            "[auth]\nmetrics = \"open\"\ncookie = \"session\"",
+            "test.toml:3: auth.cookie: without keys there are no tokens, which a cookie could be; add keys to [auth], or \
+             leave this out",
+        ),
+        (
+            "[auth]\nanonymous = { subscribe = [\"a.>\"] }",
+            "test.toml:2: auth.anonymous: it says what clients may do that are not known, and without keys and clients \
+             nobody is; add keys or clients to [auth], or leave this out",
+        ),
+        (
+            "limits.memory = \"16MiB\"\nlimits.history_memory = \"17MiB\"",
+            "test.toml:2: limits.history_memory: 17MiB is a part of limits.memory (16MiB) and more than that; raise one or \
+             lower the other",
+        ),
+        (
+            "limits.memory = \"16MiB\"\nlimits.backlog_memory = \"1GiB\"",
+            "test.toml:2: limits.backlog_memory: 1GiB is a part of limits.memory (16MiB) and more than that; raise one or \
+             lower the other",
+        ),
+        (
+            "limits.memory = \"16MiB\"\nlimits.context_memory = \"17MiB\"",
+            "test.toml:2: limits.context_memory: 17MiB is a part of limits.memory (16MiB) and more than that; raise one or \
+             lower the other",
+        ),
+        (
+            "compression = \"off\"\ncontexts = \"own\"",
+            "test.toml:2: contexts: connections need no contexts of their own where compression is off; turn it on, or \
+             leave this out",
+        ),
+    ];
+    for (file, expected) in cases {
+        assert_eq!(complaint(file), expected, "{file}");
+    }
+    let memory = "limits.memory = \"16MiB\"\nlimits.history_memory = \"16MiB\"";
+    assert!(config(&[], memory).is_ok(), "all of it is not more than it");
 }
 
 #[test]

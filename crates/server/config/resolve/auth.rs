@@ -8,7 +8,7 @@ use fanwire_broker::permissions::{Grants, Permissions};
 use super::{MAX_TIMEOUT, Said, Sayings};
 use crate::auth::{Mint, SigningKey};
 use crate::config::auth::{Algorithm, AuthConfig, CertifiedClient, KeyConfig, KeySource, Secret};
-use crate::config::error::{ConfigError, Origin, Place, Problem};
+use crate::config::error::{AuthProblem, ConfigError, Origin, Place, Problem};
 use crate::config::file::{AnonymousTable, AuthTable, ClientTable, KeyTable, TlsTable, Written};
 use crate::config::flags::TokenFlags;
 use crate::config::tls::TlsConfig;
@@ -23,20 +23,45 @@ impl Sayings<'_> {
         let default = AuthConfig::default();
         let leeway = self.said("auth.leeway", None, table.leeway, Period(default.leeway_ms));
         let grace = self.said("auth.grace", None, table.grace, Period(default.grace_ms));
+        let keys = self.signed_with(table.keys)?;
+        let clients = self.certified(table.clients, tls.client_ca.is_some())?;
+        let cookie = table.cookie.map(|cookie| self.written("auth.cookie", cookie));
+        let anonymous = table.anonymous.map(|anonymous| self.written("auth.anonymous", anonymous));
+        if let Some(cookie) = cookie.as_ref().filter(|_| keys.is_empty()) {
+            return Err(cookie.rejected(Problem::Auth(AuthProblem::CookieWithoutKeys)));
+        }
+        if let Some(anonymous) = anonymous.as_ref().filter(|_| keys.is_empty() && clients.is_empty()) {
+            return Err(anonymous.rejected(Problem::Auth(AuthProblem::AnonymousWithoutKeys)));
+        }
         Ok(AuthConfig {
-            keys: table.keys.into_iter().map(|key| self.key(key)).collect::<Result<_, _>>()?,
-            clients: self.certified(table.clients, tls.client_ca.is_some())?,
+            keys,
+            clients,
             issuers: names(table.issuer),
             audiences: names(table.audience),
             leeway_ms: leeway.within(Period(0), MAX_LEEWAY)?.0,
             grace_ms: grace.within(Period(0), MAX_TIMEOUT)?.0,
-            cookie: table.cookie.map(|written| {
-                let Cookie(name) = written.value;
-                name
-            }),
-            anonymous: table.anonymous.map(anonymous),
+            cookie: cookie.map(|Said { value: Cookie(name), .. }| name),
+            anonymous: anonymous.map(|said| permissions(said.value)),
             metrics: self.said("auth.metrics", None, table.metrics, default.metrics).value,
         })
+    }
+
+    /// The keys. A token that names one means that one, so no two have the same name.
+    fn signed_with(&self, tables: Vec<Written<KeyTable>>) -> Result<Vec<KeyConfig>, ConfigError> {
+        let mut keys: Vec<KeyConfig> = Vec::with_capacity(tables.len());
+        for table in tables {
+            let place = Place { key: "auth.keys.id", origin: self.origin(table.offset) };
+            let key = self.key(table)?;
+            let is_taken = keys.iter().any(|other| other.id == key.id);
+            if let Some(id) = key.id.as_ref().filter(|_| is_taken) {
+                return Err(ConfigError::Rejected {
+                    place,
+                    problem: Problem::Auth(AuthProblem::IdTaken { id: id.clone() }),
+                });
+            }
+            keys.push(key);
+        }
+        Ok(keys)
     }
 
     fn key(&self, table: Written<KeyTable>) -> Result<KeyConfig, ConfigError> {
@@ -48,7 +73,8 @@ impl Sayings<'_> {
                 let secret = self.written("auth.keys.secret", secret);
                 let octets = secret.value.0.as_bytes();
                 KeySource::Secret(
-                    Secret::new(octets).map_err(|bad| secret.rejected(Problem::BadSecret(bad)))?,
+                    Secret::new(octets)
+                        .map_err(|bad| secret.rejected(Problem::Auth(AuthProblem::BadSecret(bad))))?,
                 )
             }
             (Some(Algorithm::Hs256), None, Some(file), None, None) => {
@@ -58,7 +84,7 @@ impl Sayings<'_> {
                 KeySource::PublicKey { algorithm, path: file.value.0.into() }
             }
             (None, None, None, None, Some(file)) if id.is_none() => KeySource::Jwks(self.set_of_keys(file)?),
-            _ => return Err(ConfigError::Rejected { place, problem: Problem::NotAKey }),
+            _ => return Err(ConfigError::Rejected { place, problem: Problem::Auth(AuthProblem::NotAKey) }),
         };
         Ok(KeyConfig { id: id.map(|id| id.value.0), source })
     }
@@ -68,7 +94,10 @@ impl Sayings<'_> {
         let Said { value: Name(file), place } = self.written("auth.keys.jwks", file);
         let is_url = ["http://", "https://"].iter().any(|scheme| file.starts_with(scheme));
         if is_url {
-            return Err(ConfigError::Rejected { place, problem: Problem::JwksNotAFile { url: file } });
+            return Err(ConfigError::Rejected {
+                place,
+                problem: Problem::Auth(AuthProblem::JwksNotAFile { url: file }),
+            });
         }
         Ok(file.into())
     }
@@ -82,11 +111,14 @@ impl Sayings<'_> {
         for table in tables {
             let Said { value: table, place } = self.written("auth.clients", table);
             if !has_ca {
-                return Err(ConfigError::Rejected { place, problem: Problem::ClientsWithoutCa });
+                return Err(ConfigError::Rejected {
+                    place,
+                    problem: Problem::Auth(AuthProblem::ClientsWithoutCa),
+                });
             }
             let subject = self.written("auth.clients.subject", table.subject);
             if clients.iter().any(|client| client.subject == subject.value) {
-                let twice = Problem::SubjectTaken { subject: subject.value.to_string() };
+                let twice = Problem::Auth(AuthProblem::SubjectTaken { subject: subject.value.to_string() });
                 return Err(subject.rejected(twice));
             }
             clients.push(CertifiedClient {
@@ -177,7 +209,7 @@ fn names(written: Option<Written<Vec<Name>>>) -> Vec<String> {
     written.into_iter().flat_map(|written| written.value).map(|Name(name)| name).collect()
 }
 
-fn anonymous(table: AnonymousTable) -> Permissions {
+fn permissions(table: AnonymousTable) -> Permissions {
     let AnonymousTable { subscribe, publish } = table;
     Permissions { identity: None, subscribe: grants(subscribe), publish: grants(publish) }
 }

@@ -3,8 +3,8 @@
 use fanwire_wire::limits::{MAX_BATCH_MESSAGES, MAX_HEAD_BYTES};
 
 use super::{MAX_KEPT, MAX_TABLE, MAX_TIMEOUT, MIN_TIMEOUT, Sayings};
-use crate::config::error::ConfigError;
-use crate::config::file::{LimitsTable, ProxiesTable};
+use crate::config::error::{ConfigError, Problem};
+use crate::config::file::{LimitsTable, ProxiesTable, Written};
 use crate::config::limits::{Limits, Proxies};
 use crate::config::units::{Count, Period, Size};
 
@@ -59,11 +59,10 @@ impl Sayings<'_> {
         let commands = self.if_any("limits.commands_per_second", commands, Count(1), MAX_TABLE)?;
         let bytes =
             self.if_any("limits.bytes_per_second", bytes, MIN_BYTES_PER_SECOND, MAX_BYTES_PER_SECOND)?;
-        let memory_of = |key, written| self.if_any(key, written, MIN_MEMORY, MAX_KEPT);
-        let memory = memory_of("limits.memory", memory)?;
-        let history_memory = memory_of("limits.history_memory", history_memory)?;
-        let backlog_memory = memory_of("limits.backlog_memory", backlog_memory)?;
-        let context_memory = memory_of("limits.context_memory", context_memory)?;
+        let memory = self.if_any("limits.memory", memory, MIN_MEMORY, MAX_KEPT)?;
+        let history_memory = self.part("limits.history_memory", history_memory, memory)?;
+        let backlog_memory = self.part("limits.backlog_memory", backlog_memory, memory)?;
+        let context_memory = self.part("limits.context_memory", context_memory, memory)?;
         let bytes_of = |size: Option<Size>| size.map(|Size(bytes)| bytes as u64);
         Ok(Limits {
             connections: connections.map(|Count(count)| count),
@@ -80,6 +79,25 @@ impl Sayings<'_> {
             inflated_ratio: ratio.within(MIN_RATIO, MAX_RATIO)?.0,
             patience_ms: patience.within(MIN_TIMEOUT, MAX_TIMEOUT)?.0,
         })
+    }
+
+    /// What a part of the memory is bounded by, if that is said: where it is said of both, no more than all of it.
+    fn part(
+        &self,
+        key: &'static str,
+        written: Option<Written<Size>>,
+        memory: Option<Size>,
+    ) -> Result<Option<Size>, ConfigError> {
+        let Some(written) = written else { return Ok(None) };
+        let said = self.written(key, written);
+        let part = said.within(MIN_MEMORY, MAX_KEPT)?;
+        match memory.filter(|memory| part > *memory) {
+            None => Ok(Some(part)),
+            Some(memory) => {
+                let [part, memory] = [part, memory].map(|size| size.to_string());
+                Err(said.rejected(Problem::PartAboveMemory { part, memory }))
+            }
+        }
     }
 
     pub(super) fn proxies(&self, table: ProxiesTable, default: Proxies) -> Proxies {
