@@ -58,6 +58,17 @@ impl Refusal {
             Self::ShortOfMemory => "short_of_memory",
         }
     }
+
+    /// What the operator can do about it.
+    pub(crate) const fn remedy(self) -> &'static str {
+        match self {
+            Self::Full => "there are as many as limits.connections, and the limit on open files, allow",
+            Self::TooManyOfAddress | Self::TooFast => {
+                "if the address is a proxy's, name it in proxies.trust; or else limits has what an address may"
+            }
+            Self::ShortOfMemory => "the broker waits for memory; limits.memory has what it may take",
+        }
+    }
 }
 
 impl fmt::Display for Refusal {

@@ -4,7 +4,7 @@ use tungstenite::Message;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::support::{Process, TestBroker, connect};
+use crate::support::{Process, TemporaryFile, TestBroker, connect};
 
 #[test]
 fn everything_accepted_is_delivered_and_everybody_is_told() {
@@ -138,6 +138,23 @@ fn a_second_signal_ends_the_binary_at_once() {
     while !matches!(socket.read().unwrap(), Message::Close(_)) {}
     process.signal("-TERM");
     assert_eq!(process.exit_code(), Some(128 + 15));
+}
+
+#[test]
+fn the_log_says_how_many_did_not_close() {
+    let file = TemporaryFile::new("cut-off", "timeouts.close = \"100ms\"\n");
+    // Long before the time is over, and when it is.
+    for (drain, clients) in [("1h", 2), ("0s", 3)] {
+        let mut process = Process::start(&["--config", file.path(), "--drain", drain, "--cores", "1"]);
+        let url = format!("ws://{}/v1/ws", process.address);
+        let silent: Vec<_> =
+            (0..clients).map(|_| tungstenite::client(&url, connect(process.address)).unwrap().0).collect();
+        process.signal("-TERM");
+        let line = process.next_line_with("did not close in time");
+        assert!(line.contains(&format!("connections={clients}")), "{line}");
+        assert_eq!(process.exit_code(), Some(0));
+        drop(silent);
+    }
 }
 
 #[test]

@@ -216,11 +216,8 @@ impl EventLoop {
     fn note_refusal(&self, peer: IpAddr, refusal: Refusal) {
         self.metrics.add_refusal(refusal);
         if self.site.guard.may_complain(self.now.monotonic_ms) {
-            tracing::warn!(
-                %peer,
-                reason = refusal.as_str(),
-                "connections are refused; if the address is a proxy's, name it in proxies.trust"
-            );
+            let reason = refusal.as_str();
+            tracing::warn!(%peer, reason, "connections are refused: {}", refusal.remedy());
         }
     }
 

@@ -93,6 +93,9 @@ impl EventLoop {
         if has_read && self.deadline_ms(id).is_some_and(|deadline_ms| deadline_ms > self.now.monotonic_ms) {
             return self.arm_deadline(id);
         }
+        if let Some(drain) = &mut self.drain {
+            drain.cut_off += 1;
+        }
         self.drop_connection(id, reason);
     }
 

@@ -69,8 +69,7 @@ impl EventLoop {
             self.read_publishers();
         }
         if self.site.guard.memory().announce(shortage) {
-            let Shortage { own, kernel, histories, backlogs } = shortage;
-            tracing::warn!(?own, ?kernel, ?histories, ?backlogs, "the shortage of memory has changed");
+            log(shortage);
             self.site.control.wake_all();
         }
     }
@@ -122,5 +121,17 @@ impl EventLoop {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.publishes = true;
         }
+    }
+}
+
+/// Says how short memory is, by the names and numbers of the figure `fanwire_memory_pressure`.
+fn log(shortage: Shortage) {
+    let Shortage { own, kernel, histories, backlogs } = shortage;
+    let [everything, sockets, histories, backlogs] =
+        [own, kernel, histories, backlogs].map(|level| level as u8);
+    if shortage == Shortage::default() {
+        tracing::info!("memory is not short any more");
+    } else {
+        tracing::warn!(everything, sockets, histories, backlogs, "memory is short, on a scale of 0 to 3");
     }
 }
