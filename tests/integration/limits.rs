@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use fanwire::config::{Config, Limits};
 use fanwire_wire::frame::{OpCode, write_masked_frame};
+use serde_json::json;
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
@@ -19,18 +20,24 @@ fn broker_with(limits: Limits) -> TestBroker {
     })
 }
 
-/// What a client is told that does not ask for anything.
+/// What somebody is told who is not let in: whatever it asks for, and if it does not.
 fn told(broker: &TestBroker) -> (u16, String, Option<String>) {
-    let mut client = broker.http();
-    let response = client.response();
-    assert!(client.rest().is_empty(), "nothing follows");
-    (response.status, response.code(), response.headers.get("retry-after").cloned())
+    let asking = ["GET /topics/a.b HTTP/1.1\r\nHost: x\r\n\r\n", &handshake("/v1/ws", ""), "", "GET /hea"];
+    let [first, others @ ..] = asking.map(|octets| {
+        let mut client = broker.http();
+        client.send(octets);
+        let response = client.response();
+        assert!(client.rest().is_empty(), "nothing follows");
+        (response.status, response.code(), response.headers.get("retry-after").cloned())
+    });
+    assert!(others.iter().all(|other| *other == first), "{first:?}, {others:?}");
+    first
 }
 
-/// Whether the broker answers a request on this new connection, rather than that it has too many of them.
+/// Whether the broker looks at what is asked for on this new connection, rather than that it has too many of them.
 fn is_let_in(client: &mut HttpClient) -> bool {
-    match client.get("/healthz").status {
-        200 => true,
+    match client.get("/nothing").status {
+        404 => true,
         429 | 503 => false,
         other => panic!("{other}"),
     }
@@ -84,7 +91,7 @@ fn an_address_opens_connections_no_faster_than_it_may() {
     loop {
         assert!(began.elapsed() < PATIENCE, "it opens as many as it likes");
         let mut client = broker.http();
-        let response = client.get("/healthz");
+        let response = client.get("/nothing");
         if response.status == 429 {
             assert_eq!(
                 (response.code().as_str(), &*response.headers["retry-after"]),
@@ -94,6 +101,53 @@ fn an_address_opens_connections_no_faster_than_it_may() {
         }
     }
     connect_when_there_is_room(&broker);
+}
+
+/// More than may be told at once why they are not let in.
+const PROBES: usize = 50;
+
+#[test]
+fn who_looks_after_the_broker_is_answered_when_nobody_is_let_in() {
+    let often = Limits { handshakes_per_second_per_address: 10_000, ..Limits::default() };
+    let everybody = Limits { connections: Some(1), ..often.clone() };
+    let of_address = Limits { connections_per_address: 1, ..often };
+    for (limits, refused) in [(everybody, 503), (of_address, 429)] {
+        let broker = broker_with(limits);
+        let mut only = broker.http();
+        assert!(is_let_in(&mut only));
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            for _ in 0..PROBES {
+                let mut probe = broker.http();
+                let twice = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(2);
+                assert_eq!(probe.request(twice).status, 200, "{path}");
+                assert!(probe.rest().is_empty(), "that is all that it is let in for");
+            }
+        }
+        for request in [
+            "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /healthz/ HTTP/1.1\r\nHost: x\r\n\r\n",
+            "POST /topics/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx",
+        ] {
+            assert_eq!(broker.http().request(request).status, refused, "{request}");
+        }
+        assert_eq!(only.get("/topics/a").status, 404, "nothing was published");
+    }
+}
+
+#[test]
+fn the_figures_are_for_whoever_may_read_them_when_nobody_is_let_in_too() {
+    let broker = TestBroker::start_with(|config| {
+        config.auth.keys = vec![crate::identity::hs256()];
+        config.limits.connections = Some(1);
+    });
+    let mut only = broker.http();
+    assert_eq!(only.get("/healthz").status, 200);
+    let ask = |further: &str| {
+        broker.http().request(format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{further}\r\n")).status
+    };
+    let token = crate::identity::sign(&json!({"sub":"m","exp":4_000_000_000_u64,"fanwire":{"metrics":true}}));
+    assert_eq!([ask(""), ask(&crate::identity::bearer(&token))], [401, 200]);
 }
 
 #[test]
@@ -276,8 +330,7 @@ fn short_of_memory_it_takes_nobody_new_then_no_new_topic_and_serves_on() {
     let filled = (1..1_000).find(|n| {
         let status = publish_much(&mut publisher, &format!("t.{n}")).status;
         refused += usize::from(status != 200);
-        status == 503
-            && broker.http().response_or_end().is_some_and(|response| response.code() == "short_of_memory")
+        status == 503 && broker.http().get("/topics/t.0").code() == "short_of_memory"
     });
     let filled = filled.expect("the budget is a bound");
     assert!((35..=45).contains(&filled), "{filled} topics of 100 KB in 4 MiB, {refused} refused");
@@ -286,6 +339,7 @@ fn short_of_memory_it_takes_nobody_new_then_no_new_topic_and_serves_on() {
     assert_eq!(publish_much(&mut publisher, "t.0").status, 200, "a topic that is there goes on");
     subscriber.send("small");
     assert_eq!(subscriber.receive_text(), "small", "and so does everybody who is there");
+    assert_eq!(broker.http().get("/healthz").status, 200, "it is short of memory, and well");
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Connections {
         let id = ConnectionId { slot: entry.key() as u32, generation: self.next_generation };
         self.next_generation = self.next_generation.wrapping_add(1);
         if self.admissions.len() <= entry.key() {
-            self.admissions.resize(entry.key() + 1, Admission::REFUSED);
+            self.admissions.resize(entry.key() + 1, Admission::OF_ALL);
             self.kept.resize(entry.key() + 1, 0);
         }
         self.admissions[entry.key()] = admission;
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     fn nobody() -> (SocketAddr, Admission) {
-        (([127, 0, 0, 1], 1).into(), Admission::REFUSED)
+        (([127, 0, 0, 1], 1).into(), Admission::OF_ALL)
     }
 
     fn insert(connections: &mut Connections) -> ConnectionId {
