@@ -8,6 +8,7 @@ use memchr::memchr_iter;
 use mio::{Events, Poll, Token};
 
 use crate::dialect::{Dialect, MARK};
+use crate::feed;
 use crate::target::Target;
 use crate::wire::{Opening, Wire};
 use crate::workload::{Burst, Shape, topic};
@@ -28,6 +29,10 @@ pub(crate) struct Client {
     published: Vec<u64>,
     /// Deliveries that each subscriber has had.
     received: Vec<u64>,
+    /// How those count them that have the feed; the others count marks.
+    of_feed: Vec<feed::Subscriber>,
+    /// Bytes that subscribers were sent.
+    pub(crate) received_bytes: u64,
     poll: Poll,
     events: Events,
     scratch: Vec<u8>,
@@ -51,6 +56,8 @@ impl Client {
             connections: Vec::new(),
             published: vec![0; shape.topics],
             received: vec![0; shape.subscribers],
+            of_feed: Vec::new(),
+            received_bytes: 0,
             poll: Poll::new().expect("epoll"),
             events: Events::with_capacity(1024),
             scratch: vec![0; 256 * 1024],
@@ -91,7 +98,10 @@ impl Client {
     }
 
     fn add(&mut self, mut opening: Opening, dialect: Dialect, topics: usize) {
-        wait_until_ready(&mut opening, dialect, topics);
+        let answer = wait_until_ready(&mut opening, dialect, topics);
+        if let Dialect::Feed { compressed } = dialect {
+            self.of_feed.push(feed::Subscriber::new(&answer, compressed));
+        }
         let token = Token(self.connections.len());
         self.connections.push(opening.watch(self.poll.registry(), token));
     }
@@ -114,6 +124,14 @@ impl Client {
 
     /// A cycle of bursts that takes the topics in turn, and the publishers.
     pub(crate) fn publications(&self, burst: Burst) -> Vec<Publication> {
+        if burst.is_feed {
+            let burst_of = |nth| {
+                self.publication(nth * burst.in_flight, burst.in_flight, |number| {
+                    feed::message(number).to_owned()
+                })
+            };
+            return (0..feed::bursts(burst.in_flight)).map(burst_of).collect();
+        }
         let topics = self.shape.topics;
         let cycle = (1..=topics).find(|bursts| (bursts * burst.in_flight).is_multiple_of(topics));
         let payload = payload(burst.payload_bytes, "");
@@ -139,9 +157,23 @@ impl Client {
         Publication { parts, topics, deliveries: messages * self.shape.fan_out() }
     }
 
+    /// The feed begins again.
+    pub(crate) fn rewind_feed(&mut self) {
+        self.of_feed.iter_mut().for_each(feed::Subscriber::rewind);
+    }
+
     /// Publishes a burst whose messages differ, and reads every octet of what comes of it: each subscriber has each message of
     /// its topics as it was published, and in order where there is one.
     pub(crate) fn check_answers(&mut self, burst: Burst) {
+        if burst.is_feed {
+            // Each of them checks what it is sent.
+            let publications = self.publications(burst);
+            for publication in &publications {
+                self.publish(publication);
+            }
+            self.of_feed.iter_mut().enumerate().for_each(|(number, subscriber)| subscriber.look_less(number));
+            return self.assert_complete();
+        }
         let numbered = |message: usize| payload(burst.payload_bytes, &format!("{message} "));
         let publication = self.publication(0, burst.in_flight, numbered);
         self.send(&publication);
@@ -218,7 +250,7 @@ impl Client {
 
     /// The same, with the octets.
     fn receive_bytes(&mut self, timeout: Duration, mut came: impl FnMut(usize, &[u8], usize)) -> bool {
-        let Self { poll, events, connections, scratch, received, .. } = self;
+        let Self { poll, events, connections, scratch, received, of_feed, received_bytes, .. } = self;
         if let Err(error) = poll.poll(events, Some(timeout)) {
             assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
         }
@@ -232,7 +264,11 @@ impl Client {
                 connection.read(scratch, |bytes| {
                     // What publishers are told is read, and nobody's delivery.
                     let Some(received) = received.get_mut(number) else { return };
-                    let deliveries = memchr_iter(MARK, bytes).count();
+                    *received_bytes += bytes.len() as u64;
+                    let deliveries = match of_feed.get_mut(number) {
+                        Some(subscriber) => subscriber.count(bytes),
+                        None => memchr_iter(MARK, bytes).count(),
+                    };
                     *received += deliveries as u64;
                     came(number, bytes, deliveries);
                 });
@@ -242,14 +278,15 @@ impl Client {
     }
 }
 
-/// Reads until the connection is ready: see [`Dialect::is_ready`].
-pub(crate) fn wait_until_ready(opening: &mut Opening, dialect: Dialect, topics: usize) {
+/// Reads until the connection is ready: see [`Dialect::is_ready`]. Returns what was answered.
+pub(crate) fn wait_until_ready(opening: &mut Opening, dialect: Dialect, topics: usize) -> Vec<u8> {
     let (mut answer, mut scratch) = (Vec::new(), [0; 4096]);
     while !dialect.is_ready(&answer, topics) {
         let read = opening.read(&mut scratch).expect("the target answers");
         assert!(read > 0, "the target closed a connection: {}", String::from_utf8_lossy(&answer));
         answer.extend_from_slice(&scratch[..read]);
     }
+    answer
 }
 
 /// A payload that begins with `words`, and ends with the mark.

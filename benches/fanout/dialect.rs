@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
+use fanwire_wire::deflate::OFFER;
 use fanwire_wire::frame::{OpCode, write_masked_frame};
 
 /// The last octet of every payload, which is nowhere else in what a target sends: deliveries are counted by it.
@@ -13,6 +14,8 @@ pub(crate) const MARK: u8 = b'^';
 pub(crate) enum Dialect {
     /// A WebSocket at `/topics/NAME` subscribes to the topic, and one at `/topics/NAME?echo=false` publishes to it.
     Raw,
+    /// The same for a subscriber of the [feed](crate::feed), who may offer compression.
+    Feed { compressed: bool },
     /// Fanwire's JSON interface.
     Json,
     /// The NATS protocol.
@@ -25,13 +28,20 @@ const MASKING_KEY: [u8; 4] = [1, 2, 3, 4];
 impl Dialect {
     /// Whether a connection publishes to any topic, and not to one that it was opened for.
     pub(crate) fn publishes_anywhere(self) -> bool {
-        self != Self::Raw
+        matches!(self, Self::Json | Self::Nats)
     }
 
     /// What a subscriber of `topics` sends first.
     pub(crate) fn subscribe(self, address: SocketAddr, topics: &[String]) -> Vec<u8> {
         match self {
-            Self::Raw => upgrade(address, &format!("/topics/{}", topics.join(","))),
+            Self::Raw | Self::Feed { compressed: false } => {
+                upgrade(address, &format!("/topics/{}", topics.join(",")))
+            }
+            Self::Feed { compressed: true } => {
+                let request = upgrade(address, &format!("/topics/{}", topics.join(",")));
+                let lines = request.strip_suffix(b"\r\n").expect("an empty line ends it");
+                [lines, format!("Sec-WebSocket-Extensions: {OFFER}\r\n\r\n").as_bytes()].concat()
+            }
             Self::Json => {
                 let mut bytes = upgrade(address, "/v1/ws");
                 subscribe_in_json(topics, &mut bytes);
@@ -50,7 +60,7 @@ impl Dialect {
     /// What a publisher to `topic` sends first.
     pub(crate) fn announce(self, address: SocketAddr, topic: &str) -> Vec<u8> {
         match self {
-            Self::Raw => upgrade(address, &format!("/topics/{topic}?echo=false")),
+            Self::Raw | Self::Feed { .. } => upgrade(address, &format!("/topics/{topic}?echo=false")),
             Self::Json => upgrade(address, "/v1/ws"),
             Self::Nats => (nats_hello() + "PING\r\n").into_bytes(),
         }
@@ -59,7 +69,7 @@ impl Dialect {
     /// Whether `answer` says that a connection is there, and subscribes to as many topics as it wants to.
     pub(crate) fn is_ready(self, answer: &[u8], topics: usize) -> bool {
         match self {
-            Self::Raw => is_upgraded(answer),
+            Self::Raw | Self::Feed { .. } => is_upgraded(answer),
             Self::Json => is_upgraded(answer) && count(answer, br#""subscribed""#) == topics,
             Self::Nats => answer.ends_with(b"PONG\r\n"),
         }
@@ -68,7 +78,9 @@ impl Dialect {
     /// Writes what publishes a message to `topic`.
     pub(crate) fn publish(self, topic: &str, payload: &str, out: &mut Vec<u8>) {
         match self {
-            Self::Raw => write_masked_frame(out, MASKING_KEY, OpCode::Binary, false, payload.as_bytes()),
+            Self::Raw | Self::Feed { .. } => {
+                write_masked_frame(out, MASKING_KEY, OpCode::Binary, false, payload.as_bytes());
+            }
             Self::Json => {
                 let command = format!(r#"{{"type":"publish","topic":"{topic}","data":"{payload}"}}"#);
                 write_masked_frame(out, MASKING_KEY, OpCode::Text, false, command.as_bytes());

@@ -18,6 +18,7 @@ mod certificate;
 mod chart;
 mod client;
 mod dialect;
+mod feed;
 mod floor;
 mod goals;
 mod instructions;

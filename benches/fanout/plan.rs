@@ -1,13 +1,13 @@
 //! What a round consists of: which targets are measured beside each other, and how.
 
 use crate::target::{
-    BATCHED_FLOOR, BATCHED_FLOOR_TLS, BUN, FANWIRE, FANWIRE_BESIDE_SLOW, FANWIRE_FROM_JSON, FANWIRE_HISTORY,
-    FANWIRE_JSON, FANWIRE_TLS, FANWIRE_TWO_CORES, FLOOR, FLOOR_TLS, NATS, NCHAN, PEERS, PEERS_OVER_TLS,
-    TUNGSTENITE, Target, WS,
+    BATCHED_FLOOR, BATCHED_FLOOR_TLS, BUN, FANWIRE, FANWIRE_BESIDE_SLOW, FANWIRE_FEED, FANWIRE_FROM_JSON,
+    FANWIRE_HISTORY, FANWIRE_JSON, FANWIRE_OWN, FANWIRE_SHARED, FANWIRE_TLS, FANWIRE_TWO_CORES, FLOOR,
+    FLOOR_TLS, NATS, NCHAN, PEERS, PEERS_COMPRESSED, PEERS_OVER_TLS, TUNGSTENITE, Target, WS,
 };
 use crate::workload::{
-    ALL_TOPICS, ALONE, BURSTS_OVER_TLS, Burst, CONNECTIONS, CONNECTIONS_OVER_TLS, FROM_MANY, HOP, IDLE,
-    IDLE_OVER_TLS, INTERLEAVED, MAIN_PAYLOAD_BYTES, MANY_PUBLISHERS, MANY_TOPICS, ONE, ONE_TOPIC,
+    ALL_TOPICS, ALONE, BURSTS_OVER_TLS, Burst, CONNECTIONS, CONNECTIONS_OVER_TLS, FEEDS, FROM_MANY, HOP,
+    IDLE, IDLE_OVER_TLS, INTERLEAVED, MAIN_PAYLOAD_BYTES, MANY_PUBLISHERS, MANY_TOPICS, ONE, ONE_TOPIC,
     ONE_TOPIC_BURSTS, ROUND_ROBIN, Rate, STEADY, Shape, TOGETHER,
 };
 
@@ -57,6 +57,7 @@ impl Step {
     pub(crate) fn fanwire(self) -> Target {
         match self {
             Self::Publish(Burst { tls: true, .. }) | Self::Connect { tls: true } => FANWIRE_TLS,
+            Self::Publish(Burst { is_feed: true, .. }) => FANWIRE_FEED,
             _ => FANWIRE,
         }
     }
@@ -66,7 +67,7 @@ impl Step {
         match self {
             Self::Publish(burst) => burst,
             Self::PublishAtRate(rate) | Self::Hop(rate) => {
-                Burst { name: rate.name, in_flight: 1, payload_bytes: rate.payload_bytes, tls: false }
+                Burst { name: rate.name, in_flight: 1, payload_bytes: rate.payload_bytes, ..ONE }
             }
             Self::Connect { .. } => ONE,
         }
@@ -102,6 +103,7 @@ pub(crate) fn all() -> Vec<Group> {
     let latency = [Step::PublishAtRate(STEADY)];
     let mut groups: Vec<Group> = ONE_TOPIC_BURSTS.iter().map(|&burst| one_topic(burst)).collect();
     groups.extend(BURSTS_OVER_TLS.iter().map(|&burst| over_tls(burst)));
+    groups.extend(FEEDS.iter().map(|&burst| compressed(burst)));
     groups.extend([
         Group { sessions: interleaved, takes_turns: true },
         Group { sessions: sessions(&from_many, MANY_PUBLISHERS, &bursts(&[FROM_MANY])), takes_turns: true },
@@ -140,6 +142,12 @@ fn one_topic(burst: Burst) -> Group {
 /// The same for those that speak TLS.
 fn over_tls(burst: Burst) -> Group {
     let targets = [&[FLOOR_TLS, BATCHED_FLOOR_TLS, FANWIRE_TLS], PEERS_OVER_TLS].concat();
+    Group { sessions: sessions(&targets, ONE_TOPIC, &bursts(&[burst])), takes_turns: true }
+}
+
+/// A feed as it is, compressed once for all, and compressed for each subscriber.
+fn compressed(burst: Burst) -> Group {
+    let targets = [&[FANWIRE_FEED, FANWIRE_SHARED, FANWIRE_OWN], PEERS_COMPRESSED].concat();
     Group { sessions: sessions(&targets, ONE_TOPIC, &bursts(&[burst])), takes_turns: true }
 }
 

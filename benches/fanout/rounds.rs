@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::plan::{Group, Session, Step};
 use crate::sample::{Moment, Sample, Samples};
 use crate::session::{Figure, Open, Sizes};
-use crate::target::{PEERS, PEERS_OVER_TLS, StartError, Target, pin_client};
+use crate::target::{PEERS, PEERS_COMPRESSED, PEERS_OVER_TLS, StartError, Target, pin_client};
 
 /// A peer that is not installed, and what is missing.
 pub(crate) type Absent = (Target, String);
@@ -17,7 +17,7 @@ pub(crate) fn absent() -> Vec<Absent> {
         Err(StartError::Absent(why)) => Some((peer, why)),
         Err(StartError::Broken(why)) => panic!("{}: {why}", peer.name),
     };
-    PEERS.iter().chain(PEERS_OVER_TLS).filter_map(absent).collect()
+    PEERS.iter().chain(PEERS_OVER_TLS).chain(PEERS_COMPRESSED).filter_map(absent).collect()
 }
 
 /// Measures `groups` in every round, and calls `after_round` with what there is.

@@ -14,6 +14,10 @@ pub(crate) enum Metric {
     /// What a subscriber that is sent nothing adds to the target's resident memory.
     BytesPerConnection,
     CpuUsPerHandshake,
+    /// What a subscriber adds to it that is sent something.
+    BytesPerSubscriber,
+    /// What its socket brings, with the headers of frames.
+    WireBytesPerDelivery,
     /// How much of its core the client used: above 95 % it is the client that is measured.
     ClientBusyPercent,
 }
@@ -27,6 +31,8 @@ impl Metric {
             Self::LatencyP99Us => "p99 µs",
             Self::LatencyP999Us => "p99.9 µs",
             Self::BytesPerConnection => "resident bytes per connection",
+            Self::BytesPerSubscriber => "resident bytes per subscriber",
+            Self::WireBytesPerDelivery => "bytes on the wire per delivery",
             Self::CpuUsPerHandshake => "CPU µs per handshake",
             Self::ClientBusyPercent => "client busy %",
         }

@@ -33,6 +33,8 @@ pub(crate) struct Open {
     running: Running,
     client: Client,
     _slow_readers: SlowReaders,
+    /// What the target had in memory before anybody connected, in bytes.
+    resident_before: u64,
     /// What connecting took of CPU, in nanoseconds, and of memory, in bytes, for each subscriber.
     cpu_ns_each: f64,
     bytes_each: f64,
@@ -66,6 +68,7 @@ impl Open {
             running,
             client,
             _slow_readers: slow_readers,
+            resident_before: resident,
             cpu_ns_each,
             bytes_each,
             latencies: Vec::new(),
@@ -107,10 +110,12 @@ impl Open {
 
     fn throughput(&mut self, burst: Burst, sizes: Sizes) -> Vec<Figure> {
         let publications = self.client.publications(burst);
+        self.client.rewind_feed();
         self.client.publish(&publications[0]);
         let (begun, cpu_before, client_before) = (Instant::now(), self.running.cpu_ns(), own_cpu_ns());
+        let bytes_before = self.client.received_bytes;
         let mut bursts = 0;
-        for publication in publications.iter().cycle() {
+        for publication in publications.iter().cycle().skip(1) {
             self.client.publish(publication);
             bursts += 1;
             if begun.elapsed() >= sizes.slice {
@@ -121,11 +126,19 @@ impl Open {
         let (cpu_ns, client_ns) = (self.running.cpu_ns() - cpu_before, own_cpu_ns() - client_before);
         let deliveries = (bursts * publications[0].deliveries) as f64;
         let name = self.session.target.name;
-        vec![
+        let bytes = (self.client.received_bytes - bytes_before) as f64;
+        let resident = self.running.resident_bytes().saturating_sub(self.resident_before) as f64;
+        let of_feed = [
+            (burst.name, name, Metric::WireBytesPerDelivery, bytes / deliveries),
+            (burst.name, name, Metric::BytesPerSubscriber, resident / self.client.shape.subscribers as f64),
+        ];
+        let mut figures = vec![
             (burst.name, name, Metric::DeliveriesPerSecond, deliveries / seconds),
             (burst.name, name, Metric::CpuNsPerDelivery, cpu_ns as f64 / deliveries),
             (burst.name, name, Metric::ClientBusyPercent, client_ns as f64 / seconds / 1e7),
-        ]
+        ];
+        figures.extend(of_feed.into_iter().filter(|_| burst.is_feed));
+        figures
     }
 
     fn hop(&mut self, rate: Rate, sizes: Sizes) {

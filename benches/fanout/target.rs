@@ -28,10 +28,24 @@ pub(crate) struct Target {
 enum Program {
     /// Nothing but `send()`: for each message and subscriber, or for each read of a publisher.
     Floor { batched: bool },
-    /// Fanwire as it is shipped.
-    Fanwire { cores: usize, keeps_history: bool },
-    /// A folder of `benches/peers`.
-    Peer(&'static str),
+    /// Fanwire as it is shipped, or with a configuration that is beside this file.
+    Fanwire { cores: usize, config: Option<&'static str> },
+    /// A folder of `benches/peers`, with a compressor for all, or none.
+    Peer(&'static str, Compressor),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Compressor {
+    None,
+    Shared,
+}
+
+const fn peer(folder: &'static str) -> Program {
+    Program::Peer(folder, Compressor::None)
+}
+
+const fn fanwire(cores: usize) -> Program {
+    Program::Fanwire { cores, config: None }
 }
 
 /// A target whose connections are raw topics.
@@ -44,7 +58,7 @@ const fn over_tls(name: &'static str, target: Target) -> Target {
     Target { name, tls: true, ..target }
 }
 
-const ONE_CORE: Program = Program::Fanwire { cores: 1, keeps_history: false };
+const ONE_CORE: Program = fanwire(1);
 
 pub(crate) const FLOOR: Target = raw("floor", Program::Floor { batched: false });
 pub(crate) const BATCHED_FLOOR: Target = raw("floor, batched", Program::Floor { batched: true });
@@ -57,21 +71,34 @@ pub(crate) const FANWIRE_JSON: Target =
 pub(crate) const FANWIRE_BESIDE_SLOW: Target =
     Target { name: "Fanwire, beside slow readers", slow_readers: 50, ..FANWIRE };
 pub(crate) const FANWIRE_HISTORY: Target =
-    raw("Fanwire, 4 KiB kept", Program::Fanwire { cores: 1, keeps_history: true });
-pub(crate) const FANWIRE_TWO_CORES: Target =
-    raw("Fanwire, 2 cores", Program::Fanwire { cores: 2, keeps_history: false });
-pub(crate) const BUN: Target = raw("Bun", Program::Peer("bun"));
-pub(crate) const TUNGSTENITE: Target = raw("tokio-tungstenite", Program::Peer("tungstenite"));
-pub(crate) const WS: Target = raw("Node ws", Program::Peer("ws"));
+    raw("Fanwire, 4 KiB kept", Program::Fanwire { cores: 1, config: Some("history.toml") });
+pub(crate) const FANWIRE_TWO_CORES: Target = raw("Fanwire, 2 cores", fanwire(2));
+pub(crate) const BUN: Target = raw("Bun", peer("bun"));
+pub(crate) const TUNGSTENITE: Target = raw("tokio-tungstenite", peer("tungstenite"));
+pub(crate) const WS: Target = raw("Node ws", peer("ws"));
 pub(crate) const NATS: Target = Target {
     name: "nats-server",
-    program: Program::Peer("nats"),
+    program: peer("nats"),
     tls: false,
     subscribers: Dialect::Nats,
     publishers: Dialect::Nats,
     slow_readers: 0,
 };
-pub(crate) const NCHAN: Target = raw("nginx nchan", Program::Peer("nchan"));
+pub(crate) const NCHAN: Target = raw("nginx nchan", peer("nchan"));
+
+/// Subscribers of a feed, which is not compressed for them.
+const fn feed(name: &'static str, program: Program, compressed: bool) -> Target {
+    Target { subscribers: Dialect::Feed { compressed }, ..raw(name, program) }
+}
+
+pub(crate) const FANWIRE_FEED: Target = feed("Fanwire, not compressed", ONE_CORE, false);
+pub(crate) const FANWIRE_SHARED: Target = feed("Fanwire, compressed", ONE_CORE, true);
+pub(crate) const FANWIRE_OWN: Target = feed(
+    "Fanwire, compressed with own contexts",
+    Program::Fanwire { cores: 1, config: Some("own_contexts.toml") },
+    true,
+);
+pub(crate) const BUN_SHARED: Target = feed("Bun, compressed", Program::Peer("bun", Compressor::Shared), true);
 
 /// Every other broker.
 pub(crate) const PEERS: &[Target] = &[BUN, TUNGSTENITE, WS, NATS, NCHAN];
@@ -83,6 +110,9 @@ pub(crate) const FANWIRE_TLS: Target = over_tls("Fanwire, TLS", FANWIRE);
 /// The other brokers that are measured over TLS too.
 pub(crate) const PEERS_OVER_TLS: &[Target] =
     &[over_tls("Bun, TLS", BUN), over_tls("nginx nchan, TLS", NCHAN)];
+
+/// The other brokers that are measured with compression too.
+pub(crate) const PEERS_COMPRESSED: &[Target] = &[BUN_SHARED];
 
 /// How a peer's `start` says that the peer is not installed.
 const ABSENT: i32 = 69;
@@ -146,11 +176,14 @@ impl Target {
                 }
                 command
             }
-            Program::Fanwire { cores, keeps_history } => fanwire(port, self.tls, cores, keeps_history),
-            Program::Peer(folder) => {
+            Program::Fanwire { cores, config } => fanwire_command(port, self.tls, cores, config),
+            Program::Peer(folder, compressor) => {
                 let start = root().join("benches/peers").join(folder).join("start");
                 let mut command = Command::new(start);
                 command.arg(port.to_string());
+                if compressor == Compressor::Shared {
+                    command.env("COMPRESS", "shared");
+                }
                 if self.tls {
                     command.env("TLS_CERT", &certificate().cert).env("TLS_KEY", &certificate().key);
                 }
@@ -170,7 +203,7 @@ pub(crate) fn certificate() -> &'static Certificate {
     &CERTIFICATE
 }
 
-fn fanwire(port: u16, tls: bool, cores: usize, keeps_history: bool) -> Command {
+fn fanwire_command(port: u16, tls: bool, cores: usize, config: Option<&str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanwire"));
     let listen = format!("{}127.0.0.1:{port}", if tls { "tls://" } else { "" });
     command.args(["--listen", &listen, "--cores", &cores.to_string(), "--log-level", "warn"]);
@@ -179,8 +212,8 @@ fn fanwire(port: u16, tls: bool, cores: usize, keeps_history: bool) -> Command {
     if tls {
         command.arg("--tls-cert").arg(&certificate().cert).arg("--tls-key").arg(&certificate().key);
     }
-    if keeps_history {
-        command.arg("--config").arg(root().join("benches/fanout/history.toml"));
+    if let Some(config) = config {
+        command.arg("--config").arg(root().join("benches/fanout").join(config));
     }
     command
 }

@@ -62,10 +62,16 @@ pub(crate) struct Burst {
     pub(crate) payload_bytes: usize,
     /// Whether everybody speaks TLS.
     pub(crate) tls: bool,
+    /// Whether the messages are those of the [feed](crate::feed), of some such size, and not all the same.
+    pub(crate) is_feed: bool,
 }
 
 const fn burst(name: &'static str, in_flight: usize, payload_bytes: usize) -> Burst {
-    Burst { name, in_flight, payload_bytes, tls: false }
+    Burst { name, in_flight, payload_bytes, tls: false, is_feed: false }
+}
+
+const fn feed(name: &'static str, in_flight: usize) -> Burst {
+    Burst { is_feed: true, ..burst(name, in_flight, 400) }
 }
 
 const fn over_tls(name: &'static str, burst: Burst) -> Burst {
@@ -100,6 +106,10 @@ pub(crate) const SIXTY_FOUR_OVER_TLS: Burst = over_tls("one topic over TLS, 64 i
 
 /// What TLS adds is a record for each write, and a cipher over its octets: with many messages to a record, and with one.
 pub(crate) const BURSTS_OVER_TLS: &[Burst] = &[ONE_OVER_TLS, SIXTEEN_OVER_TLS, SIXTY_FOUR_OVER_TLS];
+
+/// What compression takes of CPU and of memory, and what it saves.
+pub(crate) const FEEDS: &[Burst] =
+    &[feed("a feed of prices, 1 in flight", 1), feed("a feed of prices, 16 in flight", 16)];
 
 /// The size that other encodings and settings are measured with.
 pub(crate) const MAIN_PAYLOAD_BYTES: usize = 128;

@@ -2,18 +2,21 @@
 //!
 //! A connection that keeps up has a *span* of its encoding's log in the palette, and is written from there without
 //! a copy. What does not follow on makes *pieces*, gathered when it is written. One whose socket did not take
-//! everything, or that reads from history, is *behind*: it has a write queue.
+//! everything, or that reads from history, is *behind*: it has a write queue. One that is compressed with a context of
+//! its own shares no frames: when its turn comes, it falls behind with what it has, and is written from its queue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ahash::HashMap;
+use fanwire_wire::deflate::Deflater;
 use fanwire_wire::notification::Notification;
 use smallvec::SmallVec;
 
 use crate::catch_up::CatchingUp;
 use crate::encoder::{Encoder, Encoding, Interface};
 use crate::lanes::ConnectionId;
-use crate::palette::{EncodingId, Palette};
+use crate::palette::{EncodingId, FULL_BYTES, Palette};
 use crate::permissions::Permissions;
 use crate::snapshots::Snapshots;
 use crate::subscriptions::SubscriptionId;
@@ -50,6 +53,8 @@ pub(crate) struct Connections {
     /// Vectors for pieces that are not in use, so that no idle connection holds one.
     spare_pieces: Vec<Vec<Piece>>,
     backlog_bytes: usize,
+    /// The compressors of those that have one of their own, by slot.
+    contexts: HashMap<u32, Option<Deflater>>,
     /// The [certain bytes](WriteQueue::certain_bytes) of write queues.
     certain_bytes: usize,
     /// The messages that write queues have let go by count.
@@ -170,6 +175,7 @@ impl Connections {
             written: Written::default(),
             spare_pieces: Vec::new(),
             backlog_bytes: 0,
+            contexts: HashMap::default(),
             certain_bytes: 0,
             messages_skipped: 0,
             event_streams: 0,
@@ -194,6 +200,7 @@ impl Connections {
         self.with_queue(slot, WriteQueue::drop_messages);
         let behind = self.slots[slot as usize].behind.as_ref();
         self.certain_bytes -= behind.map_or(0, |behind| behind.queue.certain_bytes());
+        self.contexts.remove(&slot);
         self.event_streams -= usize::from(self.interface(slot) == Some(Interface::EventStream));
         self.slots[slot as usize] = Connection::default();
         self.spans[slot as usize] = Span::default();
@@ -202,6 +209,16 @@ impl Connections {
     pub(crate) fn upgrade(&mut self, slot: u32, encoding: Encoding) {
         self.slots[slot as usize].encoding = Some(self.palette.id_of(encoding));
         self.event_streams += usize::from(encoding.interface == Interface::EventStream);
+    }
+
+    /// What is written to the connection from here on is compressed with a context of its own.
+    pub(crate) fn keep_context(&mut self, slot: u32, window_bits: u8) {
+        self.contexts.insert(slot, Some(Deflater::new(window_bits, true)));
+    }
+
+    /// Whether the connection has one.
+    pub(crate) fn keeps_context(&self, slot: u32) -> bool {
+        !self.contexts.is_empty() && self.contexts.contains_key(&slot)
     }
 
     /// Whether the connection is there and may be written to.
@@ -374,6 +391,8 @@ impl Connections {
                 Notification::Subscribed { .. } | Notification::Unsubscribed { .. } => ReplyKind::Boundary,
                 _ => ReplyKind::Plain,
             };
+            // One with a context of its own has it as it is: it is written here, in front of messages that are queued already
+            // and not yet compressed, and goes out behind them.
             self.reply(slot, kind, |encoder, out| encoder.notification(encoding, notification, out));
         }
     }
@@ -522,7 +541,16 @@ impl Connections {
     /// The next connection that is behind and has something to do.
     pub(crate) fn next_ready(&mut self) -> Option<u32> {
         self.turns_since_ready = 0;
-        while let Some(slot) = self.ready.pop_front() {
+        self.take_ready(VecDeque::pop_front)
+    }
+
+    /// The connection that was scheduled last, ahead of all others.
+    pub(crate) fn last_ready(&mut self) -> Option<u32> {
+        self.take_ready(VecDeque::pop_back)
+    }
+
+    fn take_ready(&mut self, next: fn(&mut VecDeque<u32>) -> Option<u32>) -> Option<u32> {
+        while let Some(slot) = next(&mut self.ready) {
             if let Some(behind) = &mut self.slots[slot as usize].behind
                 && std::mem::take(&mut behind.scheduled)
                 && behind.has_something_to_do()
@@ -557,8 +585,15 @@ impl Connections {
             (None, ..) => self.gather(slot),
             (Some(behind), ..) => {
                 let encoding = encoding.map(|id| self.palette.encoding(id));
-                behind.queue.write(&mut self.palette.encoder, encoding, WRITE_BYTES, &mut self.written);
-                &self.written.bytes
+                let (queue, written) = (&behind.queue, &mut self.written);
+                let (own, at_once) = match self.contexts.get_mut(&slot) {
+                    // What it had in the palette goes out at once, as it does to those that share.
+                    Some(own) if !queue.lags() => (own, FULL_BYTES),
+                    Some(own) => (own, WRITE_BYTES),
+                    None => (&mut None, WRITE_BYTES),
+                };
+                self.palette.encoder.through(own, |encoder| queue.write(encoder, encoding, at_once, written));
+                &written.bytes
             }
         }
     }
@@ -615,7 +650,14 @@ impl Connections {
     /// Takes what the socket took off the front of the write queue.
     pub(crate) fn advance(&mut self, slot: u32, bytes: usize) {
         let written = std::mem::take(&mut self.written);
-        self.with_queue(slot, |queue| queue.advance(&written, bytes));
+        let is_final = self.keeps_context(slot);
+        self.with_queue(slot, |queue| {
+            if is_final {
+                queue.advance_for_good(&written, bytes);
+            } else {
+                queue.advance(&written, bytes);
+            }
+        });
         self.written = written;
         self.written.bytes.shrink_to(4 * WRITE_BYTES);
     }
@@ -631,6 +673,7 @@ impl Connections {
             self.schedule(slot);
             return Flushed::More;
         }
+        self.settle(slot);
         self.schedule(slot);
         Flushed::Empty
     }

@@ -1,5 +1,7 @@
 //! A message as the octets of a frame or event, in each way that a subscriber can want it.
 
+mod recent;
+
 use std::sync::Arc;
 
 use fanwire_wire::binary::write_notification;
@@ -9,6 +11,7 @@ use fanwire_wire::event_stream::write_event;
 use fanwire_wire::frame::{OpCode, write_frame};
 use fanwire_wire::notification::Notification;
 
+use self::recent::{Key, Recent};
 use crate::message::{DeliveredAs, Message};
 use crate::tick::Tick;
 
@@ -50,7 +53,8 @@ pub(crate) enum Naming {
 pub struct Encoding {
     /// The interface.
     pub interface: Interface,
-    /// The compression window where permessage-deflate was negotiated, as a power of two.
+    /// The window of the compressor that the connection shares with others, as a power of two, where permessage-deflate was
+    /// negotiated without context takeover. One that takes its context over has a compressor of its own.
     pub deflate_window_bits: Option<u8>,
 }
 
@@ -63,6 +67,11 @@ pub(crate) struct Encoder {
     deflate_above_bytes: usize,
     /// Without context takeover: what one compresses, every connection with the window can read.
     deflaters: Vec<(u8, Deflater)>,
+    /// The compressor of one connection, while what is written is for it alone: see [`Self::through`].
+    own: Option<Deflater>,
+    recent: Recent,
+    /// The frames that were compressed so far.
+    compressions: u64,
     octets: Vec<u8>,
     compressed: Vec<u8>,
 }
@@ -78,11 +87,55 @@ const SCRATCH_KEPT_BYTES: usize = 256 * 1024;
 
 impl Encoder {
     pub(crate) fn new(epoch: Arc<str>, deflate_above_bytes: usize) -> Self {
-        Self { epoch, deflate_above_bytes, deflaters: Vec::new(), octets: Vec::new(), compressed: Vec::new() }
+        Self {
+            epoch,
+            deflate_above_bytes,
+            deflaters: Vec::new(),
+            own: None,
+            recent: Recent::default(),
+            compressions: 0,
+            octets: Vec::new(),
+            compressed: Vec::new(),
+        }
+    }
+
+    /// Lets `write` write the same frames through the compressor of one connection, if it has one: in the order in which they
+    /// will reach it, and all of them.
+    pub(crate) fn through(&mut self, own: &mut Option<Deflater>, write: impl FnOnce(&mut Self)) {
+        self.own = own.take();
+        write(self);
+        *own = self.own.take();
+    }
+
+    /// The frames that were compressed so far.
+    pub(crate) fn compressions(&self) -> u64 {
+        self.compressions
     }
 
     /// Appends the message's frame or event to `out`. A raw subscriber gets news alone.
     pub(crate) fn message(
+        &mut self,
+        encoding: Encoding,
+        message: &Arc<Message>,
+        naming: Naming,
+        delivered: DeliveredAs,
+        out: &mut Vec<u8>,
+    ) {
+        if self.own.is_some() || encoding.deflate_window_bits.is_none() {
+            return self.write_message(encoding, message, naming, delivered, out);
+        }
+        let key = Key { message: message.clone(), encoding, naming, delivered };
+        if let Some(frame) = self.recent.find(&key) {
+            return out.extend_from_slice(frame);
+        }
+        let (start, compressions) = (out.len(), self.compressions);
+        self.write_message(encoding, message, naming, delivered, out);
+        if self.compressions > compressions {
+            self.recent.keep(key, &out[start..]);
+        }
+    }
+
+    fn write_message(
         &mut self,
         encoding: Encoding,
         message: &Message,
@@ -155,10 +208,14 @@ impl Encoder {
     }
 
     fn frame(&mut self, encoding: Encoding, opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
-        match encoding.deflate_window_bits {
-            Some(bits) if payload.len() >= self.deflate_above_bytes => {
+        let shared = encoding.deflate_window_bits.map(|bits| (&mut self.deflaters, bits));
+        let deflater =
+            self.own.as_mut().or_else(|| shared.map(|(deflaters, bits)| deflater(deflaters, bits)));
+        match deflater {
+            Some(deflater) if payload.len() >= self.deflate_above_bytes => {
+                self.compressions += 1;
                 self.compressed.clear();
-                deflater(&mut self.deflaters, bits).deflate(payload, &mut self.compressed);
+                deflater.deflate(payload, &mut self.compressed);
                 write_frame(out, opcode, true, &self.compressed);
                 self.compressed.shrink_to(SCRATCH_KEPT_BYTES);
             }

@@ -57,6 +57,6 @@ pub use encoder::{Encoding, Interface};
 pub use lanes::{ConnectionId, Delivery, Request, Start};
 pub use message::{Draft, Message};
 pub use permissions::Permissions;
-pub use pressure::Pressure;
+pub use pressure::{Pressure, Pressures};
 pub use settings::Settings;
 pub use shard::{Backlog, Counters, Event, Identity, Now, Shard};

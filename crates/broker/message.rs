@@ -109,7 +109,7 @@ pub struct Message {
 }
 
 /// As what a subscriber gets a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeliveredAs {
     /// It is what comes next.
     News {

@@ -32,7 +32,7 @@ use crate::connections::Connections;
 use crate::encoder::{Encoding, Interface};
 use crate::homes::Homes;
 use crate::lanes::{ConnectionId, Delivery, Outbox, Request};
-use crate::pressure::Pressure;
+use crate::pressure::{Pressure, Pressures};
 use crate::settings::Settings;
 use crate::subscriptions::Subscriptions;
 use crate::topic_table::{Latest, Placement, Polled, SWEEP_EVERY_MS, TopicTable};
@@ -99,7 +99,7 @@ pub struct Shard {
     /// How many more parts of patterns' snapshots may be asked for in this turn.
     parts_left: u32,
     stopping: Stopping,
-    pressure: Pressure,
+    pressures: Pressures,
     /// When the histories are to be halved again, under pressure.
     halve_at_ms: u64,
     deliveries_made: u64,
@@ -212,6 +212,8 @@ pub struct Counters {
     pub backlog_bytes: u64,
     /// The replies that write queues hold besides that, and the rest of what sockets have taken a part of, in bytes.
     pub reply_bytes: u64,
+    /// Frames that were compressed, each for as many connections as could share it.
+    pub compressions: u64,
     /// What histories, last values and message ids hold, in bytes.
     pub kept_bytes: u64,
     /// Topics at home here.
@@ -258,7 +260,7 @@ impl Shard {
             answers: Answers::default(),
             parts_left: PARTS_PER_TURN,
             stopping: Stopping::default(),
-            pressure: Pressure::default(),
+            pressures: Pressures::default(),
             halve_at_ms: 0,
             deliveries_made: 0,
             messages_published: 0,
@@ -303,7 +305,7 @@ impl Shard {
         let stalls = self.requests.iter().filter_map(|outbox| outbox.gives_up_at_ms(after_ms));
         let stalls =
             stalls.chain(self.deliveries.iter().filter_map(|outbox| outbox.gives_up_at_ms(after_ms)));
-        let eases_at_ms = (self.pressure > Pressure::None).then_some(self.halve_at_ms);
+        let eases_at_ms = (self.pressures.histories > Pressure::None).then_some(self.halve_at_ms);
         stalls.chain(self.table.ages().then_some(self.sweep_at_ms)).chain(eases_at_ms).min()
     }
 
@@ -320,6 +322,7 @@ impl Shard {
             messages_published: self.messages_published,
             backlog_bytes: self.connections.backlog_bytes() as u64,
             reply_bytes: self.connections.certain_bytes() as u64,
+            compressions: self.connections.palette.encoder.compressions(),
             kept_bytes: self.table.kept_bytes() as u64,
             topics: self.table.len() as u64,
             subscriptions: self.subscriptions.len() as u64,
@@ -340,6 +343,15 @@ impl Shard {
     pub fn upgrade(&mut self, id: ConnectionId, encoding: Encoding) {
         if self.connections.is_open(id) {
             self.connections.upgrade(id.slot, encoding);
+        }
+    }
+
+    /// What goes to a connection that has just been upgraded is compressed with a context of its own, with this window as a
+    /// power of two, until it is gone. It shares no frames with others, and costs its own compressor: see
+    /// [`DeflateParams::context_bytes`](fanwire_wire::deflate::DeflateParams::context_bytes).
+    pub fn keep_context(&mut self, id: ConnectionId, window_bits: u8) {
+        if self.connections.is_open(id) {
+            self.connections.keep_context(id.slot, window_bits);
         }
     }
 

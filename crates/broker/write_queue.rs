@@ -272,6 +272,18 @@ impl WriteQueue {
         self.lags = bytes < written.bytes.len() || self.lags && !self.is_empty();
     }
 
+    /// The same, where what was written cannot be written again, since what comes after it refers to it: all of it is kept
+    /// as it was encoded.
+    pub(crate) fn advance_for_good(&mut self, written: &Written, bytes: usize) {
+        self.lags = bytes < written.bytes.len() || self.lags && !self.is_empty();
+        let unoffered = self.partial.len().saturating_sub(written.bytes.len());
+        if unoffered > 0 {
+            return self.partial.advance(bytes);
+        }
+        self.partial = Bytes::copy_from_slice(&written.bytes[bytes..]);
+        written.ends.iter().for_each(|_| self.pop());
+    }
+
     fn take_off(&mut self, written: &Written, bytes: usize) {
         if bytes < self.partial.len() {
             self.partial.advance(bytes);

@@ -242,6 +242,7 @@ fn site(
         max_message_bytes: config.settings.max_message_bytes,
         max_subscriptions: config.settings.max_subscriptions,
         compression: config.compression,
+        contexts: config.contexts,
         demo: config.demo,
         auth,
         origins: config.origins.clone(),

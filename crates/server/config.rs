@@ -40,7 +40,7 @@ pub use network::Network;
 pub use subject::Subject;
 pub(crate) use subject::{NAMES as ATTRIBUTE_NAMES, escaped};
 pub use tls::{CertificateFiles, Certificates, ClientCa, TlsConfig};
-pub use units::{BadValue, Listen};
+pub use units::{BadValue, Contexts, Listen};
 use written::texts;
 
 use crate::auth::Mint;
@@ -68,6 +68,8 @@ pub struct Config {
     pub pin: bool,
     /// Whether clients may negotiate permessage-deflate.
     pub compression: bool,
+    /// What connections that negotiate it are compressed with.
+    pub contexts: Contexts,
     /// Whether the demo pages and endpoints are served.
     pub demo: bool,
     /// Whether it may be open to others than this machine and ask nobody who it is.
@@ -155,6 +157,7 @@ impl Default for Config {
             cores: present_cores().min(MAX_CORES),
             pin: false,
             compression: true,
+            contexts: Contexts::Shared,
             demo: false,
             insecure_open: false,
             auth: AuthConfig::default(),
@@ -245,6 +248,7 @@ impl fmt::Display for Config {
         writeln!(f, "max_topics = {}", self.settings.max_topics)?;
         writeln!(f, "max_subscriptions = {}", self.settings.max_subscriptions)?;
         writeln!(f, "compression = \"{}\"", self.compression())?;
+        writeln!(f, "contexts = \"{}\"", self.contexts)?;
         writeln!(f, "drain = \"{}\"", Period(self.timeouts.drain_ms))?;
         writeln!(f, "demo = {}", self.demo)?;
         writeln!(f, "insecure_open = {}", self.insecure_open)?;

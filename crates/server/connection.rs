@@ -3,6 +3,7 @@
 //! An idle connection is this struct and what the shard keeps for it: no buffer. What a request in progress
 //! needs is boxed, and goes when it is answered.
 
+mod contexts;
 mod conversation;
 mod peers;
 mod sessions;
@@ -16,6 +17,7 @@ use crate::config::Timeouts;
 use crate::metrics::DisconnectReason;
 use crate::transport::Transport;
 
+pub(crate) use contexts::Contexts;
 pub(crate) use conversation::{Awaited, Bounds, Conversation, Exchange, Step};
 pub(crate) use peers::Peer;
 pub(crate) use sessions::{Due, Sessions};
@@ -63,6 +65,8 @@ pub(crate) enum Place {
     Resting,
     /// On the ready list.
     Listed,
+    /// Frames that were read from it have not had their turn.
+    Behind,
     /// We do not read from it until an answer has come or it has read its replies; that brings it back.
     Paused,
 }

@@ -21,6 +21,7 @@ mod answering;
 mod closing;
 mod deadlines;
 mod draining;
+mod effort;
 mod exchanging;
 mod flushing;
 mod identities;
@@ -43,8 +44,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 
 use crate::clock::Clock;
-use crate::connection::Connections;
-use crate::connection::Sessions;
+use crate::connection::{Connections, Contexts, Sessions};
 use crate::demo::EchoCompressor;
 use crate::guard::Rates;
 use crate::mailbox::Mailbox;
@@ -55,6 +55,7 @@ use crate::tls::SEALED_BYTES;
 use accepting::Entrance;
 pub(crate) use accepting::MAX_REFUSED;
 use draining::Drain;
+use effort::Effort;
 use exchanging::Inbox;
 use pressing::Pinch;
 pub(crate) use reading::Intake;
@@ -84,15 +85,16 @@ pub(crate) struct EventLoop {
     entrance: Entrance,
     connections: Connections,
     sessions: Sessions,
+    contexts: Contexts,
     /// Connections with input that was not read yet.
     ready: VecDeque<ConnectionId>,
-    /// Frames that came together with the handshake before them.
+    /// Frames that came together with the handshake before them, or that a turn had no time for.
     early_frames: VecDeque<(ConnectionId, Vec<u8>)>,
     timers: TimerWheel,
     rates: Rates,
     pinch: Pinch,
-    /// The commands of the read that is being handled, and what they ask for at once.
-    commands: u64,
+    /// What the read that is being handled asks for.
+    effort: Effort,
     shard: Shard,
     mailbox: CoreMailbox,
     requests: Inbox<Request>,
@@ -134,9 +136,10 @@ impl EventLoop {
             has_drained: false,
             connections: Connections::default(),
             sessions: Sessions::default(),
+            contexts: Contexts::default(),
             pinch: Pinch::default(),
             rates: Rates::new(&site.limits),
-            commands: 0,
+            effort: Effort::default(),
             ready: VecDeque::new(),
             early_frames: VecDeque::new(),
             requests: Inbox::default(),
@@ -254,6 +257,7 @@ impl EventLoop {
         self.look_at_memory(&counters);
         self.metrics.add_turn();
         self.metrics.set_connections(self.connections.len() as u64);
+        self.metrics.set_contexts(self.contexts.len() as u64, self.contexts.bytes());
         self.metrics.set_mailbox_depth(self.mailbox.depth());
         self.metrics.set_shard(&counters);
     }

@@ -118,7 +118,7 @@ impl Guard {
             most_connections: limits.connections.unwrap_or(room),
             connections: AtomicUsize::new(0),
             addresses: Addresses::new(limits.connections_per_address, handshakes),
-            memory: Memory::new(limits.memory.unwrap_or_else(memory::default_budget_bytes), cores),
+            memory: Memory::new(limits, cores),
             proxies,
             complain_at_ms: AtomicU64::new(0),
         }
@@ -353,9 +353,10 @@ mod tests {
     #[test]
     fn nobody_new_is_let_in_while_memory_is_short() {
         let guard = guard(None, 100);
-        guard.memory().announce(fanwire_broker::Pressure::Tight);
+        let own = fanwire_broker::Pressure::Tight;
+        guard.memory().announce(Shortage { own, ..Shortage::default() });
         assert_eq!(guard.admit(NEAR, 0), Err(Refusal::ShortOfMemory));
-        guard.memory().announce(fanwire_broker::Pressure::None);
+        guard.memory().announce(Shortage::default());
         assert!(guard.admit(NEAR, 0).is_ok());
     }
 

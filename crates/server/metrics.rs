@@ -17,7 +17,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::guard::Refusal;
+use crate::guard::{Refusal, Shortage};
 
 /// The content type of what [`Metrics::render`] returns (`OpenMetrics` 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -61,6 +61,9 @@ pub struct CoreMetrics {
     bytes_out: Figure,
     accept_errors: Figure,
     throttled_reads: Figure,
+    context_refusals: Figure,
+    contexts: Figure,
+    context_bytes: Figure,
     disconnects: [Figure; DisconnectReason::ALL.len()],
     refusals: [Figure; Refusal::ALL.len()],
     /// By version, 1.2 and 1.3, and by whether they went on from an earlier one.
@@ -73,6 +76,9 @@ pub struct CoreMetrics {
     messages_skipped: Figure,
     backlog_bytes: Figure,
     kept_bytes: Figure,
+    compressions: Figure,
+    /// By what memory is short for.
+    pressures: [Figure; PRESSURES.len()],
     topics: Figure,
     subscriptions: Figure,
     event_streams: Figure,
@@ -120,6 +126,17 @@ impl CoreMetrics {
         self.throttled_reads.add(1);
     }
 
+    /// There was no memory for the contexts of compression that a connection could have had for itself.
+    pub fn add_context_refusal(&self) {
+        self.context_refusals.add(1);
+    }
+
+    /// The connections with contexts of compression for themselves, and what these take, in bytes.
+    pub fn set_contexts(&self, connections: u64, bytes: u64) {
+        self.contexts.set(connections);
+        self.context_bytes.set(bytes);
+    }
+
     /// A connection has ended.
     pub fn add_disconnect(&self, reason: DisconnectReason) {
         self.disconnects[reason as usize].add(1);
@@ -141,6 +158,14 @@ impl CoreMetrics {
         self.deliveries_depth.set(deliveries as u64);
     }
 
+    /// How short memory is, as the core sees it.
+    pub(crate) fn set_shortage(&self, shortage: Shortage) {
+        let Shortage { own, kernel, histories, backlogs } = shortage;
+        for (figure, level) in self.pressures.iter().zip([own, kernel, histories, backlogs]) {
+            figure.set(level as u64);
+        }
+    }
+
     /// What the core's shard has counted since it started, and what it holds now.
     pub fn set_shard(&self, counters: &Counters) {
         self.messages_published.set(counters.messages_published);
@@ -148,12 +173,16 @@ impl CoreMetrics {
         self.messages_skipped.set(counters.messages_skipped);
         self.backlog_bytes.set(counters.backlog_bytes);
         self.kept_bytes.set(counters.kept_bytes);
+        self.compressions.set(counters.compressions);
         self.topics.set(counters.topics);
         self.subscriptions.set(counters.subscriptions);
         self.event_streams.set(counters.event_streams);
         self.polls.set(counters.polls);
     }
 }
+
+/// What memory can be short for, in the order of the fields of [`Shortage`].
+const PRESSURES: [&str; 4] = ["everything", "sockets", "histories", "backlogs"];
 
 /// Why a connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,7 +281,7 @@ struct Family {
     figure: fn(&CoreMetrics) -> &Figure,
 }
 
-static COUNTERS: [Family; 10] = [
+static COUNTERS: [Family; 12] = [
     Family {
         name: "turns",
         unit: None,
@@ -313,9 +342,21 @@ static COUNTERS: [Family; 10] = [
         help: "Reads after which a connection was over its rate, and not read for a while",
         figure: |core| &core.throttled_reads,
     },
+    Family {
+        name: "compressions",
+        unit: None,
+        help: "Frames that were compressed, each for as many subscribers as could share it",
+        figure: |core| &core.compressions,
+    },
+    Family {
+        name: "context_refusals",
+        unit: None,
+        help: "Connections for whose own contexts of compression there was no memory, and which share",
+        figure: |core| &core.context_refusals,
+    },
 ];
 
-static GAUGES: [Family; 7] = [
+static GAUGES: [Family; 9] = [
     Family { name: "connections", unit: None, help: "Open connections", figure: |core| &core.connections },
     Family {
         name: "event_streams",
@@ -340,6 +381,18 @@ static GAUGES: [Family; 7] = [
         unit: Some(Unit::Bytes),
         help: "What histories, last values and message ids hold",
         figure: |core| &core.kept_bytes,
+    },
+    Family {
+        name: "contexts",
+        unit: None,
+        help: "Connections with contexts of compression for themselves",
+        figure: |core| &core.contexts,
+    },
+    Family {
+        name: "contexts",
+        unit: Some(Unit::Bytes),
+        help: "What the contexts of compression take that connections have for themselves",
+        figure: |core| &core.context_bytes,
     },
     Family { name: "topics", unit: None, help: "Topics at home on the core", figure: |core| &core.topics },
     Family {
@@ -372,6 +425,7 @@ impl Collector for Figures {
         self.encode_disconnects(&mut encoder)?;
         self.encode_tls_handshakes(&mut encoder)?;
         self.encode_refusals(&mut encoder)?;
+        self.encode_pressures(&mut encoder)?;
         self.encode_mailbox_depths(&mut encoder)
     }
 }
@@ -419,6 +473,20 @@ impl Figures {
         for (core, metrics) in self.cores() {
             for (reason, figure) in reasons.iter().zip(figures(metrics)) {
                 let labels = [("core", core.to_string()), ("reason", (*reason).to_owned())];
+                encode_sample(&mut samples, &labels, kind, figure)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_pressures(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let kind = MetricType::Gauge;
+        let help =
+            "How short memory is: 0 not at all, 1 from 80 %, 2 from 90 %, 3 from 100 % of what it is for";
+        let mut samples = encoder.encode_descriptor("memory_pressure", help, None, kind)?;
+        for (core, metrics) in self.cores() {
+            for (of, figure) in PRESSURES.iter().zip(&metrics.pressures) {
+                let labels = [("core", core.to_string()), ("of", (*of).to_owned())];
                 encode_sample(&mut samples, &labels, kind, figure)?;
             }
         }
@@ -477,6 +545,8 @@ fn encode_sample(
 mod tests {
     use std::collections::BTreeMap;
 
+    use fanwire_broker::Pressure;
+
     use super::*;
 
     /// The samples of a page, by name with labels. Panics where the page is not `OpenMetrics` text: every family
@@ -525,10 +595,14 @@ mod tests {
         core.add_bytes_out(4);
         (0..5).for_each(|_| core.add_accept_error());
         core.add_throttled_read();
+        (0..19).for_each(|_| core.add_context_refusal());
+        core.set_contexts(20, 21);
         core.set_connections(6);
         (0..17).for_each(|_| core.add_tls_handshake(true, false));
         (0..18).for_each(|_| core.add_tls_handshake(false, true));
         core.set_mailbox_depth((7, 8));
+        let [_, own, kernel, histories] = Pressure::ALL;
+        core.set_shortage(Shortage { own, kernel, histories, backlogs: own });
         core.set_shard(&Counters {
             deliveries: 9,
             messages_published: 10,
@@ -539,6 +613,7 @@ mod tests {
             polls: 15,
             messages_skipped: 16,
             kept_bytes: 17,
+            compressions: 22,
             reply_bytes: 0,
         });
         let expected = [
@@ -556,6 +631,14 @@ mod tests {
             ("fanwire_published_messages_total{core=\"1\"}", 10),
             ("fanwire_backlog_bytes{core=\"1\"}", 11),
             ("fanwire_kept_bytes{core=\"1\"}", 17),
+            ("fanwire_memory_pressure{core=\"1\",of=\"everything\"}", 1),
+            ("fanwire_memory_pressure{core=\"1\",of=\"sockets\"}", 2),
+            ("fanwire_memory_pressure{core=\"1\",of=\"histories\"}", 3),
+            ("fanwire_memory_pressure{core=\"1\",of=\"backlogs\"}", 1),
+            ("fanwire_context_refusals_total{core=\"1\"}", 19),
+            ("fanwire_compressions_total{core=\"1\"}", 22),
+            ("fanwire_contexts{core=\"1\"}", 20),
+            ("fanwire_contexts_bytes{core=\"1\"}", 21),
             ("fanwire_topics{core=\"1\"}", 12),
             ("fanwire_subscriptions{core=\"1\"}", 13),
             ("fanwire_event_streams{core=\"1\"}", 14),

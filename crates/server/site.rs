@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use mio::Waker;
 
 use crate::auth::Auth;
-use crate::config::{Limits, Listen, Timeouts};
+use crate::config::{Contexts, Limits, Listen, Timeouts};
 use crate::guard::Guard;
 use crate::metrics::Metrics;
 use crate::origin::Origins;
@@ -25,6 +25,8 @@ pub(crate) struct Site {
     pub(crate) max_subscriptions: usize,
     /// Whether clients may negotiate permessage-deflate.
     pub(crate) compression: bool,
+    /// Whether connections that negotiate it may have contexts of their own.
+    pub(crate) contexts: Contexts,
     /// Where the broker listens, with the ports that were chosen for port 0.
     pub(crate) listening: Vec<Listen>,
     /// How TLS is spoken, where it is.

@@ -1,7 +1,8 @@
 //! Compression of messages: permessage-deflate (RFC 7692).
 //!
-//! The broker always negotiates both `no_context_takeover`: a message is then compressed once for all subscribers of a core,
-//! and one [`Inflater`] per core serves all its connections. The client role takes what a server answers.
+//! With both `no_context_takeover` a message is compressed once for all subscribers of a core, and one [`Inflater`] per core
+//! serves all its connections. A context that is taken over makes repetitive feeds smaller, and belongs to one connection: see
+//! [`DeflateParams::context_bytes`] for what it takes. The client role takes what a server answers.
 
 use std::borrow::Cow;
 use std::mem;
@@ -33,6 +34,12 @@ const EMPTY_MESSAGE: u8 = 0x00;
 /// The least room that the compressors are given for their output, in octets: above the six that zlib asks for, so that it
 /// does not flush twice.
 const MIN_OUTPUT_BYTES: usize = 256;
+
+/// What a [`Deflater`] takes apart from its window, in bytes: its hash table, and what it has not put out.
+const DEFLATER_BYTES: usize = 244 * 1024;
+
+/// What an [`Inflater`] takes, in bytes, whatever the window: the largest, and its tables.
+const INFLATER_BYTES: usize = 48 * 1024;
 
 /// What both sides agreed on (RFC 7692 §7.1). A window that nobody limited is `None`, which means 15 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +97,23 @@ impl DeflateParams {
         }
     }
 
+    /// The same, with each message compressed on its own in both directions: what a server may ask for whatever the offer
+    /// says (RFC 7692 §7.1.1).
+    #[must_use]
+    pub const fn without_contexts(self) -> Self {
+        Self { server_no_context_takeover: true, client_no_context_takeover: true, ..self }
+    }
+
+    /// What the contexts take at most that the server keeps for the connection, in bytes: of its compressor the window twice and
+    /// a chain for each octet of it, and its tables.
+    #[must_use]
+    pub fn context_bytes(&self) -> usize {
+        let deflater = DEFLATER_BYTES + (4 << self.server_window_bits());
+        let deflater = if self.server_no_context_takeover { 0 } else { deflater };
+        let inflater = if self.client_no_context_takeover { 0 } else { INFLATER_BYTES };
+        deflater + inflater
+    }
+
     /// The window that the server compresses with: 9 to 15 bits if it is ours.
     #[must_use]
     pub fn server_window_bits(&self) -> u8 {
@@ -103,8 +127,11 @@ impl DeflateParams {
     }
 }
 
-/// What the broker agrees to, given the values of a request's `Sec-WebSocket-Extensions` fields: the first offer that it
-/// can honour, or `None` for no compression (RFC 7692 §5.1).
+/// What the broker can agree to, given the values of a request's `Sec-WebSocket-Extensions` fields: the first offer that it
+/// can honour, or `None` for no compression (RFC 7692 §5.1). Contexts are taken over where the offer does not say otherwise;
+/// [`DeflateParams::without_contexts`] may be answered to it, too.
+///
+/// A client that promises `client_no_context_takeover` is held to it (RFC 7692 §7.1.1.2).
 ///
 /// An offer is passed over if it is malformed, names a parameter twice or one that RFC 7692 does not know, or insists
 /// on a server window of 8 bits.
@@ -114,8 +141,8 @@ pub fn negotiate<'a>(header_values: impl Iterator<Item = &'a str>) -> Option<Def
             return None;
         }
         Some(DeflateParams {
-            server_no_context_takeover: true,
-            client_no_context_takeover: true,
+            server_no_context_takeover: offer.server_no_context_takeover,
+            client_no_context_takeover: offer.client_no_context_takeover,
             server_max_window_bits: offer.server_max_window_bits,
             client_max_window_bits: None,
         })
@@ -201,7 +228,8 @@ impl Deflater {
     /// Panics if the window is not in that range; [`DeflateParams`] never holds another.
     #[must_use]
     pub fn new(window_bits: u8, context_takeover: bool) -> Self {
-        // A broker compresses once per core for all subscribers: octets on the wire weigh more than its CPU.
+        // A message is compressed once per core for all subscribers, or is to be as small as can be: octets on the wire weigh
+        // more than the broker's CPU.
         let level = Compression::default();
         Self { stream: Compress::new_with_window_bits(level, false, window_bits), context_takeover }
     }
@@ -260,7 +288,8 @@ impl Inflater {
     /// much more than a large one; [`ProtocolError::InflatesTooMuch`] likewise; [`ProtocolError::BadDeflate`] if the data is not DEFLATE, or (without context takeover) ends
     /// within a block.
     ///
-    /// A message of up to [`MAX_KEPT_INFLATED_BYTES`] is borrowed from a buffer that is used again.
+    /// Without context takeover, a message of up to [`MAX_KEPT_INFLATED_BYTES`] is borrowed from a buffer that is used again.
+    /// An inflater that belongs to one connection keeps none.
     pub fn inflate(&mut self, payload: &[u8], limit: usize) -> Result<Cow<'_, [u8]>, ProtocolError> {
         self.output.clear();
         if let Err(error) = self.inflate_within_ratio(payload, limit) {
@@ -268,7 +297,7 @@ impl Inflater {
             self.output = Vec::new();
             return Err(error);
         }
-        if self.output.capacity() > MAX_KEPT_INFLATED_BYTES {
+        if self.context_takeover || self.output.capacity() > MAX_KEPT_INFLATED_BYTES {
             return Ok(Cow::Owned(mem::take(&mut self.output)));
         }
         Ok(Cow::Borrowed(&self.output))

@@ -8,7 +8,8 @@ use fanwire_wire::frame::OpCode;
 
 use crate::process::Process;
 use crate::support::{
-    Attacker, Target, close_code, figure, masked, next_text, wait_until, web_socket, while_others_are_served,
+    Attacker, Target, close_code, figure, json, masked, next_text, wait_until, web_socket,
+    while_others_are_served,
 };
 
 #[test]
@@ -100,8 +101,14 @@ fn ping_floods_from_clients_that_read_no_pong_stop_in_their_own_sockets() {
     target.wait_until_well();
 }
 
-/// What a turn may do at most in front of its last read: see `COMMAND_COST_BYTES`.
+/// As much as a socket takes that nobody reads, in bytes.
+const ROOM_BYTES: usize = 30_000;
+
+/// What a turn may do at most in front of its last read: see `BYTES_OF_COMMAND` of `event_loop/effort.rs`.
 const AT_ONCE: u64 = 4_096;
+
+/// The same of tokens.
+const TOKENS_AT_ONCE: u64 = 64;
 
 /// How many turns a broker takes from when it hears of all these clients at once, until `until` returns.
 fn turns_of<C>(
@@ -122,16 +129,13 @@ fn turns_of<C>(
 /// However much comes at once: what is published meanwhile is delivered between two turns.
 #[test]
 fn a_turn_does_a_bounded_number_of_things_however_little_they_are() {
-    const CLIENTS: usize = 400;
-    /// As much as a socket takes that nobody reads.
-    const ROOM_BYTES: usize = 30_000;
+    const CLIENTS: usize = 100;
     let pong = masked(OpCode::Pong, false, b"");
-    let batch = vec![r#"{"topic":"a","data":1}"#; 1_000].join(",");
-    let batch = format!(r#"{{"type":"publish_batch","messages":[{batch}]}}"#);
     let close = masked(OpCode::Close, false, &[3, 0xe8]);
-    for (frames, things) in [
-        (pong.repeat(ROOM_BYTES / pong.len()), (ROOM_BYTES / pong.len()) as u64),
-        (masked(OpCode::Text, false, batch.as_bytes()), 1_000),
+    let token = masked(OpCode::Text, false, br#"{"type":"auth","token":"nobody's"}"#);
+    for (frames, things, at_once) in [
+        (pong.repeat(ROOM_BYTES / pong.len()), (ROOM_BYTES / pong.len()) as u64, AT_ONCE),
+        (token.repeat(500), 500, TOKENS_AT_ONCE),
     ] {
         assert!(frames.len() <= ROOM_BYTES);
         let octets = [frames, close.clone()].concat();
@@ -146,9 +150,39 @@ fn a_turn_does_a_bounded_number_of_things_however_little_they_are() {
         };
         let connect = |address| Attacker::web_socket(address, "/v1/ws", "");
         let turns = turns_of(CLIENTS, connect, say, all_are_closed);
-        let least = CLIENTS as u64 * things / (AT_ONCE + things);
+        let least = CLIENTS as u64 * things / (at_once + things);
         assert!(turns >= least, "{turns} turns, and not {least}, for {CLIENTS} times {things}");
     }
+}
+
+/// Whether many do it or one.
+#[test]
+fn a_turn_inflates_a_bounded_number_of_octets() {
+    const MESSAGE_BYTES: usize = 60_000;
+    /// What a turn does at most of one read before its last message.
+    const AT_ONCE_BYTES: usize = 256 * 1024;
+    let mut deflated = Vec::new();
+    Deflater::new(15, false).deflate("x".repeat(MESSAGE_BYTES).as_bytes(), &mut deflated);
+    let message = masked(OpCode::Text, true, &deflated);
+    let count = ROOM_BYTES / message.len();
+    let octets = [message.repeat(count), masked(OpCode::Close, false, &[3, 0xe8])].concat();
+    let connect = |address| {
+        let extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+        Attacker::web_socket(address, "/topics/large?echo=false", extension)
+    };
+    let say = |mut attacker: Attacker| {
+        attacker.send_whole(&octets);
+        Some(attacker)
+    };
+    let all_were_published = |address, attackers: Vec<Attacker>| {
+        for mut attacker in attackers {
+            assert_eq!(close_code(&attacker.rest_octets()), 1000);
+        }
+        assert_eq!(figure(address, "fanwire_received_messages_total"), count as u64, "each in its turn");
+    };
+    let turns = turns_of(1, connect, say, all_were_published);
+    let least = (count * MESSAGE_BYTES / (AT_ONCE_BYTES + MESSAGE_BYTES)) as u64;
+    assert!(turns >= least, "{turns} turns, and not {least}, for {count} messages");
 }
 
 #[test]
@@ -158,7 +192,7 @@ fn a_turn_ends_a_bounded_number_of_subscriptions_of_those_who_leave() {
     let topics: Vec<_> = (0..TOPICS).map(|n| format!(r#"{{"topic":"{n}"}}"#)).collect();
     let list = format!(r#"{{"type":"subscribe","topics":[{}]}}"#, topics.join(","));
     let connect = |address| {
-        let mut client = json(address);
+        let (mut client, _) = json(address);
         client.send(tungstenite::Message::text(list.as_str())).expect("the broker reads");
         (0..TOPICS).for_each(|_| assert!(next_text(&mut client).contains("subscribed")));
         client
@@ -204,18 +238,11 @@ fn command_until(
     found
 }
 
-fn json(address: SocketAddr) -> tungstenite::WebSocket<std::net::TcpStream> {
-    let stream = Attacker::connect(address).0;
-    let (mut client, _) = tungstenite::client(format!("ws://{address}/v1/ws"), stream).unwrap();
-    assert!(next_text(&mut client).contains("welcome"));
-    client
-}
-
 #[test]
 fn subscribe_storms_are_answered_one_by_one_and_end_at_the_bound() {
     let target = Target::start(|config| config.settings.max_subscriptions = 500);
     while_others_are_served(target.address, || {
-        let mut attacker = json(target.address);
+        let (mut attacker, _) = json(target.address);
         for _ in 0..10 {
             let subscribe = |n| format!(r#"{{"type":"subscribe","id":{n},"topic":"storm.{n}"}}"#);
             let unsubscribe = |n| format!(r#"{{"type":"unsubscribe","id":{n},"topic":"storm.{n}"}}"#);
@@ -236,7 +263,7 @@ fn subscribe_storms_are_answered_one_by_one_and_end_at_the_bound() {
 fn topic_name_floods_end_at_the_bound_and_topics_that_are_there_go_on() {
     let target = Target::start(|config| config.settings.max_topics = 1_000);
     while_others_are_served(target.address, || {
-        let mut attacker = json(target.address);
+        let (mut attacker, _) = json(target.address);
         let publish = |n| format!(r#"{{"type":"publish","id":{n},"topic":"flood.{n}","data":1}}"#);
         let mut refused = 0;
         for part in 0..20 {

@@ -1,14 +1,25 @@
-//! The memory budget reached.
+//! The memory budgets reached.
+
+use std::io::Read;
 
 use fanwire::config::Limits;
+use fanwire_broker::history::HistoryLimits;
+use fanwire_broker::settings::{TopicRule, TopicSettings};
+use fanwire_wire::frame::OpCode;
+use fanwire_wire::topic::TopicOrPattern;
+use tungstenite::Message;
 
-use crate::support::{Attacker, Target, next_text, web_socket, while_others_are_served};
+use crate::support::{
+    Attacker, Target, figure, figure_with, is_well, json, masked, next_text, wait_until, web_socket,
+    while_others_are_served,
+};
 
-/// Posts 100 KB on a topic of its own; the status.
-fn post(client: &mut Attacker, topic: usize) -> u16 {
-    use std::io::Read;
+const MIB: u64 = 1 << 20;
+
+/// Posts 100 KB on a topic; the answer.
+fn post(client: &mut Attacker, topic: &str) -> String {
     let head = "Host: x\r\nContent-Type: text/plain\r\nContent-Length: 100000";
-    let request = format!("POST /topics/big.{topic} HTTP/1.1\r\n{head}\r\n\r\n{}", "x".repeat(100_000));
+    let request = format!("POST /topics/{topic} HTTP/1.1\r\n{head}\r\n\r\n{}", "x".repeat(100_000));
     client.send_whole(request.as_bytes());
     let mut answer = Vec::new();
     while !answer.ends_with(b"}\n") {
@@ -16,24 +27,84 @@ fn post(client: &mut Attacker, topic: usize) -> u16 {
         client.0.read_exact(&mut octet).expect("the broker answers");
         answer.extend(octet);
     }
-    let status =
-        answer.get("HTTP/1.1 ".len()..).and_then(|rest| str::from_utf8(rest.get(..3)?).ok()?.parse().ok());
-    status.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&answer)))
+    String::from_utf8(answer).expect("text")
+}
+
+fn is_taken(answer: &str) -> bool {
+    answer.starts_with("HTTP/1.1 200 ")
 }
 
 #[test]
 fn a_full_memory_budget_costs_newcomers_and_new_topics_and_nobody_who_is_there() {
-    let target =
-        Target::start(|config| config.limits = Limits { memory: Some(8 << 20), ..Limits::default() });
+    let limits = Limits { memory: Some(8 * MIB), history_memory: Some(8 * MIB), ..Limits::default() };
+    let target = Target::start(|config| config.limits = limits);
     let mut subscriber = web_socket(target.address, "there");
     while_others_are_served(target.address, || {
         let mut attacker = Attacker::connect(target.address);
-        let taken = (0..500).filter(|topic| post(&mut attacker, *topic) == 200).count();
+        let taken = (0..500).filter(|n| is_taken(&post(&mut attacker, &format!("big.{n}")))).count();
         assert!((60..90).contains(&taken), "{taken} topics of 100 KB in 8 MiB");
         let mut newcomer = Attacker::connect(target.address);
         let told = newcomer.rest();
         assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("short_of_memory"), "{told}");
-        subscriber.send(tungstenite::Message::text("still there")).unwrap();
+        subscriber.send(Message::text("still there")).unwrap();
         assert_eq!(next_text(&mut subscriber), "still there");
+    });
+}
+
+#[test]
+fn last_values_at_the_budget_of_histories_cost_new_topics_and_not_newcomers() {
+    let target =
+        Target::start(|config| config.limits = Limits { memory: Some(8 * MIB), ..Limits::default() });
+    while_others_are_served(target.address, || {
+        let mut attacker = Attacker::connect(target.address);
+        let taken = (0..500).filter(|n| is_taken(&post(&mut attacker, &format!("big.{n}")))).count();
+        assert!((30..45).contains(&taken), "{taken} topics of 100 KB in half of 8 MiB");
+        assert!(is_well(target.address), "newcomers are let in");
+    });
+}
+
+#[test]
+fn histories_at_their_budget_let_the_oldest_go_which_who_asks_for_it_is_told() {
+    let history = HistoryLimits { messages: usize::MAX, bytes: usize::MAX, max_age_ms: None };
+    let settings = TopicSettings { history: Some(history), last_value: false, ..TopicSettings::default() };
+    let matches = TopicOrPattern::parse("kept").expect("a topic");
+    let target = Target::start(|config| {
+        config.settings.topics = vec![TopicRule { matches, settings }];
+        config.limits = Limits { history_memory: Some(2 * MIB), ..Limits::default() };
+    });
+    while_others_are_served(target.address, || {
+        let mut attacker = Attacker::connect(target.address);
+        let answers: Vec<_> = (0..40).map(|_| post(&mut attacker, "kept")).collect();
+        assert!(answers.iter().all(|answer| is_taken(answer)), "a topic that is there goes on");
+        wait_until("the oldest is let go", || figure(target.address, "fanwire_kept_bytes") < 2 * MIB);
+
+        let (mut late, epoch) = json(target.address);
+        let since = format!(r#"{{"epoch":"{epoch}","offset":0}}"#);
+        late.send(Message::text(format!(r#"{{"type":"subscribe","topic":"kept","since":{since}}}"#)))
+            .unwrap();
+        assert!(next_text(&mut late).contains(r#""recovered":false"#));
+        let gap = next_text(&mut late);
+        assert!(gap.starts_with(r#"{"type":"gap","topic":"kept","from":1,"#), "{gap}");
+    });
+}
+
+#[test]
+fn backlogs_at_their_budget_cost_those_that_do_not_read_and_nobody_else() {
+    const SLEEPERS: u64 = 8;
+    let target = Target::start(|config| {
+        // One alone may have more than all together.
+        config.settings.backlog_bytes = 1 << 30;
+        config.limits = Limits { memory: Some(16 << 30), backlog_memory: Some(4 * MIB), ..Limits::default() };
+    });
+    while_others_are_served(target.address, || {
+        let _sleepers: Vec<_> =
+            (0..SLEEPERS).map(|_| Attacker::web_socket(target.address, "/topics/loud", "")).collect();
+        let mut publisher = Attacker::web_socket(target.address, "/topics/loud?echo=false", "");
+        let message = masked(OpCode::Binary, false, &vec![7; 100_000]);
+        wait_until("those that do not read are let go", || {
+            publisher.send_whole(&message);
+            figure_with(target.address, "fanwire_disconnects_total", "short_of_memory") == SLEEPERS
+        });
+        assert!(figure(target.address, "fanwire_backlog_bytes") < 4 * MIB);
     });
 }

@@ -68,7 +68,7 @@ pub(crate) fn is_well(address: SocketAddr) -> bool {
         && client.rest().starts_with("HTTP/1.1 200 ")
 }
 
-pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < PATIENCE, "it never comes to this: {what}");
@@ -112,6 +112,16 @@ pub(crate) fn web_socket(address: SocketAddr, topic: &str) -> Client {
     let (client, _) = tungstenite::client(format!("ws://{address}/topics/{topic}"), stream(address))
         .unwrap_or_else(|error| panic!("the WebSocket does not open: {error}"));
     client
+}
+
+/// A connection on the JSON interface, and the epoch of the broker's run.
+pub(crate) fn json(address: SocketAddr) -> (Client, String) {
+    let url = format!("ws://{address}/v1/ws");
+    let (mut client, _) = tungstenite::client(url, stream(address)).unwrap();
+    let welcome: serde_json::Value = serde_json::from_str(&next_text(&mut client)).expect("JSON");
+    assert_eq!(welcome["type"], "welcome");
+    let epoch = welcome["epoch"].as_str().expect("a text").to_owned();
+    (client, epoch)
 }
 
 /// Publishes the numbers from 0 on, each when the one before it has come back, and `end` behind them.
@@ -219,10 +229,15 @@ impl Attacker {
 
 /// What the broker's cores have of this figure, together.
 pub(crate) fn figure(address: SocketAddr, name: &str) -> u64 {
+    figure_with(address, name, "")
+}
+
+/// The same, of those that have this among their labels.
+pub(crate) fn figure_with(address: SocketAddr, name: &str, label: &str) -> u64 {
     let mut client = Attacker::connect(address);
     client.send_whole(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     let page = client.rest();
-    let samples = page.lines().filter(|line| line.starts_with(name));
+    let samples = page.lines().filter(|line| line.starts_with(name) && line.contains(label));
     samples.map(|line| line.rsplit_once(' ').and_then(|(_, value)| value.parse::<u64>().ok()).unwrap()).sum()
 }
 

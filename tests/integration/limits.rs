@@ -321,7 +321,8 @@ fn publish_much(client: &mut HttpClient, topic: &str) -> HttpResponse {
 
 #[test]
 fn short_of_memory_it_takes_nobody_new_then_no_new_topic_and_serves_on() {
-    let broker = broker_with(Limits { memory: Some(4 << 20), ..Limits::default() });
+    let broker =
+        broker_with(Limits { memory: Some(4 << 20), history_memory: Some(4 << 20), ..Limits::default() });
     let mut publisher = broker.http();
     let mut subscriber = broker.web_socket("/topics/small");
     assert_eq!(publish_much(&mut publisher, "t.0").status, 200);

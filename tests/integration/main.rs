@@ -3,6 +3,7 @@
 mod backpressure;
 mod bad_input;
 mod binary;
+mod compression;
 mod config;
 mod demo;
 mod event_stream;

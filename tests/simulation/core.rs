@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use fanwire::mailbox::{Mailbox, Wake};
 use fanwire_broker::topic_table::Placement;
-use fanwire_broker::{Backlog, ConnectionId, Delivery, Draft, Event, Now, Pressure, Request, Shard};
+use fanwire_broker::{
+    Backlog, ConnectionId, Delivery, Draft, Event, Now, Pressure, Pressures, Request, Shard,
+};
 use fanwire_wire::close::CloseCode;
 use fanwire_wire::command::{self, PayloadKind};
 use fanwire_wire::topic::Topic;
@@ -98,7 +100,10 @@ impl Core {
         }
         self.alarm.0.store(false, Ordering::SeqCst);
         if random.one_in(PRESSURE_CHANGES_IN) {
-            self.shard.set_pressure(*random.pick(&[Pressure::None, Pressure::None, Pressure::Tight]));
+            self.shard.set_pressures(Pressures {
+                histories: *random.pick(&[Pressure::None, Pressure::None, Pressure::Tight]),
+                backlogs: *random.pick(&[Pressure::None, Pressure::None, Pressure::Scarce]),
+            });
         }
         self.shard.begin_turn(now);
         self.events(clients);

@@ -385,7 +385,8 @@ impl World {
     fn stop(&mut self) {
         self.poll_all(true);
         self.settle();
-        let most = self.backlog_bytes / (Message::OVERHEAD_BYTES + MAX_PAYLOAD_BYTES);
+        // Memory may be short for write queues: half is what they hold then.
+        let most = self.backlog_bytes / 2 / (Message::OVERHEAD_BYTES + MAX_PAYLOAD_BYTES);
         self.publish_on(&TOPICS[..most.min(TOPICS.len())]);
         while self.clients.last().is_some_and(|publisher| !publisher.outgoing.is_empty()) {
             self.cores[0].turn(self.now, &mut self.clients, &mut self.random);

@@ -196,10 +196,10 @@ impl Shard {
         self.deliveries_made += run.messages;
         let Some(interface) = self.connections.interface(slot) else { return };
         let asked = self.subscriptions.subscription(subscription).overflow;
-        let terms = settings.terms(interface, asked, true);
+        let (terms, bound) = (settings.terms(interface, asked, true), self.backlog_bound());
         for content in self.contents_of(part.encoding, part.start..part.end) {
             if let Content::Message(message, naming) = content
-                && self.queue(slot, (message, naming), terms).is_break()
+                && self.queue(slot, (message, naming), terms, bound).is_break()
             {
                 return;
             }

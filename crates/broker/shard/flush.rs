@@ -13,7 +13,7 @@ use crate::encoder::Naming;
 use crate::lanes::{ConnectionId, Request};
 use crate::message::Message;
 use crate::overflow::{Payment, Terms};
-use crate::palette::{Content, EncodingId};
+use crate::palette::Content;
 use crate::write_queue::ReplyKind;
 
 impl Shard {
@@ -28,10 +28,21 @@ impl Shard {
         {
             return Some(behind);
         }
-        if let Some(slot) = self.connections.next_touched() {
-            return Some(self.connections.id(slot));
+        while let Some(slot) = self.connections.next_touched() {
+            if !self.connections.keeps_context(slot) || self.take_for_itself(slot) {
+                return Some(self.connections.id(slot));
+            }
         }
         self.next_behind()
+    }
+
+    /// Moves what the connection has in the palette to its write queue, to be encoded for it alone, and at once: the palette's
+    /// cap, and not the queue's, bounds what comes for those that keep up. Returns whether there is something to write.
+    fn take_for_itself(&mut self, slot: u32) -> bool {
+        self.leave_behind(slot, None, usize::MAX);
+        let next = self.connections.last_ready();
+        debug_assert_eq!(next, Some(slot), "nobody was scheduled after it");
+        next.is_some() && self.read_on(slot)
     }
 
     /// The next connection that is behind and has something to write.
@@ -68,7 +79,7 @@ impl Shard {
             self.connections.clear_span(slot);
             return Flushed::Empty;
         } else {
-            self.leave_behind(slot, Some(bytes));
+            self.leave_behind(slot, Some(bytes), self.backlog_bound());
         }
         self.connections.after_write(slot, bytes == 0)
     }
@@ -83,14 +94,14 @@ impl Shard {
     /// The connection gets a write queue, with what it has in the palette.
     pub(super) fn fall_behind(&mut self, slot: u32) {
         if self.connections.at(slot).behind.is_none() {
-            self.leave_behind(slot, None);
+            self.leave_behind(slot, None, self.backlog_bound());
         }
     }
 
     /// Moves what the connection has in the palette to its write queue: what is left of what the socket `took` a part of, if
     /// it was offered that; the rest of a frame as it is, what follows as references. One that is closed already gets what
-    /// fits, and from behind the first message that does not nothing but its close frame.
-    fn leave_behind(&mut self, slot: u32, took: Option<usize>) {
+    /// fits, and from behind the first message that does not nothing but its close frame. What fits is `bound`.
+    fn leave_behind(&mut self, slot: u32, took: Option<usize>, bound: usize) {
         let pieces = self.connections.take_pieces(slot);
         let behind = self.connections.behind(slot);
         if took.is_some() {
@@ -109,7 +120,7 @@ impl Shard {
                     self.queue_reply(slot, start + skip..end, kind, skip > 0);
                 }
                 Piece::Log(..) if flow.is_continue() => {
-                    flow = self.queue_log(slot, start + skip, end, boundaries == 0);
+                    flow = self.queue_log(slot, start + skip..end, boundaries == 0, bound);
                 }
                 Piece::Reply(..) | Piece::Log(..) => {}
             }
@@ -127,29 +138,29 @@ impl Shard {
         });
     }
 
-    /// What is left of a range of the log from `rest` on, which may be in the middle of a frame. It `is_current` where no
-    /// boundary follows.
-    fn queue_log(&mut self, slot: u32, rest: u32, end: u32, is_current: bool) -> ControlFlow<()> {
-        let Some(encoding) = self.connections.encoding_id(slot).filter(|_| rest < end) else {
+    /// What is left of a range of the log, which may begin in the middle of a frame. It `is_current` where no boundary follows.
+    fn queue_log(&mut self, slot: u32, rest: Range<u32>, is_current: bool, bound: usize) -> ControlFlow<()> {
+        let Some(encoding) = self.connections.encoding_id(slot).filter(|_| !rest.is_empty()) else {
             return Continue(());
         };
-        let begun = self.connections.palette.rest_of_frame(encoding, rest).to_vec();
+        let begun = self.connections.palette.rest_of_frame(encoding, rest.start).to_vec();
         if !begun.is_empty() {
             self.connections.with_queue(slot, |queue| queue.set_partial(&begun));
         }
-        self.queue_log_from(slot, encoding, rest + begun.len() as u32..end, is_current)
+        let contents = self.contents_of(encoding, rest.start + begun.len() as u32..rest.end);
+        self.queue_contents(slot, contents, is_current, bound)
     }
 
-    /// Puts the messages of a range of the log, which may be of several topics, into the write queue.
-    fn queue_log_from(
+    /// Puts what was in a range of the log, which may be of several topics, into the write queue.
+    fn queue_contents(
         &mut self,
         slot: u32,
-        encoding: EncodingId,
-        range: Range<u32>,
+        contents: impl IntoIterator<Item = Content>,
         is_current: bool,
+        bound: usize,
     ) -> ControlFlow<()> {
         let mut of_topic: Option<(Topic, Option<Terms>)> = None;
-        for content in self.contents_of(encoding, range) {
+        for content in contents {
             match content {
                 Content::Message(message, naming) => {
                     if of_topic.as_ref().is_none_or(|(topic, _)| *topic != message.topic) {
@@ -157,10 +168,10 @@ impl Shard {
                         of_topic = Some((message.topic.clone(), terms));
                     }
                     if let Some((_, Some(terms))) = of_topic {
-                        self.queue(slot, (message, naming), terms)?;
+                        self.queue(slot, (message, naming), terms, bound)?;
                     }
                 }
-                Content::Tick(tick) => self.queue_tick(slot, tick, is_current)?,
+                Content::Tick(tick) => self.queue_tick(slot, tick, is_current, bound)?,
             }
         }
         Continue(())
@@ -179,12 +190,12 @@ impl Shard {
         slot: u32,
         (message, naming): (Arc<Message>, Naming),
         terms: Terms,
+        bound: usize,
     ) -> ControlFlow<()> {
         let state = self.connections.state(slot);
         if state == State::Doomed {
             return Break(());
         }
-        let bound = self.backlog_bound();
         let Some(behind) = &mut self.connections.at(slot).behind else { return Continue(()) };
         if behind.catching_up.leave(&message.topic, message.offset) {
             return Continue(());

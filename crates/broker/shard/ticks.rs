@@ -103,7 +103,7 @@ impl Shard {
         }
         for (slot, tick) in laggards {
             self.fall_behind(slot);
-            let _more = self.queue_tick(slot, tick, true);
+            let _more = self.queue_tick(slot, tick, true, self.backlog_bound());
         }
     }
 
@@ -133,12 +133,17 @@ impl Shard {
 
     /// Puts a tick into the write queue of a connection that is behind. What of it is read from history comes from there,
     /// by itself. Breaks where the connection is given nothing more.
-    pub(super) fn queue_tick(&mut self, slot: u32, tick: Arc<Tick>, is_current: bool) -> ControlFlow<()> {
+    pub(super) fn queue_tick(
+        &mut self,
+        slot: u32,
+        tick: Arc<Tick>,
+        is_current: bool,
+        bound: usize,
+    ) -> ControlFlow<()> {
         let state = self.connections.state(slot);
         if state == State::Doomed {
             return Break(());
         }
-        let bound = self.backlog_bound();
         let Some(behind) = &mut self.connections.at(slot).behind else { return Continue(()) };
         let catching_up = &mut behind.catching_up;
         let Some(tick) = tick.retain(|message| !catching_up.leave(&message.topic, message.offset)) else {

@@ -7,8 +7,8 @@ use fanwire_broker::last_values::KeyLimits;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
 use fanwire_broker::shard::{Event, Now};
 use fanwire_broker::{
-    ConnectionId, Draft, Encoding, Identity, Interface, Message, Permissions, Pressure, Settings, Shard,
-    Start,
+    ConnectionId, Draft, Encoding, Identity, Interface, Message, Permissions, Pressure, Pressures, Settings,
+    Shard, Start,
 };
 use fanwire_wire::command::PayloadKind;
 use fanwire_wire::error::ErrorCode;
@@ -90,7 +90,7 @@ fn histories_let_go_of_their_older_half_each_second_while_memory_is_short() {
     (0..16).for_each(|_| _ = publish(&mut shard, "kept.a", None, 100));
     turn(&mut shard, 10);
     assert_eq!(oldest(&mut shard, "kept.a"), Some(1), "memory is not short");
-    shard.set_pressure(Pressure::Tight);
+    shard.set_pressures(Pressures::of_all(Pressure::Tight));
     for (now, expected) in [(20, Some(9)), (900, Some(9)), (1_000, Some(9)), (1_020, None)] {
         turn(&mut shard, now);
         if now == 1_000 {
@@ -100,7 +100,7 @@ fn histories_let_go_of_their_older_half_each_second_while_memory_is_short() {
         assert_eq!(oldest(&mut shard, "kept.a"), expected, "at {now}");
     }
     assert_eq!(oldest(&mut shard, "kept.b"), Some(5));
-    shard.set_pressure(Pressure::None);
+    shard.set_pressures(Pressures::of_all(Pressure::None));
     turn(&mut shard, 1_900);
     assert_eq!(oldest(&mut shard, "kept.b"), Some(5), "memory is not short any more");
 }
@@ -115,12 +115,12 @@ fn no_topic_begins_while_memory_is_scarce_and_those_that_are_there_go_on() {
         (Pressure::Scarce, Err(ErrorCode::Unavailable)),
         (Pressure::Exhausted, Err(ErrorCode::Unavailable)),
     ] {
-        shard.set_pressure(pressure);
+        shard.set_pressures(Pressures::of_all(pressure));
         let new = format!("new.{pressure:?}").to_lowercase();
         assert_eq!(publish(&mut shard, &new, None, 1), expected, "{pressure:?}");
         assert!(publish(&mut shard, "there", None, 1).is_ok(), "{pressure:?}");
     }
-    shard.set_pressure(Pressure::None);
+    shard.set_pressures(Pressures::of_all(Pressure::None));
     assert!(publish(&mut shard, "new.scarce", None, 1).is_ok());
 }
 
@@ -214,14 +214,31 @@ fn what_is_left_of_an_answer_or_a_message_that_a_socket_took_a_part_of_counts() 
 }
 
 #[test]
-fn a_write_queue_holds_half_while_memory_is_scarce() {
-    for (pressure, share) in [(Pressure::Tight, 1), (Pressure::Scarce, 2)] {
+fn histories_and_new_topics_pay_for_their_own_shortage_and_not_for_that_of_write_queues() {
+    let mut shard = shard();
+    turn(&mut shard, 0);
+    (0..16).for_each(|_| _ = publish(&mut shard, "kept.a", None, 100));
+    let (none, exhausted) = (Pressure::None, Pressure::Exhausted);
+    shard.set_pressures(Pressures { histories: none, backlogs: exhausted });
+    turn(&mut shard, 10);
+    assert_eq!(oldest(&mut shard, "kept.a"), Some(1));
+    assert!(publish(&mut shard, "new.one", None, 1).is_ok());
+    shard.set_pressures(Pressures { histories: exhausted, backlogs: none });
+    turn(&mut shard, 20);
+    assert_eq!(oldest(&mut shard, "kept.a"), Some(9));
+    assert_eq!(publish(&mut shard, "new.two", None, 1), Err(ErrorCode::Unavailable));
+}
+
+#[test]
+fn a_write_queue_holds_half_while_memory_is_scarce_for_write_queues() {
+    let (none, tight, scarce) = (Pressure::None, Pressure::Tight, Pressure::Scarce);
+    for (histories, backlogs, share) in [(scarce, tight, 1), (none, scarce, 2)] {
         let mut shard = shard();
         turn(&mut shard, 0);
         slow_subscribers(&mut shard, &["nothing.a"]);
         publish(&mut shard, "nothing.a", None, 0).unwrap();
         flush_in_vain(&mut shard);
-        shard.set_pressure(pressure);
+        shard.set_pressures(Pressures { histories, backlogs });
         let mut most = 0;
         // A raw subscriber cannot be told of a gap: it has to go when its queue is full.
         while !shard.largest_backlogs(1).is_empty() {
@@ -248,7 +265,7 @@ proptest! {
         let mut last = 0;
         for (which, key, payload, pause, is_short) in publishes {
             now += pause;
-            shard.set_pressure(if is_short { Pressure::Tight } else { Pressure::None });
+            shard.set_pressures(Pressures::of_all(if is_short { Pressure::Tight } else { Pressure::None }));
             turn(&mut shard, now);
             let key = [None, Some("a"), Some("b"), Some("c"), Some("d")][key];
             let bytes = counts(payload) + key.map_or(0, |key| key.len() as u64);

@@ -14,8 +14,8 @@ use super::error::ConfigError;
 use super::network::Network;
 use super::subject::Subject;
 use super::units::{
-    BadValue, ClientCertificates, Compression, Cookie, Count, FilePath, Level, Listen, Match, Name, Overflow,
-    Period, Size, Switch, WrittenSecret,
+    BadValue, ClientCertificates, Compression, Contexts, Cookie, Count, FilePath, Level, Listen, Match, Name,
+    Overflow, Period, Size, Switch, WrittenSecret,
 };
 use super::{LogFormat, ProxyProtocol};
 use crate::origin::AllowedOrigin;
@@ -33,6 +33,7 @@ pub(super) struct File {
     pub(super) max_topics: Option<Written<Count>>,
     pub(super) max_subscriptions: Option<Written<Count>>,
     pub(super) compression: Option<Written<Compression>>,
+    pub(super) contexts: Option<Written<Contexts>>,
     pub(super) drain: Option<Written<Period>>,
     pub(super) demo: Option<Written<Switch>>,
     pub(super) insecure_open: Option<Written<Switch>>,
@@ -140,6 +141,9 @@ pub(super) struct LimitsTable {
     pub(super) bytes_per_second: Option<Written<Size>>,
     pub(super) patience: Option<Written<Period>>,
     pub(super) memory: Option<Written<Size>>,
+    pub(super) history_memory: Option<Written<Size>>,
+    pub(super) backlog_memory: Option<Written<Size>>,
+    pub(super) context_memory: Option<Written<Size>>,
     pub(super) header_bytes: Option<Written<Size>>,
     pub(super) batch: Option<Written<Count>>,
     pub(super) inflated_ratio: Option<Written<Count>>,

@@ -6,7 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::LogFormat;
 use super::auth::Algorithm;
-use super::units::{Compression, Count, FilePath, Level, Listen, Match, Name, Period, Size, Switch};
+use super::units::{
+    Compression, Contexts, Count, FilePath, Level, Listen, Match, Name, Period, Size, Switch,
+};
 use crate::origin::AllowedOrigin;
 
 const EXAMPLES: &str = "\
@@ -117,6 +119,9 @@ pub(super) struct Flags {
     /// Let clients negotiate permessage-deflate: off, on, or from which size of payload on it is used [default: on]
     #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
     pub(super) compression: Option<Compression>,
+    /// Compress with contexts that are shared by all, or with each connection's own [default: shared]
+    #[arg(long, value_name = "WHICH")]
+    pub(super) contexts: Option<Contexts>,
     /// When told to stop, send connections away one after the other, for at most this long [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub(super) drain: Option<Period>,

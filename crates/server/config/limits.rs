@@ -24,6 +24,12 @@ pub struct Limits {
     pub bytes_per_second: Option<u64>,
     /// What the broker may hold, in bytes; `None` is three quarters of the machine's memory, or of its container's.
     pub memory: Option<u64>,
+    /// What histories, last values and message ids may hold of that, in bytes; `None` is half.
+    pub history_memory: Option<u64>,
+    /// What write queues may hold of that, in bytes; `None` is a quarter.
+    pub backlog_memory: Option<u64>,
+    /// What contexts of compression that connections have for themselves may hold of that, in bytes; `None` is a twentieth.
+    pub context_memory: Option<u64>,
     /// The head of a request, in bytes.
     pub header_bytes: usize,
     /// Messages of one batch.
@@ -48,6 +54,9 @@ impl Default for Limits {
             bytes_per_second: None,
             patience_ms: 30_000,
             memory: None,
+            history_memory: None,
+            backlog_memory: None,
+            context_memory: None,
             header_bytes: MAX_HEAD_BYTES,
             batch: MAX_BATCH_MESSAGES,
             // JSON that repeats itself comes to 50. DEFLATE can do 1032, and 64 KiB of that, one read, are 66 MB to inflate.
@@ -70,8 +79,15 @@ impl fmt::Display for Limits {
         if let Some(bytes) = self.bytes_per_second {
             writeln!(f, "bytes_per_second = \"{}\"", Size(bytes as usize))?;
         }
-        if let Some(memory) = self.memory {
-            writeln!(f, "memory = \"{}\"", Size(memory as usize))?;
+        for (key, bytes) in [
+            ("memory", self.memory),
+            ("history_memory", self.history_memory),
+            ("backlog_memory", self.backlog_memory),
+            ("context_memory", self.context_memory),
+        ] {
+            if let Some(bytes) = bytes {
+                writeln!(f, "{key} = \"{}\"", Size(bytes as usize))?;
+            }
         }
         writeln!(f, "header_bytes = \"{}\"", Size(self.header_bytes))?;
         writeln!(f, "batch = {}", self.batch)?;

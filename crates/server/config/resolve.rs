@@ -64,6 +64,7 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
     let cores = cores.within(Count(1), Count(MAX_CORES))?.0;
     let pin = source.said("pin", flags.pin, file.pin, Switch(default.pin));
     let compression = source.said("compression", flags.compression, file.compression, default.compression());
+    let contexts = source.said("contexts", flags.contexts, file.contexts, default.contexts);
     let drain = source.said("drain", flags.drain, file.drain, Period(default.timeouts.drain_ms));
     let demo = source.said("demo", flags.demo, file.demo, Switch(default.demo));
     let insecure_open =
@@ -93,6 +94,7 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
         cores,
         pin: pinnable(&pin, cores)?,
         compression: compression.value != Compression::Off,
+        contexts: contexts.value,
         demo: demo.value.0,
         insecure_open,
         auth,

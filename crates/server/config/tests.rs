@@ -30,9 +30,10 @@ fn what_holds_is_displayed_as_a_file_that_says_the_same() {
         max_topics = 5
         max_subscriptions = 6
         compression = false
+        contexts = "own"
         drain = "0ms"
         demo = true
-        limits = { connections = 7, connections_per_address = 8, handshakes_per_second_per_address = 9, commands_per_second = 10, bytes_per_second = "11KiB", memory = "13MiB", header_bytes = "15KiB", batch = 16, inflated_ratio = 14, patience = "12s" }
+        limits = { connections = 7, connections_per_address = 8, handshakes_per_second_per_address = 9, commands_per_second = 10, bytes_per_second = "11KiB", memory = "13MiB", history_memory = "17MiB", backlog_memory = "18MiB", context_memory = "19MiB", header_bytes = "15KiB", batch = 16, inflated_ratio = 14, patience = "12s" }
         proxies = { trust = ["10.0.0.0/8", "::1"], protocol = "proxy" }
         timeouts = { handshake = "1s", ping = "2s", unanswered_pings = 3, close = "1500ms", idle_http = "2h" }
         log = { format = "json", level = "warn,fanwire=debug" }
@@ -62,11 +63,13 @@ fn what_holds_is_displayed_as_a_file_that_says_the_same() {
         "max_topics = 5",
         "max_subscriptions = 6",
         "compression = \"off\"",
+        "contexts = \"own\"",
         "drain = \"0ms\"",
         "demo = true",
         "handshake = \"1s\"\nping = \"2s\"\nunanswered_pings = 3\nclose = \"1500ms\"\nidle_http = \"2h\"",
         "[limits]\nconnections = 7\nconnections_per_address = 8\nhandshakes_per_second_per_address = 9\n\
-         commands_per_second = 10\nbytes_per_second = \"11KiB\"\nmemory = \"13MiB\"\nheader_bytes = \"15KiB\"\nbatch = 16\n\
+         commands_per_second = 10\nbytes_per_second = \"11KiB\"\nmemory = \"13MiB\"\nhistory_memory = \"17MiB\"\n\
+         backlog_memory = \"18MiB\"\ncontext_memory = \"19MiB\"\nheader_bytes = \"15KiB\"\nbatch = 16\n\
          inflated_ratio = 14\npatience = \"12s\"",
         "[proxies]\ntrust = [\"10.0.0.0/8\", \"::1/128\"]\nprotocol = \"proxy\"",
         "format = \"json\"",
@@ -91,12 +94,13 @@ fn flags_win_over_the_file() {
         max_topics = 5
         max_subscriptions = 6
         compression = true
+        contexts = "own"
         drain = "1s"
         demo = true
         log = { format = "json", level = "warn" }
     "#;
     let flags = "--listen 127.0.0.1:8 --listen 127.0.0.1:9 --cores 1 --pin=false --max-message 4KiB --backlog 16KiB \
-        --max-topics 50 --max-subscriptions 60 --compression=false --drain 2s --demo=false --log-format text \
+        --max-topics 50 --max-subscriptions 60 --compression=false --contexts shared --drain 2s --demo=false --log-format text \
         --log-level error";
     let with_flags = config(&flags.split_whitespace().collect::<Vec<_>>(), file).unwrap();
     let same_in_file = r#"
@@ -304,6 +308,18 @@ fn a_value_out_of_range_is_told_the_range() {
             "test.toml:1: limits.bytes_per_second: 1023B is not between 1KiB and 1024GiB",
         ),
         ("limits.memory = 1", "test.toml:1: limits.memory: 1B is not between 1MiB and 1024GiB"),
+        (
+            "limits.history_memory = 1",
+            "test.toml:1: limits.history_memory: 1B is not between 1MiB and 1024GiB",
+        ),
+        (
+            "limits.context_memory = 1",
+            "test.toml:1: limits.context_memory: 1B is not between 1MiB and 1024GiB",
+        ),
+        (
+            "limits.backlog_memory = 1",
+            "test.toml:1: limits.backlog_memory: 1B is not between 1MiB and 1024GiB",
+        ),
         ("limits.header_bytes = 1", "test.toml:1: limits.header_bytes: 1B is not between 1KiB and 16KiB"),
         ("limits.batch = 1001", "test.toml:1: limits.batch: 1001 is not between 1 and 1000"),
         ("limits.inflated_ratio = 9", "test.toml:1: limits.inflated_ratio: 9 is not between 10 and 1100"),

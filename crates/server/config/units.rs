@@ -159,6 +159,36 @@ impl fmt::Display for Compression {
     }
 }
 
+/// What connections that negotiate permessage-deflate are compressed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contexts {
+    /// With what all of a core share: each message is compressed once, and on its own.
+    Shared,
+    /// Each with its own, which refers to what was sent before, as far as there is memory for it.
+    Own,
+}
+
+impl FromStr for Contexts {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text {
+            "shared" => Ok(Self::Shared),
+            "own" => Ok(Self::Own),
+            _ => Err(BadValue::new(text, "shared or own")),
+        }
+    }
+}
+
+impl fmt::Display for Contexts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Shared => "shared",
+            Self::Own => "own",
+        })
+    }
+}
+
 /// An address to listen on: `127.0.0.1:8080`, or `tls://127.0.0.1:8443` where TLS is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {

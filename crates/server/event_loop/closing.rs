@@ -132,6 +132,7 @@ impl EventLoop {
         let (peer, identity) = (self.peer(id), self.known_as(id));
         tracing::debug!(peer, identity, reason = reason.as_str(), "disconnected");
         self.sessions.end(id.slot);
+        self.site.guard.memory().release_contexts(self.contexts.end(id.slot));
         self.shard.disconnect(id);
         self.entrance.expect_room();
     }

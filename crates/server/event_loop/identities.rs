@@ -27,6 +27,7 @@ impl EventLoop {
         command_id: Option<&CommandId>,
         token: &Token<'_>,
     ) {
+        self.effort.tokens += 1;
         let client = match self.site.auth.bearer_of(&token.0, self.now.wall_ms) {
             Ok(client) => client,
             Err(error) => {

@@ -28,11 +28,9 @@ pub(super) struct Pinch {
 impl Pinch {
     /// When to look again, if memory is short.
     pub(super) fn next_ms(&self) -> Option<u64> {
-        match self.shortage.worst() {
-            Pressure::None => None,
-            Pressure::Tight | Pressure::Scarce => Some(self.relent_at_ms),
-            Pressure::Exhausted => Some(self.relent_at_ms.min(self.close_at_ms)),
-        }
+        let relents = (self.shortage.general() > Pressure::None).then_some(self.relent_at_ms);
+        let closes = (self.shortage.of_slow_readers() == Pressure::Exhausted).then_some(self.close_at_ms);
+        relents.into_iter().chain(closes).min()
     }
 }
 
@@ -40,10 +38,10 @@ impl EventLoop {
     /// Says what this core holds, and does what the shortage of memory asks for.
     pub(super) fn look_at_memory(&mut self, counters: &Counters) {
         let holdings = Holdings {
-            bytes: counters.kept_bytes
-                + counters.backlog_bytes
-                + counters.reply_bytes
-                + self.connections.kept_bytes() as u64,
+            history_bytes: counters.kept_bytes,
+            backlog_bytes: counters.backlog_bytes + counters.reply_bytes,
+            context_bytes: self.contexts.bytes(),
+            incoming_bytes: self.connections.kept_bytes() as u64,
             connections: self.connections.len() as u64,
             topics: counters.topics,
             subscriptions: counters.subscriptions,
@@ -54,36 +52,36 @@ impl EventLoop {
         if shortage != before {
             self.note_shortage(shortage);
         }
-        if shortage.worst() != Pressure::None {
-            self.press();
-        }
+        self.press();
     }
 
     /// Whether publishers are to wait.
     pub(super) fn is_scarce(&self) -> bool {
-        self.pinch.shortage.worst() >= Pressure::Scarce
+        self.pinch.shortage.general() >= Pressure::Scarce
     }
 
     fn note_shortage(&mut self, shortage: Shortage) {
         let was_scarce = self.is_scarce();
         self.pinch.shortage = shortage;
-        self.shard.set_pressure(shortage.own);
+        self.shard.set_pressures(shortage.of_shard());
+        self.metrics.set_shortage(shortage);
         if was_scarce && !self.is_scarce() {
             self.read_publishers();
         }
-        if self.site.guard.memory().announce(shortage.worst()) {
-            tracing::warn!(own = ?shortage.own, kernel = ?shortage.kernel, "the shortage of memory has changed");
+        if self.site.guard.memory().announce(shortage) {
+            let Shortage { own, kernel, histories, backlogs } = shortage;
+            tracing::warn!(?own, ?kernel, ?histories, ?backlogs, "the shortage of memory has changed");
             self.site.control.wake_all();
         }
     }
 
     fn press(&mut self) {
-        let now_ms = self.now.monotonic_ms;
-        if self.pinch.relent_at_ms <= now_ms {
+        let (shortage, now_ms) = (self.pinch.shortage, self.now.monotonic_ms);
+        if shortage.general() > Pressure::None && self.pinch.relent_at_ms <= now_ms {
             self.pinch.relent_at_ms = now_ms + LOOK_EVERY_MS;
             self.read_publishers();
         }
-        if self.pinch.shortage.worst() == Pressure::Exhausted && self.pinch.close_at_ms <= now_ms {
+        if shortage.of_slow_readers() == Pressure::Exhausted && self.pinch.close_at_ms <= now_ms {
             self.pinch.close_at_ms = now_ms + CLOSE_EVERY_MS;
             self.close_largest_backlogs();
         }

@@ -5,6 +5,7 @@ use std::mem;
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_wire::deflate::Inflater;
 
+use super::effort::{self, BYTES_PER_TURN};
 use super::{EventLoop, Stage};
 use crate::connection::{Phase, Place};
 use crate::guard::{Spent, Standing};
@@ -19,14 +20,6 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 /// earlier one waits for its answer, so this bounds what a connection can make us keep.
 const HTTP_READ_BYTES: usize = 16 * 1024;
 
-/// What one turn reads at most, in bytes, before those get their turn who wait for what was read.
-const READ_BYTES_PER_TURN: usize = 1024 * 1024;
-
-/// What a command counts for besides its bytes, and so does each further topic or message that it has in a list, and each
-/// subscription that ends with its connection: what is asked for in few bytes, or in none, ends a turn too. A subscription takes
-/// about as long as copying this.
-const COMMAND_COST_BYTES: usize = 256;
-
 /// Steps of TLS handshakes that one turn takes at most. A signature takes as long as hundreds of deliveries: a flood of
 /// handshakes waits for one another, and not the subscribers for them.
 const TLS_HANDSHAKE_STEPS_PER_TURN: usize = 16;
@@ -37,7 +30,7 @@ pub(crate) struct Intake {
     scratch: Box<[u8]>,
     /// What records hold that were in it.
     opened: Vec<u8>,
-    /// One serves all connections: the broker negotiates that no context is taken over.
+    /// One serves all connections whose clients take no context over.
     pub(super) inflater: Inflater,
 }
 
@@ -49,18 +42,10 @@ impl Intake {
 }
 
 impl EventLoop {
-    /// Gives each connection on the ready list one read, as far as the turn's budget and the shard's room go. Early
-    /// frames are older than what their sockets still have, so all of them come first.
+    /// Gives each connection on the ready list one read, as far as the turn's budget and the shard's room go.
     pub(super) fn read_ready(&mut self, intake: &mut Intake) {
-        let mut budget = READ_BYTES_PER_TURN;
-        while budget > 0 && self.may_read() {
-            let Some((id, mut frames)) = self.early_frames.pop_front() else { break };
-            let subscriptions = self.shard.subscriptions();
-            self.read_messages(id, &mut frames, &mut intake.inflater);
-            budget = budget.saturating_sub(self.cost(frames.len(), subscriptions));
-            // Their bytes were counted when they came.
-            self.settle(id, 0);
-        }
+        self.read_early_frames(intake);
+        let mut budget = BYTES_PER_TURN;
         let mut handshakes = TLS_HANDSHAKE_STEPS_PER_TURN;
         for _ in 0..self.ready.len() {
             if budget == 0 || !self.may_read() {
@@ -76,6 +61,33 @@ impl EventLoop {
             }
             budget = budget.saturating_sub(self.serve(id, intake));
         }
+    }
+
+    /// Goes on with frames that were read in an earlier turn. They have a budget of their own, so that who sends what takes long
+    /// does not keep the others' sockets from being read.
+    fn read_early_frames(&mut self, intake: &mut Intake) {
+        let mut budget = BYTES_PER_TURN;
+        for _ in 0..self.early_frames.len() {
+            if budget == 0 || !self.may_read() {
+                return;
+            }
+            let Some((id, mut frames)) = self.early_frames.pop_front() else { return };
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.place = Place::Resting;
+            }
+            let subscriptions = self.shard.subscriptions();
+            self.read_messages(id, &mut frames, &mut intake.inflater);
+            budget = budget.saturating_sub(self.cost(frames.len(), subscriptions));
+            // Their bytes were counted when they came.
+            self.settle(id, 0);
+        }
+    }
+
+    /// Keeps frames for the next turn. They are older than what the socket still has, which waits behind them.
+    pub(super) fn keep_early_frames(&mut self, id: ConnectionId, frames: Vec<u8>) {
+        let Some(connection) = self.connections.get_mut(id).filter(|_| !frames.is_empty()) else { return };
+        connection.place = Place::Behind;
+        self.early_frames.push_back((id, frames));
     }
 
     /// Whether [`Self::read_ready`] has something to go on with.
@@ -120,13 +132,15 @@ impl EventLoop {
         }
         let subscriptions = self.shard.subscriptions();
         self.answer_requests(id);
-        // What came behind a request to upgrade is older than what the socket still has.
-        let has_early_frames = self.early_frames.back().is_some_and(|(early, _)| *early == id);
-        let waits = has_early_frames || self.is_blocked(id);
+        let waits = self.has_early_frames(id) || self.is_blocked(id);
         let read = if waits { 0 } else { self.read_once(id, intake) };
         let cost = self.cost(read, subscriptions);
         self.settle(id, read);
         cost
+    }
+
+    fn has_early_frames(&mut self, id: ConnectionId) -> bool {
+        self.connections.get_mut(id).is_some_and(|connection| connection.place == Place::Behind)
     }
 
     /// Counts what a read of so many bytes brought, and puts the connection where it belongs after it.
@@ -137,16 +151,16 @@ impl EventLoop {
         self.handle_shard_events();
     }
 
-    /// What a read of so many bytes counts for, with the commands in them, and with those of so many subscriptions that are no
+    /// What a read of so many bytes counts for, with what it asked for, and with those of so many subscriptions that are no
     /// longer there.
     fn cost(&self, bytes: usize, subscriptions: usize) -> usize {
         let ended = subscriptions.saturating_sub(self.shard.subscriptions());
-        bytes + (self.commands as usize + ended) * COMMAND_COST_BYTES
+        bytes + self.effort.bytes() + effort::of_ended(ended)
     }
 
     /// Counts what a read of so many bytes brought against the connection's rates.
     fn charge(&mut self, id: ConnectionId, bytes: usize) {
-        let spent = Spent { commands: mem::take(&mut self.commands), bytes: bytes as u64 };
+        let spent = Spent { commands: mem::take(&mut self.effort).commands, bytes: bytes as u64 };
         match self.rates.spend(id.slot, spent, self.now.monotonic_ms) {
             Standing::Within => {}
             Standing::Over { .. } => self.metrics.add_throttled_read(),

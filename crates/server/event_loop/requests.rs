@@ -86,8 +86,9 @@ impl EventLoop {
 
     fn carry_out(&mut self, id: ConnectionId, exchange: Exchange) {
         let Exchange { call, client, body, reply } = exchange;
+        self.effort.commands += 1;
+        self.effort.tokens += usize::from(client.expiry.is_some());
         self.admit(id, client);
-        self.commands += 1;
         match call {
             Call::Answer(response) | Call::Post(Err(response)) | Call::PostBatch(Err(response)) => {
                 self.respond(id, &response, &reply);
@@ -177,13 +178,17 @@ impl EventLoop {
     }
 
     /// Begins to speak WebSocket; a raw connection when its subscription has begun.
-    fn upgrade(&mut self, id: ConnectionId, upgrade: Box<PendingUpgrade>, reply: Reply) {
+    fn upgrade(&mut self, id: ConnectionId, mut upgrade: Box<PendingUpgrade>, reply: Reply) {
         let interface = match &upgrade.endpoint {
             Endpoint::Json => Interface::Json,
             Endpoint::Binary => Interface::Binary,
             Endpoint::Raw { .. } | Endpoint::Echo { .. } | Endpoint::Hello { .. } => Interface::Raw,
         };
-        self.shard.upgrade(id, Encoding { interface, deflate_window_bits: upgrade.deflate_window_bits() });
+        self.begin_contexts(id, &mut upgrade);
+        self.shard.upgrade(id, Encoding { interface, deflate_window_bits: upgrade.shared_window_bits() });
+        if let Some(bits) = upgrade.own_window_bits() {
+            self.shard.keep_context(id, bits);
+        }
         if let Endpoint::Raw { topic, .. } = &upgrade.endpoint {
             let (topic, start) = (topic.clone(), upgrade.start.clone());
             self.await_answer(id, Awaited::Subscribed(upgrade), reply.last());
@@ -193,6 +198,21 @@ impl EventLoop {
         self.switch_protocols(id, *upgrade, &[]);
         if has_commands {
             self.welcome(id);
+        }
+    }
+
+    /// Gives the connection the contexts of compression that it is to have for itself, or answers that there are none.
+    fn begin_contexts(&mut self, id: ConnectionId, upgrade: &mut PendingUpgrade) {
+        let Some(agreed) = &mut upgrade.deflate else { return };
+        let bytes = agreed.context_bytes() as u64;
+        if bytes == 0 {
+            return;
+        }
+        if self.site.guard.memory().admit_contexts(bytes) {
+            self.contexts.begin(id.slot, *agreed, self.site.limits.inflated_ratio);
+        } else {
+            *agreed = agreed.without_contexts();
+            self.metrics.add_context_refusal();
         }
     }
 
@@ -236,11 +256,5 @@ impl EventLoop {
         self.metrics.add_handshake();
         tracing::debug!(peer = self.peer(id), identity = self.known_as(id), "connected");
         self.arm_deadline(id);
-    }
-
-    fn keep_early_frames(&mut self, id: ConnectionId, frames: Vec<u8>) {
-        if !frames.is_empty() {
-            self.early_frames.push_back((id, frames));
-        }
     }
 }

@@ -23,22 +23,31 @@ use crate::demo;
 use crate::metrics::DisconnectReason;
 
 impl EventLoop {
-    /// Reads the messages in `input`, and carries out each before the next is looked at.
+    /// Reads the messages in `input`, and carries out each before the next is looked at. Where that is much, the rest of them
+    /// has to wait for the next turn.
     pub(super) fn read_messages(&mut self, id: ConnectionId, mut input: &mut [u8], inflater: &mut Inflater) {
         let Some(mut reader) = self.take_reader(id) else { return };
+        let mut own_inflater = self.contexts.take_inflater(id.slot);
+        let inflater = own_inflater.as_mut().unwrap_or(inflater);
         while !input.is_empty() && self.is_web_socket(id) {
             match reader.read(input, self.site.max_message_bytes, inflater) {
                 Ok((consumed, incoming)) => {
                     if let Some(incoming) = incoming {
-                        self.handle_incoming(id, incoming);
+                        self.handle_incoming(id, incoming, consumed);
                         self.handle_shard_events();
                     }
                     input = &mut mem::take(&mut input)[consumed..];
+                    if self.effort.is_enough() {
+                        self.keep_early_frames(id, mem::take(&mut input).to_vec());
+                    }
                 }
                 Err(error) => return self.fail_connection(id, error),
             }
         }
         self.give_reader_back(id, reader);
+        if let Some(own) = own_inflater {
+            self.contexts.give_back(id.slot, own);
+        }
     }
 
     /// The connection's reader, so that what is borrowed through it does not borrow the loop.
@@ -58,10 +67,12 @@ impl EventLoop {
         self.connections.get_mut(id).is_some_and(|connection| connection.web_socket().is_some())
     }
 
-    fn handle_incoming(&mut self, id: ConnectionId, incoming: Incoming<'_>) {
-        self.commands += 1;
+    /// What the last so many octets completed.
+    fn handle_incoming(&mut self, id: ConnectionId, incoming: Incoming<'_>, octets: usize) {
+        self.effort.commands += 1;
         match incoming {
             Incoming::Message { kind, payload } => {
+                self.effort.inflated_bytes += payload.len().saturating_sub(octets);
                 self.metrics.add_message_in();
                 self.handle_message(id, kind, &payload);
             }
@@ -113,7 +124,7 @@ impl EventLoop {
     fn handle_command(&mut self, id: ConnectionId, parsed: Result<Envelope<'_>, Box<Rejection>>) {
         match parsed.and_then(|envelope| within_batch(envelope, self.site.limits.batch)) {
             Ok(envelope) => {
-                self.commands += further(&envelope.command);
+                self.effort.commands += further(&envelope.command);
                 if matches!(envelope.command, Command::Publish { .. } | Command::PublishBatch { .. }) {
                     self.note_publisher(id);
                 }

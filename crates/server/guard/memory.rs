@@ -6,7 +6,9 @@
 use std::fs;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use fanwire_broker::Pressure;
+use fanwire_broker::{Pressure, Pressures};
+
+use crate::config::Limits;
 
 /// What a connection without a backlog takes at most, in bytes: its slots here and in the shard, and its timer.
 const CONNECTION_BYTES: u64 = 1024;
@@ -30,8 +32,14 @@ const SLACK: u64 = 50;
 /// What one core holds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Holdings {
-    /// Histories, last values, write queues and messages that have not come whole, in bytes.
-    pub(crate) bytes: u64,
+    /// Histories, last values and message ids, in bytes.
+    pub(crate) history_bytes: u64,
+    /// Write queues, in bytes.
+    pub(crate) backlog_bytes: u64,
+    /// Contexts of compression that connections have for themselves, in bytes.
+    pub(crate) context_bytes: u64,
+    /// Messages that have not come whole, in bytes.
+    pub(crate) incoming_bytes: u64,
     /// Open connections.
     pub(crate) connections: u64,
     /// Topics.
@@ -41,8 +49,12 @@ pub(crate) struct Holdings {
 }
 
 impl Holdings {
+    /// Everything, in bytes.
     fn total_bytes(self) -> u64 {
-        self.bytes
+        self.history_bytes
+            + self.backlog_bytes
+            + self.context_bytes
+            + self.incoming_bytes
             + self.connections * CONNECTION_BYTES
             + self.topics * TOPIC_BYTES
             + self.subscriptions * SUBSCRIPTION_BYTES
@@ -56,34 +68,90 @@ pub(crate) struct Shortage {
     pub(crate) own: Pressure,
     /// Of the kernel's, for sockets.
     pub(crate) kernel: Pressure,
+    /// Of what histories, last values and message ids may hold.
+    pub(crate) histories: Pressure,
+    /// Of what write queues may hold.
+    pub(crate) backlogs: Pressure,
 }
 
 impl Shortage {
-    /// The worse of the two.
-    pub(crate) fn worst(self) -> Pressure {
+    /// As it is for everybody: what one kind may hold is that kind's alone to give up.
+    pub(crate) fn general(self) -> Pressure {
         self.own.max(self.kernel)
     }
+
+    /// As it is for those who do not read: whose write queues are large.
+    pub(crate) fn of_slow_readers(self) -> Pressure {
+        self.general().max(self.backlogs)
+    }
+
+    /// As it is for what a shard holds, of which the kernel has none.
+    pub(crate) fn of_shard(self) -> Pressures {
+        Pressures { histories: self.own.max(self.histories), backlogs: self.own.max(self.backlogs) }
+    }
+
+    /// All four in one number, which is 0 while there is no shortage.
+    fn to_bits(self) -> u8 {
+        let levels = [self.own, self.kernel, self.histories, self.backlogs];
+        levels.into_iter().rev().fold(0, |bits, level| bits << 2 | level as u8)
+    }
+}
+
+/// The bits of a shortage that are everybody's.
+const GENERAL_BITS: u8 = 0b1111;
+
+const _: () = assert!(Pressure::ALL.len() == 4, "a level is two bits");
+
+/// What may be held, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    all: u64,
+    histories: u64,
+    backlogs: u64,
+    contexts: u64,
+}
+
+impl Budget {
+    fn new(limits: &Limits) -> Self {
+        let all = limits.memory.unwrap_or_else(default_budget_bytes);
+        // None of the three, nor all together, are to come to where everybody pays for them.
+        let histories = limits.history_memory.unwrap_or(all / 2);
+        let backlogs = limits.backlog_memory.unwrap_or(all / 4);
+        let contexts = limits.context_memory.unwrap_or(all / 20);
+        Self { all, histories, backlogs, contexts }
+    }
+}
+
+/// What one core has said that it holds, in bytes.
+#[derive(Debug, Default)]
+struct Held {
+    all: AtomicU64,
+    histories: AtomicU64,
+    backlogs: AtomicU64,
 }
 
 /// What all cores hold together.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    budget_bytes: u64,
+    budget: Budget,
     /// By core.
-    held_bytes: Box<[AtomicU64]>,
+    held: Box<[Held]>,
+    /// What contexts of compression have been promised.
+    context_bytes: AtomicU64,
     /// In thousandths of what the kernel may use.
     kernel_share: AtomicU64,
     kernel_look_at_ms: AtomicU64,
-    /// The worst level that some core saw last.
+    /// The shortage that some core saw last, as bits.
     announced: AtomicU8,
 }
 
 impl Memory {
     /// Nobody holds anything yet.
-    pub(super) fn new(budget_bytes: u64, cores: usize) -> Self {
+    pub(super) fn new(limits: &Limits, cores: usize) -> Self {
         Self {
-            budget_bytes: budget_bytes.max(1),
-            held_bytes: (0..cores).map(|_| AtomicU64::new(0)).collect(),
+            budget: Budget::new(limits),
+            held: (0..cores).map(|_| Held::default()).collect(),
+            context_bytes: AtomicU64::new(0),
             kernel_share: AtomicU64::new(0),
             kernel_look_at_ms: AtomicU64::new(0),
             announced: AtomicU8::new(0),
@@ -92,25 +160,52 @@ impl Memory {
 
     /// Notes what a core holds. Returns how short memory is, where that was `before` the last time.
     pub(crate) fn report(&self, core: usize, holdings: Holdings, before: Shortage, now_ms: u64) -> Shortage {
-        self.held_bytes[core].store(holdings.total_bytes(), Ordering::Relaxed);
+        let own = &self.held[core];
+        own.all.store(holdings.total_bytes(), Ordering::Relaxed);
+        own.histories.store(holdings.history_bytes, Ordering::Relaxed);
+        own.backlogs.store(holdings.backlog_bytes, Ordering::Relaxed);
         if self.is_due_to_look(now_ms) {
             self.kernel_share.store(kernel_share().unwrap_or(0), Ordering::Relaxed);
         }
-        let held: u64 = self.held_bytes.iter().map(|held| held.load(Ordering::Relaxed)).sum();
+        let share = |held: fn(&Held) -> &AtomicU64, budget_bytes: u64| {
+            let held: u64 = self.held.iter().map(|core| held(core).load(Ordering::Relaxed)).sum();
+            held.saturating_mul(1_000) / budget_bytes.max(1)
+        };
         Shortage {
-            own: level(held.saturating_mul(1_000) / self.budget_bytes, before.own),
+            own: level(share(|held| &held.all, self.budget.all), before.own),
             kernel: level(self.kernel_share.load(Ordering::Relaxed), before.kernel),
+            histories: level(share(|held| &held.histories, self.budget.histories), before.histories),
+            backlogs: level(share(|held| &held.backlogs, self.budget.backlogs), before.backlogs),
+        }
+    }
+
+    /// Promises so many bytes to the contexts of a connection, until they are [released](Self::release_contexts). `false` if
+    /// there is no room.
+    pub(crate) fn admit_contexts(&self, bytes: u64) -> bool {
+        // Cores may be here at once: each counts first, and looks whether that was too much.
+        let fits = self.context_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.budget.contexts;
+        if !fits {
+            self.release_contexts(bytes);
+        }
+        fits
+    }
+
+    /// The contexts of a connection have gone.
+    pub(crate) fn release_contexts(&self, bytes: u64) {
+        if bytes > 0 {
+            self.context_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
 
     /// Says to all how short memory is. Returns whether that is news.
-    pub(crate) fn announce(&self, pressure: Pressure) -> bool {
-        self.announced.swap(pressure as u8, Ordering::Relaxed) != pressure as u8
+    pub(crate) fn announce(&self, shortage: Shortage) -> bool {
+        let bits = shortage.to_bits();
+        self.announced.swap(bits, Ordering::Relaxed) != bits
     }
 
-    /// Whether somebody saw that it is short.
+    /// Whether somebody saw that it is short for everybody.
     pub(super) fn is_short(&self) -> bool {
-        self.announced.load(Ordering::Relaxed) != Pressure::None as u8
+        self.announced.load(Ordering::Relaxed) & GENERAL_BITS != 0
     }
 
     /// Whether nobody has looked at the kernel's for a while. The caller is to do so.
@@ -149,7 +244,7 @@ fn share_of(sockstat: &str, tcp_mem: &str) -> Option<u64> {
 
 /// Three quarters of what the process may have, in bytes: the machine's memory, or its share in a container. The rest is
 /// for what allocators and the kernel add.
-pub(super) fn default_budget_bytes() -> u64 {
+fn default_budget_bytes() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of(&text));
     let groups = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     let group = groups.iter().find_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
@@ -165,6 +260,14 @@ fn total_of(meminfo: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn limits(memory: u64) -> Limits {
+        Limits { memory: Some(memory), ..Limits::default() }
+    }
+
+    fn memory(budget_bytes: u64, cores: usize) -> Memory {
+        Memory::new(&limits(budget_bytes), cores)
+    }
 
     #[test]
     fn a_level_is_entered_at_its_threshold_and_left_some_way_below_it() {
@@ -190,8 +293,8 @@ mod tests {
 
     #[test]
     fn what_all_cores_hold_counts_together() {
-        let memory = Memory::new(1_000_000, 2);
-        let of = |bytes| Holdings { bytes, ..Holdings::default() };
+        let memory = memory(1_000_000, 2);
+        let of = |incoming_bytes| Holdings { incoming_bytes, ..Holdings::default() };
         let report = |core, bytes| memory.report(core, of(bytes), Shortage::default(), 0).own;
         assert_eq!(report(0, 500_000), Pressure::None);
         assert_eq!(report(1, 400_000), Pressure::Scarce);
@@ -201,10 +304,51 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_is_announced_once() {
-        let memory = Memory::new(1, 1);
-        assert!(!memory.announce(Pressure::None) && !memory.is_short());
-        assert!(memory.announce(Pressure::Scarce) && !memory.announce(Pressure::Scarce) && memory.is_short());
+    fn histories_and_backlogs_have_budgets_of_their_own_which_leave_everybody_else_alone() {
+        let memory = memory(1_000_000, 2);
+        let histories = |history_bytes| Holdings { history_bytes, ..Holdings::default() };
+        let backlogs = |backlog_bytes| Holdings { backlog_bytes, ..Holdings::default() };
+        memory.report(0, histories(200_000), Shortage::default(), 0);
+        let shortage = memory.report(1, histories(200_000), Shortage::default(), 0);
+        assert_eq!((shortage.histories, shortage.backlogs), (Pressure::Tight, Pressure::None), "half of all");
+        let shortage = memory.report(0, backlogs(250_000), shortage, 0);
+        assert_eq!(
+            (shortage.histories, shortage.backlogs),
+            (Pressure::None, Pressure::Exhausted),
+            "a quarter"
+        );
+        assert_eq!((shortage.general(), shortage.of_slow_readers()), (Pressure::None, Pressure::Exhausted));
+        let of_shard = Pressures { histories: Pressure::None, backlogs: Pressure::Exhausted };
+        assert_eq!(shortage.of_shard(), of_shard);
+
+        let limits = Limits { history_memory: Some(500), backlog_memory: Some(400), ..limits(1_000_000) };
+        let memory = Memory::new(&limits, 1);
+        let holdings = Holdings { history_bytes: 450, backlog_bytes: 320, ..Holdings::default() };
+        let shortage = memory.report(0, holdings, Shortage::default(), 0);
+        assert_eq!((shortage.histories, shortage.backlogs), (Pressure::Scarce, Pressure::Tight));
+    }
+
+    #[test]
+    fn contexts_are_promised_what_there_is_room_for() {
+        let memory = Memory::new(&Limits { context_memory: Some(100), ..Limits::default() }, 1);
+        assert!(memory.admit_contexts(60) && !memory.admit_contexts(41) && memory.admit_contexts(40));
+        assert!(!memory.admit_contexts(1));
+        memory.release_contexts(60);
+        assert!(memory.admit_contexts(60) && !memory.admit_contexts(1));
+    }
+
+    #[test]
+    fn what_changes_is_announced_once_and_who_connects_pays_for_what_is_everybody_s() {
+        let memory = memory(1, 1);
+        assert!(!memory.announce(Shortage::default()) && !memory.is_short());
+        let exhausted = Pressure::Exhausted;
+        let of_some = Shortage { histories: exhausted, backlogs: exhausted, ..Shortage::default() };
+        assert!(memory.announce(of_some) && !memory.announce(of_some) && !memory.is_short());
+        for of_all in
+            [Shortage { own: Pressure::Tight, ..of_some }, Shortage { kernel: Pressure::Tight, ..of_some }]
+        {
+            assert!(memory.announce(of_all) && !memory.announce(of_all) && memory.is_short());
+        }
     }
 
     #[test]

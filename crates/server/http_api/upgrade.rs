@@ -9,6 +9,7 @@ use fanwire_wire::topic::Topic;
 use super::position::start_in_query;
 use super::{Call, Response, bad_query, bad_request};
 use crate::auth::TOKEN_PROTOCOL;
+use crate::config::Contexts;
 use crate::connection::Endpoint;
 use crate::site::Site;
 
@@ -22,7 +23,8 @@ const BINARY_PROTOCOL: &str = "fanwire.v1.binary";
 pub(crate) struct PendingUpgrade {
     upgrade: Upgrade<'static>,
     protocol: Option<&'static str>,
-    deflate: Option<DeflateParams>,
+    /// What is agreed on with the client, unless there is no room for the contexts in it.
+    pub(crate) deflate: Option<DeflateParams>,
     /// Who will take the connection's messages.
     pub(crate) endpoint: Endpoint,
     /// Where a raw connection's subscription starts.
@@ -31,13 +33,24 @@ pub(crate) struct PendingUpgrade {
 
 impl PendingUpgrade {
     fn new(upgrade: Upgrade<'_>, site: &Site, protocol: Option<&'static str>, endpoint: Endpoint) -> Self {
-        let deflate = upgrade.deflate().filter(|_| site.compression);
+        let offered = upgrade.deflate().filter(|_| site.compression);
+        let deflate = match site.contexts {
+            Contexts::Shared => offered.map(DeflateParams::without_contexts),
+            Contexts::Own => offered,
+        };
         Self { upgrade: upgrade.into_accepted(), protocol, deflate, endpoint, start: Start::Now }
     }
 
-    /// The window that what goes out is compressed with, if it is.
-    pub(crate) fn deflate_window_bits(&self) -> Option<u8> {
-        self.deflate.map(|deflate| deflate.server_window_bits())
+    /// The window that what goes out is compressed with, if it is, and by what is shared.
+    pub(crate) fn shared_window_bits(&self) -> Option<u8> {
+        let shared = self.deflate.filter(|deflate| deflate.server_no_context_takeover);
+        shared.map(|deflate| deflate.server_window_bits())
+    }
+
+    /// The window that what goes out is compressed with, if it is, and with a context of its own.
+    pub(crate) fn own_window_bits(&self) -> Option<u8> {
+        let own = self.deflate.filter(|deflate| !deflate.server_no_context_takeover);
+        own.map(|deflate| deflate.server_window_bits())
     }
 
     /// Whether the client may compress what comes in.
@@ -111,7 +124,10 @@ pub(super) fn echo(request: &Request<'_>, site: &Site) -> Call {
         Err(error) => return error.into(),
     };
     let mut pending = PendingUpgrade::new(upgrade, site, None, Endpoint::Echo { deflate_window_bits: None });
-    pending.endpoint = Endpoint::Echo { deflate_window_bits: pending.deflate_window_bits() };
+    // One compressor makes all echoes.
+    let agreed = |deflate| DeflateParams { server_no_context_takeover: true, ..deflate };
+    pending.deflate = pending.deflate.map(agreed);
+    pending.endpoint = Endpoint::Echo { deflate_window_bits: pending.shared_window_bits() };
     Call::Upgrade(Box::new(pending))
 }
 

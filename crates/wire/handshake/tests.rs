@@ -50,7 +50,8 @@ fn rejection(error: HandshakeError) -> String {
 
 fn response(upgrade: &Upgrade<'_>, protocol: Option<&str>, extra_headers: &[(&str, &str)]) -> String {
     let mut out = Vec::new();
-    upgrade.write_response(protocol, upgrade.deflate(), extra_headers, &mut out);
+    let deflate = upgrade.deflate().map(DeflateParams::without_contexts);
+    upgrade.write_response(protocol, deflate, extra_headers, &mut out);
     String::from_utf8(out).unwrap()
 }
 

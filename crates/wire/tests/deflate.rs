@@ -9,11 +9,17 @@ use proptest::prelude::*;
 
 const LIMIT: usize = 1 << 20;
 
-fn response(offers: &[&str]) -> Option<String> {
+/// The answer to the offers of a broker that takes over contexts, or none.
+fn response_with(contexts: bool, offers: &[&str]) -> Option<String> {
     let params = negotiate(offers.iter().copied())?;
+    let params = if contexts { params } else { params.without_contexts() };
     let mut out = Vec::new();
     params.write_response(&mut out);
     Some(String::from_utf8(out).unwrap())
+}
+
+fn response(offers: &[&str]) -> Option<String> {
+    response_with(false, offers)
 }
 
 fn deflated(payload: &[u8]) -> Vec<u8> {
@@ -27,7 +33,33 @@ fn inflated(payload: &[u8], limit: usize) -> Result<Vec<u8>, ProtocolError> {
 }
 
 #[test]
-fn the_broker_takes_no_context_over_and_honours_a_server_window() {
+fn contexts_are_taken_over_unless_the_offer_says_otherwise_and_cost_what_they_take() {
+    let cases = [
+        ("permessage-deflate", "", (true, true)),
+        ("permessage-deflate; client_max_window_bits", "", (true, true)),
+        ("permessage-deflate; server_no_context_takeover", "; server_no_context_takeover", (false, true)),
+        ("permessage-deflate; client_no_context_takeover", "; client_no_context_takeover", (true, false)),
+        (
+            "permessage-deflate; client_no_context_takeover; server_no_context_takeover",
+            "; server_no_context_takeover; client_no_context_takeover",
+            (false, false),
+        ),
+        ("permessage-deflate; server_max_window_bits=9", "; server_max_window_bits=9", (true, true)),
+    ];
+    for (offer, parameters, (deflates, inflates)) in cases {
+        let answer = format!("permessage-deflate{parameters}");
+        assert_eq!(response_with(true, &[offer]).as_ref(), Some(&answer), "{offer}");
+        let params = negotiate([offer].into_iter()).unwrap();
+        assert_eq!(DeflateParams::from_response(&answer), Some(params), "{offer}");
+        let kib = params.context_bytes() / 1024;
+        let window = if params.server_max_window_bits.is_some() { 2 } else { 128 };
+        assert_eq!(kib, if deflates { 244 + window } else { 0 } + if inflates { 48 } else { 0 }, "{offer}");
+        assert_eq!(params.without_contexts().context_bytes(), 0);
+    }
+}
+
+#[test]
+fn the_broker_takes_no_context_over_where_it_shares_them_and_honours_a_server_window() {
     const ANSWER: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
     let bits = |bits: &str| Some(format!("{ANSWER}; server_max_window_bits={bits}"));
     let cases = [
@@ -84,8 +116,9 @@ fn the_first_offer_that_can_be_honoured_wins() {
 #[test]
 fn a_client_understands_what_the_broker_answers_to_its_offer() {
     let params = negotiate([OFFER].into_iter()).unwrap();
-    let answer = response(&[OFFER]).unwrap();
-    assert_eq!(DeflateParams::from_response(&answer), Some(params));
+    assert_eq!(DeflateParams::from_response(&response_with(true, &[OFFER]).unwrap()), Some(params));
+    let params = params.without_contexts();
+    assert_eq!(DeflateParams::from_response(&response(&[OFFER]).unwrap()), Some(params));
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! What it is for a token to hold, and for a key to be in a set, by their definition: slow, and one rule after the other.
+#![expect(clippy::cast_precision_loss, reason = "dates are far below 2^52 milliseconds, or for ever")]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -51,7 +52,10 @@ fn assert_good_now(claims: &Value, bearer: &Bearer) {
     let (now_ms, leeway_ms) = (NOW_MS as f64, LEEWAY_MS as f64);
     let expires_ms = milliseconds(&claims["exp"]) + leeway_ms + ROUNDING_MS;
     assert!(now_ms < expires_ms, "it has expired: {claims}");
-    assert!(bearer.until_ms > NOW_MS && bearer.until_ms as f64 <= expires_ms.min(u64::MAX as f64), "{claims}");
+    assert!(
+        bearer.until_ms > NOW_MS && bearer.until_ms as f64 <= expires_ms.min(u64::MAX as f64),
+        "{claims}"
+    );
     if let Some(from) = claims.get("nbf").filter(|from| !from.is_null()) {
         assert!(milliseconds(from) <= now_ms + leeway_ms + ROUNDING_MS, "it does not hold yet: {claims}");
     }

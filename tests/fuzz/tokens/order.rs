@@ -1,4 +1,5 @@
 //! Tokens that are made to order, of which it is known beforehand whether they hold.
+#![expect(clippy::cast_precision_loss, reason = "dates are far below 2^52 milliseconds, or for ever")]
 
 use arbitrary::Arbitrary;
 use base64::Engine as _;
@@ -189,7 +190,7 @@ impl Order<'_> {
         claim("sub", self.subject.map(Value::from));
         claim("iss", self.issuer.map(|is_ours| Value::from(if is_ours { ISSUER } else { "somebody" })));
         claim("aud", self.audience.as_claim());
-        let grants = |grants: &Vec<Grant<'_>>| grants.iter().map(|grant| grant.text()).collect::<Vec<_>>();
+        let grants = |grants: &Vec<Grant<'_>>| grants.iter().map(Grant::text).collect::<Vec<_>>();
         let mut granted = Map::new();
         for (name, value) in [
             ("subscribe", self.subscribe.as_ref().map(|list| json!(grants(list)))),
@@ -206,7 +207,8 @@ impl Order<'_> {
 
     fn is_good_now(&self) -> bool {
         let leeway_s = LEEWAY_MS as f64 / 1000.0;
-        let ends_later = self.expires.and_then(Date::in_seconds).is_some_and(|ends_s| ends_s + leeway_s > 0.0);
+        let ends_later =
+            self.expires.and_then(Date::in_seconds).is_some_and(|ends_s| ends_s + leeway_s > 0.0);
         let has_begun = match self.holds_from.map(Date::in_seconds) {
             None => true,
             Some(None) => false,

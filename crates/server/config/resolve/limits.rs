@@ -36,6 +36,9 @@ impl Sayings<'_> {
             bytes_per_second: bytes,
             patience,
             memory,
+            history_memory,
+            backlog_memory,
+            context_memory,
             header_bytes: head,
             batch,
             inflated_ratio: ratio,
@@ -56,14 +59,22 @@ impl Sayings<'_> {
         let commands = self.if_any("limits.commands_per_second", commands, Count(1), MAX_TABLE)?;
         let bytes =
             self.if_any("limits.bytes_per_second", bytes, MIN_BYTES_PER_SECOND, MAX_BYTES_PER_SECOND)?;
-        let memory = self.if_any("limits.memory", memory, MIN_MEMORY, MAX_KEPT)?;
+        let memory_of = |key, written| self.if_any(key, written, MIN_MEMORY, MAX_KEPT);
+        let memory = memory_of("limits.memory", memory)?;
+        let history_memory = memory_of("limits.history_memory", history_memory)?;
+        let backlog_memory = memory_of("limits.backlog_memory", backlog_memory)?;
+        let context_memory = memory_of("limits.context_memory", context_memory)?;
+        let bytes_of = |size: Option<Size>| size.map(|Size(bytes)| bytes as u64);
         Ok(Limits {
             connections: connections.map(|Count(count)| count),
             connections_per_address: per_address,
             handshakes_per_second_per_address: handshakes as u64,
             commands_per_second: commands.map(|Count(count)| count as u64),
-            bytes_per_second: bytes.map(|Size(bytes)| bytes as u64),
-            memory: memory.map(|Size(bytes)| bytes as u64),
+            bytes_per_second: bytes_of(bytes),
+            memory: bytes_of(memory),
+            history_memory: bytes_of(history_memory),
+            backlog_memory: bytes_of(backlog_memory),
+            context_memory: bytes_of(context_memory),
             header_bytes: head.within(MIN_HEAD, Size(MAX_HEAD_BYTES))?.0,
             batch: batch.within(Count(1), Count(MAX_BATCH_MESSAGES))?.0,
             inflated_ratio: ratio.within(MIN_RATIO, MAX_RATIO)?.0,
