@@ -364,6 +364,35 @@ fn frames_that_do_not_come_whole_count_wherever_they_begin() {
 }
 
 #[test]
+fn messages_that_do_not_become_whole_are_given_up_when_memory_is_exhausted() {
+    const BODY_BYTES: usize = 900_000;
+    let broker = TestBroker::start_with(|config| {
+        config.cores = 1;
+        config.limits.memory = Some(4 << 20);
+    });
+    let mut subscriber = broker.web_socket("/topics/small");
+    let mut figures = broker.http();
+    // All are there before nobody new is let in. Half of them publish over HTTP.
+    let mut holders: Vec<_> = (0..8).map(|n| if n % 2 == 0 { raw(&broker) } else { broker.http() }).collect();
+    let frame = &[0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0][..];
+    let head = b"POST /topics/a.b HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n";
+    for (n, holder) in holders.iter_mut().enumerate() {
+        let begun = [if n % 2 == 0 { frame } else { head }, &vec![7; BODY_BYTES]].concat();
+        // It may be over in the middle of it.
+        let _ = holder.stream().get_mut().write_all(&begun);
+    }
+    let began = Instant::now();
+    let reason = "reason=\"short_of_memory\"";
+    while figures.figure_with("fanwire_disconnects_total", reason) == 0 {
+        assert!(began.elapsed() < PATIENCE, "they keep what they hold");
+    }
+    subscriber.send("small");
+    assert_eq!(subscriber.receive_text(), "small", "who holds nothing is not bothered");
+    drop(holders);
+    connect_when_there_is_room(&broker);
+}
+
+#[test]
 fn short_of_memory_histories_let_go_of_their_older_half_and_what_is_let_go_is_told() {
     let broker = TestBroker::start_with(|config| {
         crate::raw::with_history(config);

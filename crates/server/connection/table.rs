@@ -113,6 +113,12 @@ impl Connections {
         self.kept_bytes
     }
 
+    /// What the connection keeps of a message or a request that has not come whole, in bytes.
+    pub(crate) fn incoming_bytes(&self, id: ConnectionId) -> usize {
+        let connection = self.slots.get(id.slot as usize).filter(|connection| connection.id == id);
+        connection.map_or(0, Connection::incoming_bytes)
+    }
+
     /// Ends the turn: closes the sockets of those that have gone, and frees their slots.
     pub(crate) fn free_gone(&mut self) {
         for slot in self.gone.drain(..) {
