@@ -58,6 +58,8 @@ struct Newcomer {
 enum Arrival {
     Newcomer(Newcomer),
     OutOfFiles,
+    /// Nothing came of it; the next may be well.
+    Failure,
     Nobody,
 }
 
@@ -126,7 +128,7 @@ impl Entrance {
                 }
                 Accepted::OutOfFiles => return Arrival::OutOfFiles,
                 Accepted::WouldBlock => door.is_knocked_at = false,
-                Accepted::Transient => {}
+                Accepted::Transient => return Arrival::Failure,
             }
         }
         Arrival::Nobody
@@ -157,6 +159,8 @@ impl EventLoop {
             match self.entrance.accept() {
                 Arrival::Newcomer(newcomer) => self.take_in(newcomer),
                 Arrival::OutOfFiles => return self.wait_for_files(),
+                // One of the turn's accepts too: it may be the same the next time, and for ever.
+                Arrival::Failure => self.metrics.add_accept_error(),
                 Arrival::Nobody => return self.note_all_accepted(),
             }
         }
@@ -279,11 +283,27 @@ impl EventLoop {
 
 #[cfg(test)]
 mod tests {
-    use std::net;
+    use std::net::{self, Shutdown};
 
     use mio::Poll;
+    use socket2::SockRef;
 
     use super::*;
+
+    #[test]
+    fn an_accept_that_fails_every_time_is_given_back_each_time() {
+        let listen: Listen = "127.0.0.1:0".parse().unwrap();
+        let listener = TcpListener::bind(listen.address).unwrap();
+        // The kernel refuses accepts from here on.
+        SockRef::from(&listener).shutdown(Shutdown::Both).unwrap();
+        let poll = Poll::new().unwrap();
+        let mut entrance = Entrance::open(vec![listener], &[listen], poll.registry()).unwrap();
+        assert!(entrance.note_readiness(token_of(0)));
+        for _ in 0..3 {
+            assert!(matches!(entrance.accept(), Arrival::Failure));
+        }
+        assert!(entrance.has_work(), "somebody may wait behind it");
+    }
 
     #[test]
     fn a_crowd_at_one_door_does_not_keep_those_at_another_waiting() {
