@@ -248,6 +248,7 @@ fn site(
         demo: config.demo,
         auth,
         origins: config.origins.clone(),
+        checks_hosts: !config.auth.asks_clients() && !config.insecure_open,
         listening,
         tls,
         timeouts: config.timeouts,

@@ -142,7 +142,7 @@ pub(crate) fn asked(request: &Request<'_>, channel: &Channel<'_>, site: &Site, n
     let standing = site.origins.standing(request, channel.is_secure);
     let reply = Reply::to(request, access::sharing(request, standing, site));
     let reply = if channel.refusal.is_some() { reply.last() } else { reply };
-    let (call, client) = match access::turn_away(request, channel, standing) {
+    let (call, client) = match access::turn_away(request, channel, standing, site) {
         Some(refusal) => (refusal.into(), Client::nobody()),
         None => match open_to_everybody(request, site) {
             Some(call) => (call, Client::nobody()),

@@ -22,7 +22,8 @@ fn broker_with(limits: Limits) -> TestBroker {
 
 /// What somebody is told who is not let in: whatever it asks for, and if it does not.
 fn told(broker: &TestBroker) -> (u16, String, Option<String>) {
-    let asking = ["GET /topics/a.b HTTP/1.1\r\nHost: x\r\n\r\n", &handshake("/v1/ws", ""), "", "GET /hea"];
+    let asking =
+        ["GET /topics/a.b HTTP/1.1\r\nHost: localhost\r\n\r\n", &handshake("/v1/ws", ""), "", "GET /hea"];
     let [first, others @ ..] = asking.map(|octets| {
         let mut client = broker.http();
         client.send(octets);
@@ -118,16 +119,16 @@ fn who_looks_after_the_broker_is_answered_when_nobody_is_let_in() {
         for path in ["/healthz", "/readyz", "/metrics"] {
             for _ in 0..PROBES {
                 let mut probe = broker.http();
-                let twice = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(2);
+                let twice = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(2);
                 assert_eq!(probe.request(twice).status, 200, "{path}");
                 assert!(probe.rest().is_empty(), "that is all that it is let in for");
             }
         }
         for request in [
-            "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-            "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
-            "GET /healthz/ HTTP/1.1\r\nHost: x\r\n\r\n",
-            "POST /topics/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx",
+            "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            "GET /healthz/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            "POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx",
         ] {
             assert_eq!(broker.http().request(request).status, refused, "{request}");
         }
@@ -144,7 +145,7 @@ fn the_figures_are_for_whoever_may_read_them_when_nobody_is_let_in_too() {
     let mut only = broker.http();
     assert_eq!(only.get("/healthz").status, 200);
     let ask = |further: &str| {
-        broker.http().request(format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{further}\r\n")).status
+        broker.http().request(format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{further}\r\n")).status
     };
     let token = crate::identity::sign(&json!({"sub":"m","exp":4_000_000_000_u64,"fanwire":{"metrics":true}}));
     assert_eq!([ask(""), ask(&crate::identity::bearer(&token))], [401, 200]);
@@ -283,7 +284,7 @@ fn an_http_client_that_stays_over_a_rate_is_told_too() {
     let mut client = broker.http();
     let mut writer = client.stream().get_ref().try_clone().unwrap();
     let flood = std::thread::spawn(move || {
-        let requests = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(20);
+        let requests = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20);
         while writer.write_all(requests.as_bytes()).is_ok() {}
     });
     let last = loop {
@@ -303,7 +304,8 @@ fn who_is_over_a_rate_is_told_so_behind_the_answer_to_what_was_carried_out() {
     let broker = broker_with(limits);
     // The home of some of the topics is another core than the connection's.
     for number in 0..16 {
-        let request = format!("POST /topics/over.{number} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1");
+        let request =
+            format!("POST /topics/over.{number} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1");
         let mut client = broker.http();
         client.send(request.repeat(2));
         let statuses = [(); 3].map(|()| client.response().status);
@@ -315,7 +317,7 @@ fn who_is_over_a_rate_is_told_so_behind_the_answer_to_what_was_carried_out() {
 /// Publishes 100 KB on a topic; what that is answered.
 fn publish_much(client: &mut HttpClient, topic: &str) -> HttpResponse {
     let body = "x".repeat(100_000);
-    let head = "Host: x\r\nContent-Type: text/plain\r\nContent-Length: 100000";
+    let head = "Host: localhost\r\nContent-Type: text/plain\r\nContent-Length: 100000";
     client.request(format!("POST /topics/{topic} HTTP/1.1\r\n{head}\r\n\r\n{body}"))
 }
 
@@ -375,7 +377,7 @@ fn messages_that_do_not_become_whole_are_given_up_when_memory_is_exhausted() {
     // All are there before nobody new is let in. Half of them publish over HTTP.
     let mut holders: Vec<_> = (0..8).map(|n| if n % 2 == 0 { raw(&broker) } else { broker.http() }).collect();
     let frame = &[0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0][..];
-    let head = b"POST /topics/a.b HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n";
+    let head = b"POST /topics/a.b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048576\r\n\r\n";
     for (n, holder) in holders.iter_mut().enumerate() {
         let begun = [if n % 2 == 0 { frame } else { head }, &vec![7; BODY_BYTES]].concat();
         // It may be over in the middle of it.
@@ -434,7 +436,8 @@ fn answers_that_memory_is_too_short_for_are_cut_off_and_nothing_stands_in_for_th
     let mut figures = broker.http();
     broker.post("large", &"x".repeat(BODY_BYTES));
     for (reader, connection) in readers.iter_mut().zip(connections) {
-        let head = format!("GET /topics/large HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n");
+        let head =
+            format!("GET /topics/large HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n");
         reader.write_all(head.as_bytes()).unwrap();
     }
     let began = Instant::now();
@@ -453,8 +456,9 @@ fn answers_that_memory_is_too_short_for_are_cut_off_and_nothing_stands_in_for_th
 #[test]
 fn a_head_and_a_batch_are_no_larger_than_the_operator_says() {
     let broker = broker_with(Limits { header_bytes: 1_024, batch: 2, ..Limits::default() });
-    let head =
-        |length: usize| format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(length - 39));
+    let head = |length: usize| {
+        format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "y".repeat(length - 47))
+    };
     assert_eq!(broker.http().request(head(1_024)).status, 200);
     let response = broker.http().request(head(1_025));
     assert_eq!(response.status, 431);
@@ -471,8 +475,10 @@ fn a_head_and_a_batch_are_no_larger_than_the_operator_says() {
         let answer = client.receive_json();
         assert_eq!(answer["type"], kind, "{answer}");
         let body = batch(count).replace("\"type\":\"publish_batch\",\"id\":1,", "");
-        let request =
-            format!("POST /v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let request = format!(
+            "POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
         let response = broker.http().request(request);
         assert_eq!(response.status, if kind == "error" { 413 } else { 200 }, "{response:?}");
     }

@@ -41,15 +41,23 @@ pub(super) fn is_preflight(request: &Request<'_>) -> bool {
 /// broker that is short of something may end it.
 const OPERATION: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
+/// What says no more than whether the broker lives, under whatever name it is asked.
+const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
 /// The answer to a request that is not looked at any further, whoever sends it.
 pub(super) fn turn_away(
     request: &Request<'_>,
     channel: &Channel<'_>,
     standing: Standing,
+    site: &Site,
 ) -> Option<Response> {
     if standing == Standing::Strange {
         channel.log_refusal(request, &"a page of another origin");
         return Some(strange());
+    }
+    if site.checks_hosts && !PROBES.contains(&request.path()) && !site.origins.know_host(request) {
+        channel.log_refusal(request, &"a Host that may be anybody's");
+        return Some(misdirected());
     }
     let refusal = channel.refusal.filter(|_| !OPERATION.contains(&request.path()))?;
     channel.log_refusal(request, &refusal);
@@ -60,6 +68,13 @@ pub(super) fn turn_away(
 fn strange() -> Response {
     let message = "pages of this Origin may not use this broker; its operator can allow it in [origins]";
     Response::error(Status::Forbidden, "origin_not_allowed", message)
+}
+
+/// The answer to a request that may be of a page whose owner has pointed its name at this machine.
+fn misdirected() -> Response {
+    let message = "this broker has no keys, and does not know the name in Host; use localhost or an address, have its operator \
+                   allow http://NAME in [origins], or give it keys";
+    Response::error(Status::MisdirectedRequest, "host_not_allowed", message)
 }
 
 /// The answer to a request of which it is not known who sends it (RFC 6750 §3).
