@@ -198,12 +198,16 @@ impl Connection {
 
     /// What it keeps of what has not come whole, and what TLS takes for it, in bytes.
     fn kept_bytes(&self) -> usize {
-        let not_whole = match &self.phase {
+        self.incoming_bytes() + self.transport.kept_bytes()
+    }
+
+    /// What it keeps of a message or a request that has not come whole, in bytes.
+    fn incoming_bytes(&self) -> usize {
+        match &self.phase {
             Phase::Http(conversation) => conversation.kept_bytes(),
             Phase::WebSocket(web_socket) => web_socket.reader.kept_bytes(),
             Phase::Proxied | Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => 0,
-        };
-        not_whole + self.transport.kept_bytes()
+        }
     }
 
     /// The conversation, if it speaks HTTP.

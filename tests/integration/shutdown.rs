@@ -98,7 +98,7 @@ fn from_the_start_of_the_drain_nobody_new_is_let_in_and_who_is_there_is_served()
 fn an_event_stream_is_told_when_to_come_back_and_ends() {
     let broker = TestBroker::start();
     let mut client = broker.http();
-    client.send("GET /topics/a.b HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n");
+    client.send("GET /topics/a.b HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
     assert_eq!(client.response_head().status, 200);
     broker.begin_stop();
     let rest = String::from_utf8(client.rest()).unwrap();

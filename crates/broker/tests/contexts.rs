@@ -204,7 +204,7 @@ fn what_was_compressed_and_not_taken_counts_and_goes_with_the_connection() {
     flush(&mut shard, &mut clients, |_| 0);
     assert_eq!(shard.counters().backlog_bytes, 0, "all of it is compressed");
     assert!(shard.counters().reply_bytes > 1_000);
-    assert_eq!(shard.largest_backlogs(1), [OWN]);
+    assert_eq!(shard.largest_holders(1, |_| 0), [OWN]);
     shard.disconnect(OWN);
     assert_eq!(shard.counters().reply_bytes, 0);
 

@@ -14,7 +14,7 @@ use crate::transport::{Arrival, Received};
 
 /// What one read takes from a socket at most, in bytes: large enough that a system call's cost is lost in it,
 /// small enough to stay in the cache until it is handled.
-const SCRATCH_BYTES: usize = 64 * 1024;
+pub(super) const SCRATCH_BYTES: usize = 64 * 1024;
 
 /// What one read takes at most while the connection speaks HTTP, in bytes. Pipelined requests are kept while an
 /// earlier one waits for its answer, so this bounds what a connection can make us keep.
