@@ -128,7 +128,7 @@ impl EventLoop {
     /// Gives one connection its share of the turn. Returns what that counts for, in bytes.
     fn serve(&mut self, id: ConnectionId, intake: &mut Intake) -> usize {
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.place = Place::Resting;
+            connection.leave_ready_list();
         }
         let subscriptions = self.shard.subscriptions();
         self.answer_requests(id);
