@@ -46,7 +46,7 @@ impl EventLoop {
             history_bytes: counters.kept_bytes,
             backlog_bytes: counters.backlog_bytes + counters.reply_bytes,
             context_bytes: self.contexts.bytes(),
-            incoming_bytes: self.connections.kept_bytes() as u64,
+            incoming_bytes: (self.connections.kept_bytes() + self.early_frames.bytes()) as u64,
             connections: self.connections.len() as u64,
             topics: counters.topics,
             subscriptions: counters.subscriptions,
