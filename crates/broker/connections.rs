@@ -285,16 +285,14 @@ impl Connections {
         self.certain_bytes
     }
 
-    /// The connections with the largest write queues, the largest first, at most `count` of them.
-    pub(crate) fn largest_backlogs(&self, count: usize) -> Vec<u32> {
-        let backlog_of = |connection: &Connection| match (&connection.behind, connection.state) {
-            (Some(behind), State::Open) => behind.queue.bytes() + behind.queue.certain_bytes(),
-            _ => 0,
-        };
-        let sizes = self.slots.iter().map(backlog_of).zip(0..).filter(|(bytes, _)| *bytes > 0);
-        let mut sizes: Vec<(usize, u32)> = sizes.collect();
-        sizes.sort_unstable_by(|one, other| other.cmp(one));
-        sizes.into_iter().take(count).map(|(_, slot)| slot).collect()
+    /// What the write queues hold of the connections that are open, in bytes.
+    pub(crate) fn backlogs(&self) -> impl Iterator<Item = (ConnectionId, usize)> {
+        let open = self.slots.iter().zip(0..).filter(|(connection, _)| connection.state == State::Open);
+        open.map(|(connection, slot)| {
+            let queue = connection.behind.as_ref().map(|behind| &behind.queue);
+            let bytes = queue.map_or(0, |queue| queue.bytes() + queue.certain_bytes());
+            (ConnectionId { slot, generation: connection.generation }, bytes)
+        })
     }
 
     pub(crate) fn messages_skipped(&self) -> u64 {

@@ -276,8 +276,8 @@ impl WriteQueue {
     /// as it was encoded.
     pub(crate) fn advance_for_good(&mut self, written: &Written, bytes: usize) {
         self.lags = bytes < written.bytes.len() || self.lags && !self.is_empty();
-        let unoffered = self.partial.len().saturating_sub(written.bytes.len());
-        if unoffered > 0 {
+        let was_offered_whole = written.bytes.len() >= self.partial.len();
+        if !was_offered_whole {
             return self.partial.advance(bytes);
         }
         self.partial = Bytes::copy_from_slice(&written.bytes[bytes..]);

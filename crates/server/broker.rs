@@ -214,7 +214,9 @@ fn waker_of(poll: &Poll) -> io::Result<Arc<Waker>> {
 
 /// The guard of as many connections as the limit on open files leaves room for, or as the operator says.
 fn guard(config: &Config) -> io::Result<Guard> {
-    let room = listener::room_for_connections(MAX_REFUSED * config.cores)?;
+    // Its poll, its waker, what it listens on, and those who are told why they are refused.
+    let files_of_core = 2 + config.listen.len() + MAX_REFUSED;
+    let room = listener::room_for_connections(config.cores * files_of_core)?;
     if let Some(connections) = config.limits.connections.filter(|connections| *connections > room) {
         tracing::warn!(
             connections,
@@ -246,6 +248,7 @@ fn site(
         demo: config.demo,
         auth,
         origins: config.origins.clone(),
+        checks_hosts: !config.auth.asks_clients() && !config.insecure_open,
         listening,
         tls,
         timeouts: config.timeouts,

@@ -191,6 +191,14 @@ impl Connection {
         }
     }
 
+    /// It was taken off the ready list. It may have come to be behind while it stood there, and is so still: what its socket
+    /// has waits for the frames that were read before.
+    pub(crate) fn leave_ready_list(&mut self) {
+        if self.place != Place::Behind {
+            self.place = Place::Resting;
+        }
+    }
+
     /// Whether a PROXY header is due, and something came.
     pub(crate) fn is_ready_for_proxy_header(&self) -> bool {
         matches!(self.phase, Phase::Proxied) && self.readable
@@ -198,12 +206,16 @@ impl Connection {
 
     /// What it keeps of what has not come whole, and what TLS takes for it, in bytes.
     fn kept_bytes(&self) -> usize {
-        let not_whole = match &self.phase {
+        self.incoming_bytes() + self.transport.kept_bytes()
+    }
+
+    /// What it keeps of a message or a request that has not come whole, in bytes.
+    fn incoming_bytes(&self) -> usize {
+        match &self.phase {
             Phase::Http(conversation) => conversation.kept_bytes(),
             Phase::WebSocket(web_socket) => web_socket.reader.kept_bytes(),
             Phase::Proxied | Phase::EventStream(_) | Phase::Closing(_) | Phase::Gone => 0,
-        };
-        not_whole + self.transport.kept_bytes()
+        }
     }
 
     /// The conversation, if it speaks HTTP.
@@ -235,3 +247,25 @@ impl Connection {
 
 /// A connection that subscribes and is silent costs this struct; growing it is a decision.
 const _: () = assert!(size_of::<Connection>() <= 96);
+
+#[cfg(test)]
+mod tests {
+    use mio::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_that_was_listed_stays_behind_until_its_frames_have_had_their_turn() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let id = ConnectionId { slot: 0, generation: 0 };
+        let mut connection = Connection::new(id, Transport::Plain(stream), 0);
+        for (place, expected) in
+            [(Place::Listed, Place::Resting), (Place::Paused, Place::Resting), (Place::Behind, Place::Behind)]
+        {
+            connection.place = place;
+            connection.leave_ready_list();
+            assert_eq!(connection.place, expected);
+        }
+    }
+}

@@ -21,6 +21,7 @@ mod answering;
 mod closing;
 mod deadlines;
 mod draining;
+mod early_frames;
 mod effort;
 mod exchanging;
 mod flushing;
@@ -55,6 +56,7 @@ use crate::tls::SEALED_BYTES;
 use accepting::Entrance;
 pub(crate) use accepting::MAX_REFUSED;
 use draining::Drain;
+use early_frames::EarlyFrames;
 use effort::Effort;
 use exchanging::Inbox;
 use pressing::Pinch;
@@ -88,8 +90,7 @@ pub(crate) struct EventLoop {
     contexts: Contexts,
     /// Connections with input that was not read yet.
     ready: VecDeque<ConnectionId>,
-    /// Frames that came together with the handshake before them, or that a turn had no time for.
-    early_frames: VecDeque<(ConnectionId, Vec<u8>)>,
+    early_frames: EarlyFrames,
     timers: TimerWheel,
     rates: Rates,
     pinch: Pinch,
@@ -141,7 +142,7 @@ impl EventLoop {
             rates: Rates::new(&site.limits),
             effort: Effort::default(),
             ready: VecDeque::new(),
-            early_frames: VecDeque::new(),
+            early_frames: EarlyFrames::default(),
             requests: Inbox::default(),
             deliveries: Inbox::default(),
             echo_compressor: EchoCompressor::default(),

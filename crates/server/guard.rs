@@ -49,6 +49,11 @@ impl Refusal {
     pub(crate) const ALL: [Self; 4] =
         [Self::Full, Self::TooManyOfAddress, Self::TooFast, Self::ShortOfMemory];
 
+    /// Whether others may be let in, from other addresses.
+    pub(crate) const fn is_of_address(self) -> bool {
+        matches!(self, Self::TooManyOfAddress | Self::TooFast)
+    }
+
     /// The refusal as the code of an answer and the label of a figure.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -56,6 +61,17 @@ impl Refusal {
             Self::TooManyOfAddress => "too_many_connections_of_address",
             Self::TooFast => "too_many_handshakes",
             Self::ShortOfMemory => "short_of_memory",
+        }
+    }
+
+    /// What the operator can do about it.
+    pub(crate) const fn remedy(self) -> &'static str {
+        match self {
+            Self::Full => "there are as many as limits.connections, and the limit on open files, allow",
+            Self::TooManyOfAddress | Self::TooFast => {
+                "if the address is a proxy's, name it in proxies.trust; or else limits has what an address may"
+            }
+            Self::ShortOfMemory => "the broker waits for memory; limits.memory has what it may take",
         }
     }
 }
@@ -83,19 +99,25 @@ impl fmt::Display for Refusal {
 pub(crate) struct Admission(u64);
 
 impl Admission {
-    /// It was refused, and counts as nothing.
-    pub(crate) const REFUSED: Self = Self(0);
+    /// It is one of all connections, and of no address. No client has this number, nor those below it.
+    pub(crate) const OF_ALL: Self = Self(Refusal::ALL.len() as u64);
 
-    /// It is one of all connections, and of no address. No client has this number either.
-    pub(crate) const OF_ALL: Self = Self(1);
+    /// It was refused for this, and counts as nothing.
+    pub(crate) const fn refused(refusal: Refusal) -> Self {
+        Self(refusal as u64)
+    }
+
+    /// Why it was refused, if it was.
+    pub(crate) fn refusal(self) -> Option<Refusal> {
+        Refusal::ALL.get(usize::try_from(self.0).ok()?).copied()
+    }
 
     fn of(client: Client) -> Self {
         Self(client.to_bits())
     }
 
     fn client(self) -> Option<Client> {
-        let counts_by_address = self != Self::REFUSED && self != Self::OF_ALL;
-        counts_by_address.then_some(Client::from_bits(self.0))
+        (self.0 > Self::OF_ALL.0).then_some(Client::from_bits(self.0))
     }
 }
 
@@ -115,6 +137,14 @@ impl Guard {
 
     /// Lets a connection in, which counts until it is [released](Self::release).
     pub(crate) fn admit(&self, peer: IpAddr, now_ms: u64) -> Result<Admission, Refusal> {
+        // The address pays for trying even where nobody is let in: those too are answered.
+        let admission =
+            if self.is_proxy(peer) { Admission::OF_ALL } else { self.admit_client(peer, now_ms)? };
+        self.take_place().inspect_err(|_| self.release_client(admission)).map(|()| admission)
+    }
+
+    /// Counts one of all connections.
+    fn take_place(&self) -> Result<(), Refusal> {
         if self.memory.is_short() {
             return Err(Refusal::ShortOfMemory);
         }
@@ -123,17 +153,7 @@ impl Guard {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return Err(Refusal::Full);
         }
-        if self.is_proxy(peer) {
-            return Ok(Admission::OF_ALL);
-        }
-        let client = Client::at(peer);
-        match self.addresses.admit(client, now_ms) {
-            Ok(()) => Ok(Admission::of(client)),
-            Err(refusal) => {
-                self.connections.fetch_sub(1, Ordering::Relaxed);
-                Err(refusal)
-            }
-        }
+        Ok(())
     }
 
     /// What all cores hold.
@@ -143,10 +163,13 @@ impl Guard {
 
     /// The connection has gone.
     pub(crate) fn release(&self, admission: Admission) {
-        if admission == Admission::REFUSED {
-            return;
+        if admission.refusal().is_none() {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+            self.release_client(admission);
         }
-        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn release_client(&self, admission: Admission) {
         if let Some(client) = admission.client() {
             self.addresses.release(client);
         }
@@ -238,7 +261,7 @@ mod tests {
             let admitted = [1, 2, 3].map(|last| guard.admit(far(last), 0).unwrap());
             assert_eq!(guard.admit(far(4), 0), Err(Refusal::Full));
             guard.release(admitted[0]);
-            guard.release(Admission::REFUSED);
+            Refusal::ALL.into_iter().map(Admission::refused).for_each(|refused| guard.release(refused));
             assert!(guard.admit(far(4), 0).is_ok());
             assert_eq!(guard.admit(far(5), 0), Err(Refusal::Full));
         }
@@ -302,6 +325,39 @@ mod tests {
             let (request, _) = parse_request(&head).unwrap().unwrap();
             let address = guard.forwarded_for(request.headers());
             assert_eq!(address, Some([192, 0, 2, 1].into()), "{in_front:02x?}");
+        }
+    }
+
+    #[test]
+    fn who_is_refused_with_everybody_has_no_place_of_its_address_either() {
+        let guard = guard(Some(1), 100);
+        let first = guard.admit(far(1), 0).unwrap();
+        for _ in 0..10 {
+            assert_eq!(guard.admit(far(2), 0), Err(Refusal::Full));
+        }
+        guard.release(first);
+        assert!(guard.admit(far(2), 0).is_ok());
+    }
+
+    #[test]
+    fn who_tries_too_often_while_nobody_is_let_in_is_told_that() {
+        let limits = Limits { handshakes_per_second_per_address: 2, ..Limits::default() };
+        let guard = Guard::new(&limits, Proxies::default(), 0, 1);
+        let refusals = [(); 3].map(|()| guard.admit(far(1), 0).unwrap_err());
+        assert_eq!(refusals, [Refusal::Full, Refusal::Full, Refusal::TooFast]);
+    }
+
+    #[test]
+    fn what_a_connection_counts_as_says_why_it_was_refused() {
+        for refusal in Refusal::ALL {
+            assert_eq!(Admission::refused(refusal).refusal(), Some(refusal));
+            assert_eq!(Admission::refused(refusal).client(), None);
+        }
+        assert_eq!((Admission::OF_ALL.refusal(), Admission::OF_ALL.client()), (None, None));
+        for address in ["0.0.0.0", "0.0.0.4", "0.0.0.5", "::", "::1", "255.255.255.255"] {
+            let client = Client::at(address.parse().unwrap());
+            assert_eq!(Admission::of(client).refusal(), None, "{address}");
+            assert_eq!(Admission::of(client).client(), Some(client), "{address}");
         }
     }
 

@@ -58,6 +58,8 @@ pub(crate) struct Channel<'a> {
     pub(crate) is_secure: bool,
     /// The subject of the certificate that the connection began with.
     pub(crate) certificate: Option<&'a str>,
+    /// Why the connection is not let in, if it is not.
+    pub(crate) refusal: Option<Refusal>,
 }
 
 /// What a request asks for.
@@ -139,11 +141,9 @@ impl Methods {
 pub(crate) fn asked(request: &Request<'_>, channel: &Channel<'_>, site: &Site, now_ms: u64) -> Asked {
     let standing = site.origins.standing(request, channel.is_secure);
     let reply = Reply::to(request, access::sharing(request, standing, site));
-    let (call, client) = match access::refuse_strange(standing) {
-        Some(refusal) => {
-            channel.log_refusal(request, &"a page of another origin");
-            (refusal.into(), Client::nobody())
-        }
+    let reply = if channel.refusal.is_some() { reply.last() } else { reply };
+    let (call, client) = match access::turn_away(request, channel, standing, site) {
+        Some(refusal) => (refusal.into(), Client::nobody()),
         None => match open_to_everybody(request, site) {
             Some(call) => (call, Client::nobody()),
             None => of_client(request, channel, access::ambient(channel, standing, site), site, now_ms),

@@ -197,15 +197,14 @@ pub struct FileLimit {
     pub raised: u64,
 }
 
-/// Files that the process needs besides its connections: the standard streams, configuration and keys, the kernel's
-/// figures, and for each core its poll, its waker and what it listens on.
-const OTHER_FILES: u64 = 64;
+/// Files that the process needs besides those of its cores: the standard streams, configuration and keys, the kernel's figures.
+const OTHER_FILES: u64 = 32;
 
-/// How many connections the limit on open files leaves room for, where `refused` more are told why they are refused.
-pub fn room_for_connections(refused: usize) -> io::Result<usize> {
+/// How many connections the limit on open files leaves room for, where the cores need so many files for something else.
+pub fn room_for_connections(files_of_cores: usize) -> io::Result<usize> {
     let (soft, _) = Resource::NOFILE.get()?;
     // Whoever has so low a limit gets most of it.
-    let other = (OTHER_FILES + refused as u64).min(soft / 2);
+    let other = (OTHER_FILES + files_of_cores as u64).min(soft / 2);
     Ok(usize::try_from(soft - other).unwrap_or(usize::MAX))
 }
 

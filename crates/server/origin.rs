@@ -4,6 +4,7 @@
 //! WebSocket; but it says in `Origin` of which page that is.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use fanwire_wire::http::Request;
@@ -79,6 +80,37 @@ impl Origins {
         });
         if is_allowed { Standing::Allowed } else { Standing::Strange }
     }
+
+    /// Whether the host that the request names is this machine's, or one that the operator allows pages of. Any other name its
+    /// owner can have pointed at this machine (DNS rebinding), and then the owner's page has the same origin as the broker, and
+    /// names none when it reads. Browsers always name a host.
+    pub(crate) fn know_host(&self, request: &Request<'_>) -> bool {
+        let Some(named) = request.headers().octets("Host").next() else { return true };
+        let named = str::from_utf8(named).ok().and_then(split_authority);
+        named.is_some_and(|(host, _)| {
+            is_of_this_machine(&host) || self.0.iter().any(|allowed| allowed.has_host(&host))
+        })
+    }
+}
+
+/// Whether the host is an address, or a name that is always that of the machine itself (RFC 6761 §6.3).
+fn is_of_this_machine(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_address =
+        bare.map_or_else(|| host.parse::<IpAddr>().is_ok(), |bare| bare.parse::<Ipv6Addr>().is_ok());
+    let name = host.strip_suffix('.').unwrap_or(host);
+    is_address || name == "localhost" || name.ends_with(".localhost")
+}
+
+impl AllowedOrigin {
+    /// Whether it is of this host, whatever its scheme and port.
+    fn has_host(&self, host: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(origin) => origin.host == host,
+            Self::Below(parent) => parent.has_below(host),
+        }
+    }
 }
 
 impl FromIterator<AllowedOrigin> for Origins {
@@ -113,9 +145,14 @@ impl Origin {
     }
 
     fn is_below(&self, parent: &Self) -> bool {
-        let label = self.host.strip_suffix(parent.host.as_str()).and_then(|rest| rest.strip_suffix('.'));
         let same = self.is_secure == parent.is_secure && self.port == parent.port;
-        same && label.is_some_and(|label| !label.is_empty())
+        same && parent.has_below(&self.host)
+    }
+
+    /// Whether the host has one label or more in front of this one's.
+    fn has_below(&self, host: &str) -> bool {
+        let label = host.strip_suffix(self.host.as_str()).and_then(|rest| rest.strip_suffix('.'));
+        label.is_some_and(|label| !label.is_empty())
     }
 }
 
@@ -265,6 +302,61 @@ mod tests {
             );
         }
         assert_eq!(standing(&["*"], "x", "Origin: null\r\n"), Standing::Allowed);
+    }
+
+    fn is_known(allowed: &[&str], host: &str) -> bool {
+        let origins: Origins = allowed.iter().map(|text| text.parse::<AllowedOrigin>().unwrap()).collect();
+        let head = format!("GET / HTTP/1.0\r\n{host}\r\n");
+        let (request, _) = parse_request(head.as_bytes()).unwrap().expect("a whole head");
+        origins.know_host(&request)
+    }
+
+    #[test]
+    fn a_host_is_known_that_nobody_else_can_point_at_this_machine() {
+        for host in [
+            "localhost",
+            "LocalHost:8080",
+            "localhost.",
+            "app.localhost",
+            "a.b.localhost:1",
+            "127.0.0.1",
+            "127.0.0.1:8080",
+            "192.0.2.1",
+            "[::1]",
+            "[::1]:8080",
+            "[2001:db8::1]",
+        ] {
+            assert!(is_known(&[], &format!("Host: {host}\r\n")), "{host}");
+        }
+        assert!(is_known(&[], ""), "no browser leaves it out");
+        for host in [
+            "evil.example",
+            "evil.example:8080",
+            "localhost.evil.example",
+            "evillocalhost",
+            "127.0.0.1.evil.example",
+            "127.0.0.1.evil.example:8080",
+            "[::1].evil.example",
+            "[evil.example]",
+            "localhost:evil",
+            "evil.example@localhost",
+            "",
+        ] {
+            assert!(!is_known(&[], &format!("Host: {host}\r\n")), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_known_of_which_pages_are_allowed_with_whatever_port() {
+        let allowed = ["https://app.example.com", "http://*.example.org:8443"];
+        for host in ["app.example.com", "APP.example.com:8080", "a.b.example.org"] {
+            assert!(is_known(&allowed, &format!("Host: {host}\r\n")), "{host}");
+            assert!(is_known(&["*"], &format!("Host: {host}\r\n")), "{host}");
+            assert!(!is_known(&[], &format!("Host: {host}\r\n")), "{host}");
+        }
+        for host in ["example.com", "x.app.example.com", "example.org", "evilexample.org"] {
+            assert!(!is_known(&allowed, &format!("Host: {host}\r\n")), "{host}");
+        }
     }
 
     #[test]

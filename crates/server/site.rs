@@ -37,6 +37,9 @@ pub(crate) struct Site {
     pub(crate) auth: Auth,
     /// Of which pages requests are taken besides the broker's own.
     pub(crate) origins: Origins,
+    /// Whether requests have to name a host that nobody else can have given this machine: where nobody is asked who it is,
+    /// and it is only this machine that may reach the broker.
+    pub(crate) checks_hosts: bool,
     /// How long what is waited for.
     pub(crate) timeouts: Timeouts,
     /// How much clients may have.

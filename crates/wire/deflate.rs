@@ -285,8 +285,8 @@ impl Inflater {
     /// Inflates the joined payloads of a compressed message.
     ///
     /// [`ProtocolError::MessageTooBig`] as soon as there are more than `limit` octets, so that a small message cannot cost
-    /// much more than a large one; [`ProtocolError::InflatesTooMuch`] likewise; [`ProtocolError::BadDeflate`] if the data is not DEFLATE, or (without context takeover) ends
-    /// within a block.
+    /// much more than a large one; [`ProtocolError::InflatesTooMuch`] likewise; [`ProtocolError::BadDeflate`] if the data is
+    /// not DEFLATE, or (without context takeover) ends within a block.
     ///
     /// Without context takeover, a message of up to [`MAX_KEPT_INFLATED_BYTES`] is borrowed from a buffer that is used again.
     /// An inflater that belongs to one connection keeps none.

@@ -75,7 +75,8 @@ fn a_million_tiny_messages_are_each_routed() {
 /// Publishes over HTTP; the offset.
 fn post(target: &Target, topic: &str) -> usize {
     let mut client = Attacker::connect(target.address);
-    let head = format!("POST /topics/{topic} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1");
+    let head =
+        format!("POST /topics/{topic} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1");
     client.send_whole(format!("{head}\r\n\r\nx").as_bytes());
     let answer = client.rest();
     let offset = answer.split_once("\"offset\":").and_then(|(_, rest)| rest.split_once('}'));

@@ -18,7 +18,7 @@ const MIB: u64 = 1 << 20;
 
 /// Posts 100 KB on a topic; the answer.
 fn post(client: &mut Attacker, topic: &str) -> String {
-    let head = "Host: x\r\nContent-Type: text/plain\r\nContent-Length: 100000";
+    let head = "Host: localhost\r\nContent-Type: text/plain\r\nContent-Length: 100000";
     let request = format!("POST /topics/{topic} HTTP/1.1\r\n{head}\r\n\r\n{}", "x".repeat(100_000));
     client.send_whole(request.as_bytes());
     let mut answer = Vec::new();

@@ -35,7 +35,7 @@ impl Script {
 
 /// A handshake with what follows it at once; frames of every kind on the raw and the JSON interface; bodies.
 fn scripts() -> Vec<Script> {
-    let handshake = "GET /topics/reset HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    let handshake = "GET /topics/reset HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
     let mut fragments = [masked(OpCode::Text, false, b"one"), masked(OpCode::Continuation, false, b"two")];
     // The first does not end the message.
@@ -51,9 +51,8 @@ fn scripts() -> Vec<Script> {
         r#"{"type":"publish","topic":"reset","data":[1],"id":2}"#,
     ];
     let commands = commands.map(|command| masked(OpCode::Text, false, command.as_bytes()));
-    let body = "POST /topics/reset HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123456789";
-    let chunks =
-        "POST /topics/reset HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n0\r\n\r\n";
+    let body = "POST /topics/reset HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n0123456789";
+    let chunks = "POST /topics/reset HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n0\r\n\r\n";
     vec![
         Script { opening: "", rest: [handshake.as_bytes(), &frames.concat()].concat() },
         Script { opening: "/topics/reset", rest: frames.concat() },

@@ -31,9 +31,9 @@ fn dribble(target: &Target, address: SocketAddr, opening: &[u8], octet: &[u8]) -
 #[test]
 fn slowloris_in_headers_and_in_bodies_is_ended_by_the_deadline_of_the_request() {
     let target = Target::start(|config| config.timeouts.handshake_ms = 500);
-    let header = b"GET / HTTP/1.1\r\nHost: x\r\nX: ";
-    let body = b"POST /topics/a.b HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n";
-    let chunks = b"POST /topics/a.b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let header = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ";
+    let body = b"POST /topics/a.b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n";
+    let chunks = b"POST /topics/a.b HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
     for (opening, octet) in [(&header[..], &b"y"[..]), (body, b"y"), (chunks, b"1\r\ny\r\n")] {
         // A reset may take the answer with it: what is sent after it finds nobody. Most of them have it.
         let answers = dribble(&target, target.address, opening, octet);

@@ -64,7 +64,7 @@ impl Drop for Target {
 /// Whether the broker at this address lets somebody new in and answers.
 pub(crate) fn is_well(address: SocketAddr) -> bool {
     let mut client = Attacker::connect(address);
-    client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").is_ok()
+    client.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").is_ok()
         && client.rest().starts_with("HTTP/1.1 200 ")
 }
 
@@ -177,7 +177,7 @@ impl Attacker {
     pub(crate) fn web_socket(address: SocketAddr, path: &str, further: &str) -> Self {
         let mut attacker = Self::connect(address);
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{further}\r\n"
         );
         attacker.send(request.as_bytes()).expect("the broker reads");
@@ -235,7 +235,7 @@ pub(crate) fn figure(address: SocketAddr, name: &str) -> u64 {
 /// The same, of those that have this among their labels.
 pub(crate) fn figure_with(address: SocketAddr, name: &str, label: &str) -> u64 {
     let mut client = Attacker::connect(address);
-    client.send_whole(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    client.send_whole(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let page = client.rest();
     let samples = page.lines().filter(|line| line.starts_with(name) && line.contains(label));
     samples.map(|line| line.rsplit_once(' ').and_then(|(_, value)| value.parse::<u64>().ok()).unwrap()).sum()

@@ -116,10 +116,12 @@ fn negotiation(text: &str) {
     let agreed = negotiate([text].into_iter());
     assert_eq!(agreed, negotiate(text.split(',')), "one field or several make no difference");
     if let Some(params) = agreed {
-        assert!(params.server_no_context_takeover && params.client_no_context_takeover);
         assert_eq!(params.client_max_window_bits, None);
         assert!((MIN_WINDOW_BITS..=MAX_WINDOW_BITS).contains(&params.server_window_bits()));
-        assert_eq!(written_and_read(params), Some(params));
+        let shared = params.without_contexts();
+        assert!(shared.server_no_context_takeover && shared.client_no_context_takeover);
+        assert_eq!((shared.context_bytes(), params.context_bytes() == 0), (0, params == shared));
+        assert_eq!([params, shared].map(written_and_read), [Some(params), Some(shared)]);
     }
     if let Some(params) = DeflateParams::from_response(text) {
         assert!((MIN_WINDOW_BITS..=MAX_WINDOW_BITS).contains(&params.client_window_bits()));

@@ -224,7 +224,7 @@ fn publish(broker: &TestBroker, way: &str, topic: &str, crossing: &Crossing<'_>)
         }
         _ => {
             let head = format!(
-                "POST /topics/{topic} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+                "POST /topics/{topic} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
                 payload.len()
             );
             assert_eq!(broker.http().request([head.as_bytes(), payload].concat()).status, 200);
@@ -311,7 +311,9 @@ struct Events(HttpClient);
 
 fn event_stream(broker: &TestBroker, topic: &str) -> Events {
     let mut client = broker.http();
-    client.send(format!("GET /topics/{topic} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"));
+    client.send(format!(
+        "GET /topics/{topic} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
+    ));
     assert_eq!(client.response_head().status, 200);
     let mut events = Events(client);
     assert_eq!(events.next()["type"], "subscribed");

@@ -82,14 +82,14 @@ impl EventSource {
 }
 
 fn request(path: &str, further: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{further}\r\n")
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{further}\r\n")
 }
 
 fn post(broker: &TestBroker, content_type: &str, body: &[u8]) {
     let mut client = broker.http();
     let length = body.len();
     client.send(format!(
-        "POST /topics/a.b HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+        "POST /topics/a.b HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
     ));
     assert_eq!(client.request(body).status, 200);
 }
@@ -369,7 +369,7 @@ fn a_start_that_makes_no_sense_is_refused() {
 fn the_head_of_a_stream_can_be_asked_for_without_it() {
     let broker = TestBroker::start();
     let mut client = broker.http();
-    client.send("HEAD /topics/a.b HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n");
+    client.send("HEAD /topics/a.b HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
     let head = client.response_head();
     assert_eq!((head.status, &*head.headers["content-type"]), (200, "text/event-stream"));
     assert_eq!(client.get("/healthz").text(), "ok\n");

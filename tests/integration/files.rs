@@ -45,3 +45,25 @@ fn by_default_it_takes_as_many_connections_as_it_has_file_descriptors_for_and_sa
     process.signal("-KILL");
     assert!(!process.rest_of_log().contains("no file descriptors left"));
 }
+
+#[test]
+fn what_many_cores_need_for_themselves_is_not_promised_to_connections() {
+    const LIMIT: usize = 1024;
+    const CORES: usize = 16;
+    const TOLD_AT_ONCE: usize = 16 * CORES;
+    let mut shell = Command::new("sh");
+    // In place of the two cores of other tests.
+    shell.args(["-c", &format!("ulimit -n {LIMIT}; shift 2; exec \"$0\" --cores {CORES} \"$@\"")]);
+    let process = Process::start_with(shell, &["--listen", "127.0.0.1:0"].repeat(3));
+    let own_files = process.open_files();
+    assert!(own_files > 6 * CORES, "a poll, a waker and four addresses for each");
+    let mut connections = Vec::new();
+    let room = (0..LIMIT).find(|_| {
+        let mut client = HttpClient::connect(process.address);
+        let is_refused = client.get("/nothing").status == 503;
+        connections.push(client);
+        is_refused
+    });
+    let room = room.expect("there is a limit");
+    assert!(own_files + room + TOLD_AT_ONCE <= LIMIT, "{own_files} files and {room} connections");
+}

@@ -5,7 +5,7 @@ use crate::support::TestBroker;
 fn post(topic: &str, content_type: &str, body: &str) -> String {
     let length = body.len();
     format!(
-        "POST /topics/{topic} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}"
+        "POST /topics/{topic} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}"
     )
 }
 
@@ -56,7 +56,7 @@ fn head_is_answered_like_get_without_the_body() {
     let broker = TestBroker::start();
     broker.post("a.b", "hello");
     let mut client = broker.http();
-    client.send("HEAD /topics/a.b HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.send("HEAD /topics/a.b HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let head = client.response_head();
     assert_eq!(head.status, 200);
     assert_eq!(head.headers["content-length"], "5");
@@ -76,7 +76,7 @@ fn options_and_wrong_methods_name_what_is_allowed() {
         ("DELETE", "/topics/a.b", 405, topic),
         ("POST", "/metrics", 405, "GET, HEAD, OPTIONS"),
     ] {
-        let response = client.request(format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let response = client.request(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         assert_eq!(response.status, status, "{method} {path}");
         assert_eq!(response.headers["allow"], allow, "{method} {path}");
     }
@@ -90,7 +90,7 @@ fn pipelined_requests_are_answered_in_order() {
     for n in 0..200 {
         requests.push_str(&post("a.b", "text/plain", &n.to_string()));
         requests
-            .push_str("GET /topics/a.b HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+            .push_str("GET /topics/a.b HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     }
     client.send(requests);
     for n in 0..200 {
@@ -104,7 +104,9 @@ fn pipelined_requests_are_answered_in_order() {
 fn a_chunked_body_is_published() {
     let broker = TestBroker::start();
     let mut client = broker.http();
-    client.send("POST /topics/a.b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nfan\r\n");
+    client.send(
+        "POST /topics/a.b HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nfan\r\n",
+    );
     assert_eq!(client.request("4\r\nwire\r\n0\r\n\r\n").status, 200);
     assert_eq!(client.get("/topics/a.b").text(), "fanwire");
 }
@@ -113,7 +115,9 @@ fn a_chunked_body_is_published() {
 fn a_body_that_is_held_back_is_asked_for_once() {
     let broker = TestBroker::start();
     let mut client = broker.http();
-    client.send("POST /topics/a.b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+    client.send(
+        "POST /topics/a.b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n",
+    );
     assert_eq!(client.response().status, 100);
     client.send("bo");
     assert_eq!(client.request("dy").status, 200);
@@ -128,7 +132,7 @@ fn a_body_over_the_limit_is_refused_before_it_is_sent() {
         "Transfer-Encoding: chunked\r\n\r\n100001\r\n",
     ] {
         let mut client = broker.http();
-        let response = client.request(format!("POST /topics/a.b HTTP/1.1\r\nHost: x\r\n{further}"));
+        let response = client.request(format!("POST /topics/a.b HTTP/1.1\r\nHost: localhost\r\n{further}"));
         assert_eq!((response.status, response.code().as_str()), (413, "message_too_big"));
         client.half_close();
         assert!(client.rest().is_empty());
@@ -163,7 +167,7 @@ fn a_payload_that_is_not_of_its_kind_is_refused_and_the_connection_goes_on() {
     let response = client.request(post("a.b", "application/json", "{\"bid\":"));
     assert_eq!((response.status, response.code().as_str()), (400, "bad_payload"));
     client.send(
-        "POST /topics/a.b HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\n",
+        "POST /topics/a.b HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\n",
     );
     assert_eq!(client.request(b"\xff").status, 400);
     assert_eq!(client.get("/topics/a.b").status, 404);

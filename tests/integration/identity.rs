@@ -58,7 +58,7 @@ pub(crate) fn bearer(token: &str) -> String {
 /// A request with further header lines, and a body if there is one.
 fn request(method: &str, path: &str, further: &str, body: &str) -> String {
     let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-    format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{further}{length}\r\n{body}")
+    format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{further}{length}\r\n{body}")
 }
 
 fn ask(broker: &TestBroker, octets: impl AsRef<[u8]>) -> HttpResponse {

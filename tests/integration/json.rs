@@ -81,6 +81,26 @@ fn a_burst_that_is_many_times_larger_for_its_subscribers_arrives_whole() {
 }
 
 #[test]
+fn more_frames_than_a_turn_has_time_for_are_carried_out_in_order_and_before_the_end_of_the_connection() {
+    const MESSAGES: usize = 30_000;
+    let broker = TestBroker::start_with(|config| config.settings.backlog_bytes = 64 << 20);
+    let mut subscriber = broker.web_socket("/v1/ws");
+    client_subscribes(&mut subscriber, "numbers");
+    // The first of them come with the handshake.
+    let mut octets = handshake("/topics/numbers?echo=false", "").into_bytes();
+    for number in 0..MESSAGES {
+        let text = number.to_string();
+        write_masked_frame(&mut octets, [1, 2, 3, 4], OpCode::Text, false, text.as_bytes());
+    }
+    let mut publisher = broker.http();
+    publisher.send(octets);
+    publisher.half_close();
+    for number in 0..MESSAGES {
+        assert_eq!(subscriber.receive_json()["data"], number.to_string());
+    }
+}
+
+#[test]
 fn commands_that_are_none_are_answered_and_cost_nothing_else() {
     let broker = TestBroker::start();
     let mut client = broker.web_socket("/v1/ws");

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use fanwire::config::{Config, Limits};
 use fanwire_wire::frame::{OpCode, write_masked_frame};
+use serde_json::json;
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
@@ -19,18 +20,25 @@ fn broker_with(limits: Limits) -> TestBroker {
     })
 }
 
-/// What a client is told that does not ask for anything.
+/// What somebody is told who is not let in: whatever it asks for, and if it does not.
 fn told(broker: &TestBroker) -> (u16, String, Option<String>) {
-    let mut client = broker.http();
-    let response = client.response();
-    assert!(client.rest().is_empty(), "nothing follows");
-    (response.status, response.code(), response.headers.get("retry-after").cloned())
+    let asking =
+        ["GET /topics/a.b HTTP/1.1\r\nHost: localhost\r\n\r\n", &handshake("/v1/ws", ""), "", "GET /hea"];
+    let [first, others @ ..] = asking.map(|octets| {
+        let mut client = broker.http();
+        client.send(octets);
+        let response = client.response();
+        assert!(client.rest().is_empty(), "nothing follows");
+        (response.status, response.code(), response.headers.get("retry-after").cloned())
+    });
+    assert!(others.iter().all(|other| *other == first), "{first:?}, {others:?}");
+    first
 }
 
-/// Whether the broker answers a request on this new connection, rather than that it has too many of them.
+/// Whether the broker looks at what is asked for on this new connection, rather than that it has too many of them.
 fn is_let_in(client: &mut HttpClient) -> bool {
-    match client.get("/healthz").status {
-        200 => true,
+    match client.get("/nothing").status {
+        404 => true,
         429 | 503 => false,
         other => panic!("{other}"),
     }
@@ -84,7 +92,7 @@ fn an_address_opens_connections_no_faster_than_it_may() {
     loop {
         assert!(began.elapsed() < PATIENCE, "it opens as many as it likes");
         let mut client = broker.http();
-        let response = client.get("/healthz");
+        let response = client.get("/nothing");
         if response.status == 429 {
             assert_eq!(
                 (response.code().as_str(), &*response.headers["retry-after"]),
@@ -94,6 +102,53 @@ fn an_address_opens_connections_no_faster_than_it_may() {
         }
     }
     connect_when_there_is_room(&broker);
+}
+
+/// More than may be told at once why they are not let in.
+const PROBES: usize = 50;
+
+#[test]
+fn who_looks_after_the_broker_is_answered_when_nobody_is_let_in() {
+    let often = Limits { handshakes_per_second_per_address: 10_000, ..Limits::default() };
+    let everybody = Limits { connections: Some(1), ..often.clone() };
+    let of_address = Limits { connections_per_address: 1, ..often };
+    for (limits, refused) in [(everybody, 503), (of_address, 429)] {
+        let broker = broker_with(limits);
+        let mut only = broker.http();
+        assert!(is_let_in(&mut only));
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            for _ in 0..PROBES {
+                let mut probe = broker.http();
+                let twice = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(2);
+                assert_eq!(probe.request(twice).status, 200, "{path}");
+                assert!(probe.rest().is_empty(), "that is all that it is let in for");
+            }
+        }
+        for request in [
+            "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            "GET /healthz/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            "POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx",
+        ] {
+            assert_eq!(broker.http().request(request).status, refused, "{request}");
+        }
+        assert_eq!(only.get("/topics/a").status, 404, "nothing was published");
+    }
+}
+
+#[test]
+fn the_figures_are_for_whoever_may_read_them_when_nobody_is_let_in_too() {
+    let broker = TestBroker::start_with(|config| {
+        config.auth.keys = vec![crate::identity::hs256()];
+        config.limits.connections = Some(1);
+    });
+    let mut only = broker.http();
+    assert_eq!(only.get("/healthz").status, 200);
+    let ask = |further: &str| {
+        broker.http().request(format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{further}\r\n")).status
+    };
+    let token = crate::identity::sign(&json!({"sub":"m","exp":4_000_000_000_u64,"fanwire":{"metrics":true}}));
+    assert_eq!([ask(""), ask(&crate::identity::bearer(&token))], [401, 200]);
 }
 
 #[test]
@@ -229,7 +284,7 @@ fn an_http_client_that_stays_over_a_rate_is_told_too() {
     let mut client = broker.http();
     let mut writer = client.stream().get_ref().try_clone().unwrap();
     let flood = std::thread::spawn(move || {
-        let requests = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(20);
+        let requests = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20);
         while writer.write_all(requests.as_bytes()).is_ok() {}
     });
     let last = loop {
@@ -249,7 +304,8 @@ fn who_is_over_a_rate_is_told_so_behind_the_answer_to_what_was_carried_out() {
     let broker = broker_with(limits);
     // The home of some of the topics is another core than the connection's.
     for number in 0..16 {
-        let request = format!("POST /topics/over.{number} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1");
+        let request =
+            format!("POST /topics/over.{number} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1");
         let mut client = broker.http();
         client.send(request.repeat(2));
         let statuses = [(); 3].map(|()| client.response().status);
@@ -261,7 +317,7 @@ fn who_is_over_a_rate_is_told_so_behind_the_answer_to_what_was_carried_out() {
 /// Publishes 100 KB on a topic; what that is answered.
 fn publish_much(client: &mut HttpClient, topic: &str) -> HttpResponse {
     let body = "x".repeat(100_000);
-    let head = "Host: x\r\nContent-Type: text/plain\r\nContent-Length: 100000";
+    let head = "Host: localhost\r\nContent-Type: text/plain\r\nContent-Length: 100000";
     client.request(format!("POST /topics/{topic} HTTP/1.1\r\n{head}\r\n\r\n{body}"))
 }
 
@@ -277,8 +333,7 @@ fn short_of_memory_it_takes_nobody_new_then_no_new_topic_and_serves_on() {
     let filled = (1..1_000).find(|n| {
         let status = publish_much(&mut publisher, &format!("t.{n}")).status;
         refused += usize::from(status != 200);
-        status == 503
-            && broker.http().response_or_end().is_some_and(|response| response.code() == "short_of_memory")
+        status == 503 && broker.http().get("/topics/t.0").code() == "short_of_memory"
     });
     let filled = filled.expect("the budget is a bound");
     assert!((35..=45).contains(&filled), "{filled} topics of 100 KB in 4 MiB, {refused} refused");
@@ -287,6 +342,7 @@ fn short_of_memory_it_takes_nobody_new_then_no_new_topic_and_serves_on() {
     assert_eq!(publish_much(&mut publisher, "t.0").status, 200, "a topic that is there goes on");
     subscriber.send("small");
     assert_eq!(subscriber.receive_text(), "small", "and so does everybody who is there");
+    assert_eq!(broker.http().get("/healthz").status, 200, "it is short of memory, and well");
 }
 
 #[test]
@@ -307,6 +363,35 @@ fn frames_that_do_not_come_whole_count_wherever_they_begin() {
         (response.status != 101).then_some(response.status)
     });
     assert_eq!(refused, Some(503), "{} of 15 KB fit into 1 MiB", clients.len());
+}
+
+#[test]
+fn messages_that_do_not_become_whole_are_given_up_when_memory_is_exhausted() {
+    const BODY_BYTES: usize = 900_000;
+    let broker = TestBroker::start_with(|config| {
+        config.cores = 1;
+        config.limits.memory = Some(4 << 20);
+    });
+    let mut subscriber = broker.web_socket("/topics/small");
+    let mut figures = broker.http();
+    // All are there before nobody new is let in. Half of them publish over HTTP.
+    let mut holders: Vec<_> = (0..8).map(|n| if n % 2 == 0 { raw(&broker) } else { broker.http() }).collect();
+    let frame = &[0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0][..];
+    let head = b"POST /topics/a.b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048576\r\n\r\n";
+    for (n, holder) in holders.iter_mut().enumerate() {
+        let begun = [if n % 2 == 0 { frame } else { head }, &vec![7; BODY_BYTES]].concat();
+        // It may be over in the middle of it.
+        let _ = holder.stream().get_mut().write_all(&begun);
+    }
+    let began = Instant::now();
+    let reason = "reason=\"short_of_memory\"";
+    while figures.figure_with("fanwire_disconnects_total", reason) == 0 {
+        assert!(began.elapsed() < PATIENCE, "they keep what they hold");
+    }
+    subscriber.send("small");
+    assert_eq!(subscriber.receive_text(), "small", "who holds nothing is not bothered");
+    drop(holders);
+    connect_when_there_is_room(&broker);
 }
 
 #[test]
@@ -351,7 +436,8 @@ fn answers_that_memory_is_too_short_for_are_cut_off_and_nothing_stands_in_for_th
     let mut figures = broker.http();
     broker.post("large", &"x".repeat(BODY_BYTES));
     for (reader, connection) in readers.iter_mut().zip(connections) {
-        let head = format!("GET /topics/large HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n");
+        let head =
+            format!("GET /topics/large HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n");
         reader.write_all(head.as_bytes()).unwrap();
     }
     let began = Instant::now();
@@ -370,8 +456,9 @@ fn answers_that_memory_is_too_short_for_are_cut_off_and_nothing_stands_in_for_th
 #[test]
 fn a_head_and_a_batch_are_no_larger_than_the_operator_says() {
     let broker = broker_with(Limits { header_bytes: 1_024, batch: 2, ..Limits::default() });
-    let head =
-        |length: usize| format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(length - 39));
+    let head = |length: usize| {
+        format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "y".repeat(length - 47))
+    };
     assert_eq!(broker.http().request(head(1_024)).status, 200);
     let response = broker.http().request(head(1_025));
     assert_eq!(response.status, 431);
@@ -388,8 +475,10 @@ fn a_head_and_a_batch_are_no_larger_than_the_operator_says() {
         let answer = client.receive_json();
         assert_eq!(answer["type"], kind, "{answer}");
         let body = batch(count).replace("\"type\":\"publish_batch\",\"id\":1,", "");
-        let request =
-            format!("POST /v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let request = format!(
+            "POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
         let response = broker.http().request(request);
         assert_eq!(response.status, if kind == "error" { 413 } else { 200 }, "{response:?}");
     }

@@ -48,7 +48,7 @@ fn each_line_about_a_connection_says_where_its_client_is_and_who() {
     let mut stream = HttpClient::connect(process.address);
     let address = stream.stream().get_ref().local_addr().unwrap().to_string();
     let accept = bearer(&alice(&["a"], &[])) + "Accept: text/event-stream\r\n";
-    stream.send(format!("GET /topics/a HTTP/1.1\r\nHost: x\r\n{accept}\r\n"));
+    stream.send(format!("GET /topics/a HTTP/1.1\r\nHost: localhost\r\n{accept}\r\n"));
     assert_eq!(stream.response_head().status, 200);
     assert_eq!(whom(&line(&mut process, "streaming")), (address.as_str(), &json!("alice")));
     drop(stream);
@@ -69,7 +69,7 @@ fn who_is_refused_is_named_by_its_address_and_its_token_is_not_written_down() {
     let refused = line(&mut process, "refused: the token has expired");
     assert_eq!((whom(&refused), &refused["path"]), ((address.as_str(), &Value::Null), &json!("/topics/a")));
     let (mut client, address) = connect(&process);
-    let strange = "GET /topics/a HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example.com\r\n\r\n";
+    let strange = "GET /topics/a HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example.com\r\n\r\n";
     assert_eq!(client.request(strange).status, 403);
     let refused = line(&mut process, "refused: a page of another origin");
     assert_eq!(whom(&refused), (address.as_str(), &Value::Null));
@@ -96,7 +96,8 @@ fn a_client_behind_a_trusted_proxy_is_where_the_proxy_says() {
 
     let mut each = HttpClient::connect(process.address);
     for address in ["192.0.2.7", "2001:db8::7"] {
-        let request = format!("GET /topics/a HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\n\r\n");
+        let request =
+            format!("GET /topics/a HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {address}\r\n\r\n");
         assert_eq!(each.request(request).status, 401);
         assert_eq!(whom(&line(&mut process, "refused")).0, address, "each request is somebody's");
     }

@@ -40,7 +40,7 @@ fn messages(texts: &[&str]) -> Vec<(String, Value)> {
 
 /// A poll of a client that has this entity tag.
 fn conditional(client: &mut HttpClient, path: &str, tag: &str) -> HttpResponse {
-    client.request(format!("GET {path} HTTP/1.1\r\nHost: x\r\nIf-None-Match: {tag}\r\n\r\n"))
+    client.request(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\n\r\n"))
 }
 
 #[test]
@@ -138,7 +138,9 @@ fn an_entity_tag_hides_no_message_that_was_waited_for() {
     let list = format!(r#""{0}:1", "{0}:0""#, broker.epoch());
     let mut clients = ["*", &list].map(|tags| {
         let mut client = broker.http();
-        client.send(format!("GET /topics/a.b?wait=60s HTTP/1.1\r\nHost: x\r\nIf-None-Match: {tags}\r\n\r\n"));
+        client.send(format!(
+            "GET /topics/a.b?wait=60s HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tags}\r\n\r\n"
+        ));
         client
     });
     broker.wait_for_figure("fanwire_polls{", 2);
@@ -259,7 +261,7 @@ fn every_kind_of_payload_is_told_without_a_loss() {
     ] {
         let length = body.len();
         client.request(format!(
-            "POST /topics/a.b HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}"
+            "POST /topics/a.b HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}"
         ));
     }
     let answer = client.get("/topics/a.b?since=earliest");
@@ -277,7 +279,7 @@ fn a_head_of_a_poll_is_its_answer_without_the_messages() {
     let broker = keeping(10, 64 << 10);
     let offset = broker.post("a.b", "one");
     let mut client = broker.http();
-    client.send("HEAD /topics/a.b?since=earliest HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.send("HEAD /topics/a.b?since=earliest HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let head = client.response_head();
     assert_eq!((head.status, &head.headers["fanwire-offset"]), (200, &offset.to_string()));
     assert_eq!(client.get("/healthz").text(), "ok\n", "a body of HEAD would stand in front");
@@ -305,7 +307,7 @@ fn a_poll_that_makes_no_sense_is_refused_with_what_to_do() {
 }
 
 fn request(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
 }
 
 /// Clients that have sent this, when all of their polls wait.
@@ -377,7 +379,7 @@ fn one_url_and_the_tag_of_the_last_answer_bring_each_message_once() {
             for n in 0..300 {
                 let (text, length) = (n.to_string(), n.to_string().len());
                 let head = format!(
-                    "POST /topics/a.b HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
+                    "POST /topics/a.b HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
                 );
                 assert_eq!(client.request(head + &text).status, 200);
             }

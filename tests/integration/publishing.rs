@@ -40,8 +40,9 @@ fn ask(client: &mut Client, command: &Value) -> Value {
 
 fn post(client: &mut HttpClient, path: &str, fields: &str, body: &str) -> HttpResponse {
     let length = body.len();
-    client
-        .request(format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n{fields}\r\n{body}"))
+    client.request(format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n{fields}\r\n{body}"
+    ))
 }
 
 /// The results of a batch as offsets and codes.
@@ -290,7 +291,7 @@ fn the_path_of_batches_takes_nothing_else() {
     let broker = broker();
     let mut http = broker.http();
     for (method, status) in [("GET", 405), ("HEAD", 405), ("DELETE", 405), ("OPTIONS", 204)] {
-        http.send(format!("{method} /v1/publish HTTP/1.1\r\nHost: x\r\n\r\n"));
+        http.send(format!("{method} /v1/publish HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         let response = if method == "HEAD" { http.response_head() } else { http.response() };
         assert_eq!(
             (response.status, response.headers["allow"].as_str()),

@@ -4,7 +4,7 @@ use tungstenite::Message;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::support::{Process, TestBroker, connect};
+use crate::support::{Process, TemporaryFile, TestBroker, connect};
 
 #[test]
 fn everything_accepted_is_delivered_and_everybody_is_told() {
@@ -98,7 +98,7 @@ fn from_the_start_of_the_drain_nobody_new_is_let_in_and_who_is_there_is_served()
 fn an_event_stream_is_told_when_to_come_back_and_ends() {
     let broker = TestBroker::start();
     let mut client = broker.http();
-    client.send("GET /topics/a.b HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n");
+    client.send("GET /topics/a.b HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
     assert_eq!(client.response_head().status, 200);
     broker.begin_stop();
     let rest = String::from_utf8(client.rest()).unwrap();
@@ -138,6 +138,27 @@ fn a_second_signal_ends_the_binary_at_once() {
     while !matches!(socket.read().unwrap(), Message::Close(_)) {}
     process.signal("-TERM");
     assert_eq!(process.exit_code(), Some(128 + 15));
+}
+
+#[test]
+fn the_log_says_how_many_did_not_close() {
+    let file = TemporaryFile::new("cut-off", "timeouts.close = \"100ms\"\n");
+    // Long before the time is over, and when it is.
+    for (drain, clients) in [("1h", 2), ("0s", 3)] {
+        let mut process = Process::start(&["--config", file.path(), "--drain", drain]);
+        let url = format!("ws://{}/v1/ws", process.address);
+        let silent: Vec<_> =
+            (0..clients).map(|_| tungstenite::client(&url, connect(process.address)).unwrap().0).collect();
+        process.signal("-TERM");
+        let log = process.rest_of_log();
+        let of_each_core = log.lines().filter_map(|line| {
+            let (_, connections) = line.split_once("did not close in time, and were cut off connections=")?;
+            connections.trim().parse::<usize>().ok()
+        });
+        assert_eq!(of_each_core.sum::<usize>(), clients, "{log}");
+        assert_eq!(process.exit_code(), Some(0));
+        drop(silent);
+    }
 }
 
 #[test]

@@ -111,7 +111,7 @@ impl TestBroker {
     /// Publishes text over HTTP; gives the offset.
     pub(crate) fn post(&self, topic: &str, text: &str) -> u64 {
         let response = self.http().request(format!(
-            "POST /topics/{topic} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{text}",
+            "POST /topics/{topic} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{text}",
             text.len()
         ));
         assert_eq!(response.status, 200, "{response:?}");
@@ -252,7 +252,7 @@ impl HttpClient {
     }
 
     pub(crate) fn get(&mut self, path: &str) -> HttpResponse {
-        self.request(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
+        self.request(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
     }
 
     /// See [`TestBroker::figure_with`], for when the broker takes no new connection.
@@ -265,7 +265,7 @@ impl HttpClient {
     /// Gets a page, unless the connection has ended.
     pub(crate) fn try_get(&mut self, path: &str) -> Option<HttpResponse> {
         // It may have ended between this and the last answer.
-        let _ = write!(self.stream.get_mut(), "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        let _ = write!(self.stream.get_mut(), "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         self.response_or_end()
     }
 
@@ -389,6 +389,11 @@ impl Process {
         rest
     }
 
+    /// How many files it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let killed = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
@@ -431,7 +436,7 @@ impl Drop for TemporaryFile {
 /// The request that opens a WebSocket, with further header lines.
 pub(crate) fn handshake(path: &str, further: &str) -> String {
     format!(
-        "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{further}\r\n"
     )
 }

@@ -53,7 +53,9 @@ fn an_answer_that_is_read_slowly_comes_whole_and_one_that_is_not_read_is_cut_off
     broker.post("large", &"x".repeat(BODY_BYTES));
     let ask = || {
         let mut client = connect_narrow(broker.address);
-        client.write_all(b"GET /topics/large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        client
+            .write_all(b"GET /topics/large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .unwrap();
         client
     };
     let slow = ask();

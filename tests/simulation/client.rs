@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use fanwire_broker::ConnectionId;
 use fanwire_broker::overflow::OverflowPolicy;
+use fanwire_wire::deflate::Inflater;
 use fanwire_wire::topic::Pattern;
 use serde_json::Value;
 
@@ -50,11 +51,24 @@ pub(crate) struct Client {
     pub(crate) gone: bool,
 }
 
+/// What was agreed on for the messages that come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    None,
+    /// By a compressor with this window, which others share.
+    Shared(u8),
+    /// By one with this window, which the connection has for itself: one message that is lost, doubled or out of its place, and
+    /// what follows makes no sense.
+    Own(u8),
+}
+
 /// A kernel's send buffer and the wire behind it.
 pub(crate) struct Socket {
     pub(crate) window: usize,
     unread: VecDeque<u8>,
     received: Vec<u8>,
+    /// What compressed frames are inflated by, if there may be any.
+    inflater: Option<Inflater>,
     /// The core was told that it is full, and waits to be told that it is not.
     pub(crate) full: bool,
     pub(crate) open: bool,
@@ -148,9 +162,23 @@ impl Topic {
     }
 }
 
+impl Compression {
+    pub(crate) fn shared_window_bits(self) -> Option<u8> {
+        match self {
+            Self::Shared(bits) => Some(bits),
+            Self::None | Self::Own(_) => None,
+        }
+    }
+}
+
 impl Socket {
-    pub(crate) fn new(window: usize) -> Self {
-        Self { window, unread: VecDeque::new(), received: Vec::new(), full: false, open: true }
+    pub(crate) fn new(window: usize, compression: Compression) -> Self {
+        let inflater = match compression {
+            Compression::None => None,
+            Compression::Shared(_) => Some(Inflater::new(false)),
+            Compression::Own(_) => Some(Inflater::new(true)),
+        };
+        Self { window, unread: VecDeque::new(), received: Vec::new(), inflater, full: false, open: true }
     }
 
     /// What the kernel takes of `bytes`, when chance allows it `at_most`.
@@ -182,11 +210,19 @@ impl Socket {
             return None;
         }
         let frame: Vec<u8> = self.received.drain(..header + length).collect();
-        assert!(matches!(frame[0], 0x81 | 0x82 | 0x88), "a torn frame begins with {:#x}", frame[0]);
-        if frame[0] == 0x88 {
-            self.open = false;
+        let payload = &frame[header..];
+        match frame[0] {
+            0x81 | 0x82 => {}
+            0x88 => self.open = false,
+            0xc1 | 0xc2 => return Some(self.inflated(payload)),
+            other => panic!("a torn frame begins with {other:#x}"),
         }
-        Some(frame[header..].to_vec())
+        Some(payload.to_vec())
+    }
+
+    fn inflated(&mut self, payload: &[u8]) -> Vec<u8> {
+        let inflater = self.inflater.as_mut().expect("nobody has agreed on compression");
+        inflater.inflate(payload, usize::MAX).expect("what was compressed").into_owned()
     }
 
     /// A connection whose subscription was refused is closed without a line.
@@ -214,14 +250,14 @@ impl Client {
         core: usize,
         connection: ConnectionId,
         speaks: Speaks,
-        window: usize,
+        socket: Socket,
     ) -> Self {
         Self {
             number,
             core,
             connection,
             speaks,
-            socket: Socket::new(window),
+            socket,
             outgoing: VecDeque::new(),
             next_id: 0,
             publishes: BTreeMap::new(),

@@ -15,7 +15,7 @@ use fanwire_wire::command::Position;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 use crate::binary::Numbers;
-use crate::client::{Asks, Client, Speaks, Start};
+use crate::client::{Asks, Client, Compression, Socket, Speaks, Start};
 use crate::core::{Alarm, Core, Readiness};
 use crate::follower::{Followed, Poller, Stream};
 use crate::random::Random;
@@ -31,6 +31,8 @@ const CHUNK_BYTES: usize = 700;
 const MAX_PAYLOAD_BYTES: usize = 10;
 const OUTBOX_BYTES: usize = 3_000;
 const HISTORY_MESSAGES: usize = 12;
+/// Everything is compressed where that was agreed on, or some of it.
+const DEFLATE_ABOVE_BYTES: [usize; 2] = [0, 80];
 pub(crate) const EPOCH: &str = "5eed5eed5eed5eed";
 
 /// `history` and `ageing` keep messages; `none` keeps nothing and is forgotten; `last` keeps one. `feed`, `fresh` and
@@ -72,7 +74,8 @@ impl World {
             hash_keys: [random.next(), random.next(), random.next(), random.next()],
         };
         let backlog_bytes = *random.pick(&BACKLOG_BYTES);
-        let settings = Arc::new(settings(backlog_bytes));
+        let deflate_above_bytes = *random.pick(&DEFLATE_ABOVE_BYTES);
+        let settings = Arc::new(Settings { deflate_above_bytes, ..settings(backlog_bytes) });
         let alarms: Vec<Arc<Alarm>> = (0..cores).map(|_| Arc::default()).collect();
         let shard = |core| Shard::new(core, cores, &identity, settings.clone());
         let ends = mailboxes(alarms.clone()).into_iter().zip(alarms);
@@ -181,29 +184,50 @@ impl World {
         Followed { topic, next, start }
     }
 
+    fn compression(&mut self, speaks: &Speaks) -> Compression {
+        if matches!(speaks, Speaks::Stream(_) | Speaks::Poller(_)) {
+            return Compression::None;
+        }
+        let window_bits = *self.random.pick(&[9, 15]);
+        match self.random.below(3) {
+            0 => Compression::None,
+            1 => Compression::Shared(window_bits),
+            _ => Compression::Own(window_bits),
+        }
+    }
+
     fn connect_to(&mut self, core: usize, window: usize, speaks: Speaks) {
+        let compression = self.compression(&speaks);
         let Core { shard, slots, .. } = &mut self.cores[core];
         let id = slots.take();
         shard.connect(id);
         shard.permit(id, Permissions::everything());
-        let encoding = |interface| Encoding { interface, deflate_window_bits: None };
+        let interface = match &speaks {
+            Speaks::Json | Speaks::Watcher(_) => Some(Interface::Json),
+            Speaks::Binary(_) => Some(Interface::Binary),
+            Speaks::Raw { .. } => Some(Interface::Raw),
+            Speaks::Stream(_) => Some(Interface::EventStream),
+            Speaks::Poller(_) => None,
+        };
+        if let Some(interface) = interface {
+            shard.upgrade(id, Encoding { interface, deflate_window_bits: compression.shared_window_bits() });
+        }
+        if let Compression::Own(bits) = compression {
+            shard.keep_context(id, bits);
+        }
         match &speaks {
-            Speaks::Json | Speaks::Watcher(_) => shard.upgrade(id, encoding(Interface::Json)),
-            Speaks::Binary(_) => shard.upgrade(id, encoding(Interface::Binary)),
             Speaks::Raw { topic, .. } => {
-                shard.upgrade(id, encoding(Interface::Raw));
                 shard.subscribe(id, Topic::parse(topic).expect("a topic"), broker::Start::Now);
             }
             Speaks::Stream(stream) => {
-                shard.upgrade(id, encoding(Interface::EventStream));
                 let topic = Topic::parse(&stream.followed.topic).expect("a topic");
                 shard.subscribe(id, topic, stream.start());
             }
-            Speaks::Poller(_) => {}
+            Speaks::Json | Speaks::Binary(_) | Speaks::Watcher(_) | Speaks::Poller(_) => {}
         }
         let number = self.clients.len();
         let command = if let Speaks::Watcher(watcher) = &speaks { Some(watcher.command()) } else { None };
-        self.clients.push(Client::new(number, core, id, speaks, window));
+        self.clients.push(Client::new(number, core, id, speaks, Socket::new(window, compression)));
         if let Some(command) = command {
             self.clients[number].outgoing.push_back(command);
             self.cores[core].readiness.push_back(Readiness::Readable(number));

@@ -1,5 +1,7 @@
 //! What a shard does while memory is short.
 
+use std::cmp::Reverse;
+
 use super::Shard;
 use crate::lanes::ConnectionId;
 use crate::pressure::{Pressure, Pressures};
@@ -12,10 +14,21 @@ impl Shard {
         self.table.set_may_grow(pressures.histories < Pressure::Scarce);
     }
 
-    /// The connections that hold the most in their write queues, the most first, at most `count` of them.
-    pub fn largest_backlogs(&self, count: usize) -> Vec<ConnectionId> {
-        let slots = self.connections.largest_backlogs(count);
-        slots.into_iter().map(|slot| self.connections.id(slot)).collect()
+    /// The connections that hold the most in their write queues and `besides`, where they have so many bytes of which the
+    /// shard does not know; the most first, at most `count` of them. Who holds nothing is none of them.
+    pub fn largest_holders(
+        &self,
+        count: usize,
+        besides: impl Fn(ConnectionId) -> usize,
+    ) -> Vec<ConnectionId> {
+        let mut holders: Vec<_> = self
+            .connections
+            .backlogs()
+            .map(|(id, backlog_bytes)| (backlog_bytes + besides(id), id))
+            .filter(|(bytes, _)| *bytes > 0)
+            .collect();
+        holders.sort_unstable_by_key(|(bytes, id)| (Reverse(*bytes), id.slot));
+        holders.into_iter().take(count).map(|(_, id)| id).collect()
     }
 
     /// Halves histories once a second, some of them each turn.

@@ -101,10 +101,14 @@ fn shard(backlog_bytes: usize) -> Shard {
 
 fn publish(shard: &mut Shard, topic: &str, number: usize, len: usize) {
     let payload = format!(r#"{{"number":{number},"text":"{}"}}"#, "tick tock ".repeat(len));
+    publish_payload(shard, topic, PayloadKind::Json, payload);
+}
+
+fn publish_payload(shard: &mut Shard, topic: &str, kind: PayloadKind, payload: String) {
     let draft = Draft {
         topic: Topic::parse(topic).unwrap(),
         key: None,
-        kind: PayloadKind::Json,
+        kind,
         content_type: None,
         payload: payload.into(),
         echo: true,
@@ -196,6 +200,32 @@ fn a_burst_above_the_backlog_costs_who_keeps_up_nothing() {
 }
 
 #[test]
+fn what_is_left_of_more_than_one_write_reaches_the_client_whole() {
+    let mut shard = shard(1 << 20);
+    let mut clients = [OWN].map(|id| Client::connect(&mut shard, id, "plain"));
+    flush(&mut shard, &mut clients, |len| len);
+    // Hardly anything of it can be compressed.
+    let mut state = 1_u32;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'0' + (state >> 24) as u8 % 64)
+    });
+    publish_payload(&mut shard, "plain", PayloadKind::Text, noise.take(200_000).collect());
+    publish(&mut shard, "plain", 2, 10);
+    loop {
+        let mut room = [1_000].into_iter();
+        flush(&mut shard, &mut clients, |_| room.next().unwrap_or(0));
+        if shard.is_flushed(OWN) {
+            break;
+        }
+        unblock(&mut shard, &clients);
+    }
+    assert_eq!(clients[0].count("message"), 2);
+    assert!(clients[0].octets > 128 * 1024, "{} octets are two writes", clients[0].octets);
+    assert_eq!(shard.counters().reply_bytes, 0);
+}
+
+#[test]
 fn what_was_compressed_and_not_taken_counts_and_goes_with_the_connection() {
     let mut shard = shard(1 << 20);
     let mut clients = [OWN].map(|id| Client::connect(&mut shard, id, "plain"));
@@ -204,7 +234,7 @@ fn what_was_compressed_and_not_taken_counts_and_goes_with_the_connection() {
     flush(&mut shard, &mut clients, |_| 0);
     assert_eq!(shard.counters().backlog_bytes, 0, "all of it is compressed");
     assert!(shard.counters().reply_bytes > 1_000);
-    assert_eq!(shard.largest_backlogs(1), [OWN]);
+    assert_eq!(shard.largest_holders(1, |_| 0), [OWN]);
     shard.disconnect(OWN);
     assert_eq!(shard.counters().reply_bytes, 0);
 

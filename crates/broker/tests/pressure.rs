@@ -155,8 +155,24 @@ fn the_largest_backlogs_are_named_and_others_are_not() {
         publish(&mut shard, name, None, payload).unwrap();
         flush_in_vain(&mut shard);
     }
-    assert_eq!(shard.largest_backlogs(5), [ids[1], ids[0]]);
-    assert_eq!(shard.largest_backlogs(1), [ids[1]]);
+    assert_eq!(shard.largest_holders(5, |_| 0), [ids[1], ids[0]]);
+    assert_eq!(shard.largest_holders(1, |_| 0), [ids[1]]);
+}
+
+#[test]
+fn what_connections_hold_besides_their_backlogs_counts_with_these() {
+    let mut shard = shard();
+    turn(&mut shard, 0);
+    let ids = slow_subscribers(&mut shard, &["nothing.a", "nothing.b", "nothing.c", "nothing.d"]);
+    for (name, payload) in [("nothing.a", 100), ("nothing.b", 300)] {
+        publish(&mut shard, name, None, payload).unwrap();
+        flush_in_vain(&mut shard);
+    }
+    let besides = |id| if id == ids[0] || id == ids[2] { 1_000 } else { 0 };
+    assert_eq!(shard.largest_holders(5, besides), [ids[0], ids[2], ids[1]]);
+    assert_eq!(shard.largest_holders(2, besides), [ids[0], ids[2]]);
+    shard.disconnect(ids[2]);
+    assert_eq!(shard.largest_holders(5, besides), [ids[0], ids[1]], "who has gone holds nothing");
 }
 
 #[test]
@@ -205,7 +221,7 @@ fn what_is_left_of_an_answer_or_a_message_that_a_socket_took_a_part_of_counts() 
         let offered = flush_a_part(&mut shard);
         assert!(offered >= 100_000, "all at once");
         assert_eq!(shard.counters().reply_bytes, offered - 300);
-        assert_eq!(shard.largest_backlogs(1), [id]);
+        assert_eq!(shard.largest_holders(1, |_| 0), [id]);
         flush_a_part(&mut shard);
         assert_eq!(shard.counters().reply_bytes, offered - 600);
         shard.disconnect(id);
@@ -241,7 +257,7 @@ fn a_write_queue_holds_half_while_memory_is_scarce_for_write_queues() {
         shard.set_pressures(Pressures { histories, backlogs });
         let mut most = 0;
         // A raw subscriber cannot be told of a gap: it has to go when its queue is full.
-        while !shard.largest_backlogs(1).is_empty() {
+        while !shard.largest_holders(1, |_| 0).is_empty() {
             most = shard.counters().backlog_bytes;
             shard.publish(PUBLISHER, draft("nothing.a", None, 1_000), false);
             while shard.poll_event().is_some() {}

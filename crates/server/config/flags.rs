@@ -15,8 +15,8 @@ const EXAMPLES: &str = "\
 Examples:
   fanwire --demo                                  try it: open http://127.0.0.1:8080/
   fanwire --listen 0.0.0.0:8080 --insecure-open   serve other machines, whoever is on them
-  fanwire --listen tls://0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem
-                                                  the same over TLS: wss:// and https://
+  fanwire --listen tls://127.0.0.1:8443 --tls-self-signed
+                                                  wss:// and https://, with a certificate to try it with
   fanwire --config /etc/fanwire.toml              history and overflow policies are set in the file
   fanwire check --config /etc/fanwire.toml        what would hold?
   fanwire token --config /etc/fanwire.toml --subject alice --subscribe 'prices.>'    a token to try it with

@@ -46,7 +46,7 @@ impl Connections {
         let id = ConnectionId { slot: entry.key() as u32, generation: self.next_generation };
         self.next_generation = self.next_generation.wrapping_add(1);
         if self.admissions.len() <= entry.key() {
-            self.admissions.resize(entry.key() + 1, Admission::REFUSED);
+            self.admissions.resize(entry.key() + 1, Admission::OF_ALL);
             self.kept.resize(entry.key() + 1, 0);
         }
         self.admissions[entry.key()] = admission;
@@ -113,6 +113,12 @@ impl Connections {
         self.kept_bytes
     }
 
+    /// What the connection keeps of a message or a request that has not come whole, in bytes.
+    pub(crate) fn incoming_bytes(&self, id: ConnectionId) -> usize {
+        let connection = self.slots.get(id.slot as usize).filter(|connection| connection.id == id);
+        connection.map_or(0, Connection::incoming_bytes)
+    }
+
     /// Ends the turn: closes the sockets of those that have gone, and frees their slots.
     pub(crate) fn free_gone(&mut self) {
         for slot in self.gone.drain(..) {
@@ -145,7 +151,7 @@ mod tests {
     use super::*;
 
     fn nobody() -> (SocketAddr, Admission) {
-        (([127, 0, 0, 1], 1).into(), Admission::REFUSED)
+        (([127, 0, 0, 1], 1).into(), Admission::OF_ALL)
     }
 
     fn insert(connections: &mut Connections) -> ConnectionId {

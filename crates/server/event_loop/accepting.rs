@@ -23,8 +23,8 @@ const ACCEPTS_PER_TURN: usize = 256;
 /// another core's connection, may have freed one.
 const RETRY_AFTER_MS: u64 = 1_000;
 
-/// Connections of one core that are told at once why they are not let in. There is always a file descriptor for these; in
-/// a flood, the rest are closed without a word.
+/// Connections of one core that are told at once why they are not let in, or answered all the same if they only look after
+/// the broker. There is always a file descriptor for these; in a flood, the rest are closed without a word.
 pub(crate) const MAX_REFUSED: usize = 16;
 
 /// The listening sockets of one core.
@@ -58,6 +58,8 @@ struct Newcomer {
 enum Arrival {
     Newcomer(Newcomer),
     OutOfFiles,
+    /// Nothing came of it; the next may be well.
+    Failure,
     Nobody,
 }
 
@@ -109,6 +111,12 @@ impl Entrance {
         self.retry_at_ms = None;
     }
 
+    /// Whether somebody who is not let in may be told why. Over TLS that takes a handshake, which whoever is refused for
+    /// its address is not to have: its limits are there to bound these.
+    fn may_tell(&self, refusal: Refusal, speaks_tls: bool) -> bool {
+        self.refused < MAX_REFUSED && !(speaks_tls && refusal.is_of_address())
+    }
+
     /// Accepts one at each door in turn: a crowd at one does not keep those at another waiting.
     fn accept(&mut self) -> Arrival {
         while let Some(index) = self.next_knocked_at() {
@@ -120,7 +128,7 @@ impl Entrance {
                 }
                 Accepted::OutOfFiles => return Arrival::OutOfFiles,
                 Accepted::WouldBlock => door.is_knocked_at = false,
-                Accepted::Transient => {}
+                Accepted::Transient => return Arrival::Failure,
             }
         }
         Arrival::Nobody
@@ -151,25 +159,33 @@ impl EventLoop {
             match self.entrance.accept() {
                 Arrival::Newcomer(newcomer) => self.take_in(newcomer),
                 Arrival::OutOfFiles => return self.wait_for_files(),
+                // One of the turn's accepts too: it may be the same the next time, and for ever.
+                Arrival::Failure => self.metrics.add_accept_error(),
                 Arrival::Nobody => return self.note_all_accepted(),
             }
         }
     }
 
     fn take_in(&mut self, newcomer: Newcomer) {
-        let peer = newcomer.peer;
-        match self.site.guard.admit(peer.ip(), self.now.monotonic_ms) {
-            Ok(admission) => {
-                let Some(id) = self.connect(newcomer, admission) else { return };
-                if let Some(connection) = self.connections.get_mut(id)
-                    && self.site.guard.expects_header(peer.ip())
-                {
-                    connection.phase = Phase::Proxied;
+        let peer = newcomer.peer.ip();
+        let admission = match self.site.guard.admit(peer, self.now.monotonic_ms) {
+            Ok(admission) => admission,
+            Err(refusal) => {
+                self.note_refusal(peer, refusal);
+                if !self.entrance.may_tell(refusal, newcomer.tls) {
+                    return;
                 }
-                self.arm_deadline(id);
+                Admission::refused(refusal)
             }
-            Err(refusal) => self.turn_down(newcomer, refusal),
+        };
+        let Some(id) = self.connect(newcomer, admission) else { return };
+        self.entrance.refused += usize::from(admission.refusal().is_some());
+        if let Some(connection) = self.connections.get_mut(id)
+            && self.site.guard.expects_header(peer)
+        {
+            connection.phase = Phase::Proxied;
         }
+        self.arm_deadline(id);
     }
 
     fn connect(&mut self, newcomer: Newcomer, admission: Admission) -> Option<ConnectionId> {
@@ -193,14 +209,23 @@ impl EventLoop {
         Some(id)
     }
 
-    /// Does not let a connection in, and tells it why if few others are being told. Over TLS that would take a handshake.
-    fn turn_down(&mut self, newcomer: Newcomer, refusal: Refusal) {
-        self.note_refusal(newcomer.peer.ip(), refusal);
-        if newcomer.tls || self.entrance.refused == MAX_REFUSED {
-            return;
+    /// Lets a connection in no further that a proxy has opened for somebody who may not have it.
+    pub(super) fn turn_down(&mut self, id: ConnectionId, refusal: Refusal) {
+        let speaks_tls = self.is_tls_handshaking(id);
+        if !self.entrance.may_tell(refusal, speaks_tls) {
+            return self.drop_connection(id, DisconnectReason::Refused);
         }
-        let Some(id) = self.connect(newcomer, Admission::REFUSED) else { return };
+        self.site.guard.release(self.connections.admission(id));
+        self.connections.set_admission(id, Admission::refused(refusal));
         self.entrance.refused += 1;
+        self.arm_deadline(id);
+    }
+
+    /// Tells a connection that is not let in why, though it has asked for nothing.
+    pub(super) fn tell_refused(&mut self, id: ConnectionId, refusal: Refusal) {
+        if self.is_tls_handshaking(id) {
+            return self.drop_connection(id, DisconnectReason::Refused);
+        }
         self.shard.reply(id, &http_api::turned_down(refusal).to_octets(&Reply::to_nonsense()));
         self.begin_closing(id, DisconnectReason::Refused);
     }
@@ -216,20 +241,15 @@ impl EventLoop {
     fn note_refusal(&self, peer: IpAddr, refusal: Refusal) {
         self.metrics.add_refusal(refusal);
         if self.site.guard.may_complain(self.now.monotonic_ms) {
-            tracing::warn!(
-                %peer,
-                reason = refusal.as_str(),
-                "connections are refused; if the address is a proxy's, name it in proxies.trust"
-            );
+            let reason = refusal.as_str();
+            tracing::warn!(%peer, reason, "connections are refused: {}", refusal.remedy());
         }
     }
 
     /// A connection that counted as this has gone.
     pub(super) fn forget_admission(&mut self, admission: Admission) {
         self.site.guard.release(admission);
-        if admission == Admission::REFUSED {
-            self.entrance.refused -= 1;
-        }
+        self.entrance.refused -= usize::from(admission.refusal().is_some());
     }
 
     /// How octets travel to and from it.
@@ -260,11 +280,27 @@ impl EventLoop {
 
 #[cfg(test)]
 mod tests {
-    use std::net;
+    use std::net::{self, Shutdown};
 
     use mio::Poll;
+    use socket2::SockRef;
 
     use super::*;
+
+    #[test]
+    fn an_accept_that_fails_every_time_is_given_back_each_time() {
+        let listen: Listen = "127.0.0.1:0".parse().unwrap();
+        let listener = TcpListener::bind(listen.address).unwrap();
+        // The kernel refuses accepts from here on.
+        SockRef::from(&listener).shutdown(Shutdown::Both).unwrap();
+        let poll = Poll::new().unwrap();
+        let mut entrance = Entrance::open(vec![listener], &[listen], poll.registry()).unwrap();
+        assert!(entrance.note_readiness(token_of(0)));
+        for _ in 0..3 {
+            assert!(matches!(entrance.accept(), Arrival::Failure));
+        }
+        assert!(entrance.has_work(), "somebody may wait behind it");
+    }
 
     #[test]
     fn a_crowd_at_one_door_does_not_keep_those_at_another_waiting() {

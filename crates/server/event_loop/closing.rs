@@ -70,6 +70,8 @@ impl EventLoop {
         let liveness = matches!(connection.phase, Phase::Http(_)).then(Liveness::default);
         connection.phase = Phase::Closing(Closing { flushed: false, peer_ended: false, reason, liveness });
         connection.since_ms = self.now.monotonic_ms;
+        // What had not come whole has gone.
+        self.connections.count_kept(id);
         self.arm_deadline(id);
         self.resume(id);
         if self.shard.is_flushed(id) {

@@ -6,12 +6,17 @@ use fanwire_wire::close::CloseCode;
 use fanwire_wire::event_stream::HEARTBEAT;
 
 use super::EventLoop;
+use crate::config::Timeouts;
 use crate::connection::{Connection, Phase, Place};
 use crate::demo;
 use crate::guard::Standing;
 use crate::http_api;
 use crate::listener;
 use crate::metrics::DisconnectReason;
+
+/// How long somebody who is not let in has for its request, in milliseconds: who looks after the broker has it ready, and few
+/// have a place.
+const REFUSED_PATIENCE_MS: u64 = 1_000;
 
 /// An unmasked ping without payload (RFC 6455 §5.5.2).
 const PING: [u8; 2] = [0x89, 0x00];
@@ -28,8 +33,9 @@ impl EventLoop {
     /// When a connection is to be looked at: when its patience ends, or its token, or ours with one that sends too fast.
     fn deadline_ms(&mut self, id: ConnectionId) -> Option<u64> {
         let token_deadline_ms = self.token_deadline_ms(id).unwrap_or(u64::MAX);
+        let timeouts = self.timeouts_of(id);
         let connection = self.connections.get_mut(id)?;
-        let deadline_ms = connection.deadline_ms(&self.site.timeouts).min(token_deadline_ms);
+        let deadline_ms = connection.deadline_ms(&timeouts).min(token_deadline_ms);
         let now_ms = self.now.monotonic_ms;
         Some(match self.rates.standing(id.slot, now_ms) {
             Standing::Over { look_again_ms } if connection.place == Place::Paused => {
@@ -37,6 +43,14 @@ impl EventLoop {
             }
             Standing::Within | Standing::Over { .. } | Standing::Hopeless(_) => deadline_ms,
         })
+    }
+
+    fn timeouts_of(&self, id: ConnectionId) -> Timeouts {
+        let timeouts = self.site.timeouts;
+        match self.connections.admission(id).refusal() {
+            Some(_) => Timeouts { handshake_ms: timeouts.handshake_ms.min(REFUSED_PATIENCE_MS), ..timeouts },
+            None => timeouts,
+        }
     }
 
     /// Looks at every connection whose timer has gone off.
@@ -93,11 +107,17 @@ impl EventLoop {
         if has_read && self.deadline_ms(id).is_some_and(|deadline_ms| deadline_ms > self.now.monotonic_ms) {
             return self.arm_deadline(id);
         }
+        if let Some(drain) = &mut self.drain {
+            drain.cut_off += 1;
+        }
         self.drop_connection(id, reason);
     }
 
     /// Tells a client whose request is not whole that it is late; one that is idle sees the end.
     fn expire_http(&mut self, id: ConnectionId) {
+        if let Some(refusal) = self.connections.admission(id).refusal() {
+            return self.tell_refused(id, refusal);
+        }
         let Some(conversation) = self.connections.get_mut(id).and_then(Connection::conversation) else {
             return;
         };

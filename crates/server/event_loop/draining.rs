@@ -29,6 +29,8 @@ pub(super) struct Drain {
     /// How many there were.
     count: u64,
     waiting: vec::IntoIter<ConnectionId>,
+    /// How many did not close in time.
+    pub(super) cut_off: usize,
 }
 
 impl Drain {
@@ -36,7 +38,7 @@ impl Drain {
     pub(super) fn begin(connections: Vec<ConnectionId>, drain_ms: u64, now_ms: u64) -> Self {
         let count = connections.len() as u64;
         let pause_us = (drain_ms.saturating_mul(1_000) / count.max(1)).min(LONGEST_PAUSE_US);
-        Self { began_ms: now_ms, pause_us, count, waiting: connections.into_iter() }
+        Self { began_ms: now_ms, pause_us, count, waiting: connections.into_iter(), cut_off: 0 }
     }
 
     /// The next one, if its time has come, and how long it is to stay away, in milliseconds.

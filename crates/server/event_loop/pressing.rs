@@ -5,6 +5,7 @@ use fanwire_broker::{ConnectionId, Pressure};
 use fanwire_wire::close::CloseCode;
 
 use super::EventLoop;
+use super::reading::SCRATCH_BYTES;
 use crate::connection::{Phase, Place};
 use crate::guard::{Holdings, LOOK_EVERY_MS, Shortage};
 use crate::metrics::DisconnectReason;
@@ -14,6 +15,10 @@ const CLOSE_EVERY_MS: u64 = 100;
 
 /// Connections that a core closes at once at most. At 256 KiB each this is more than a publisher fills in that time.
 const CLOSED_AT_ONCE: usize = 128;
+
+/// Of a message that has not come whole, less than this is no reason to close its connection: every publisher that is in a
+/// hurry has its messages cut by reads, and holds no more of them.
+const CUT_BYTES: usize = SCRATCH_BYTES;
 
 /// How a core sees the shortage of memory.
 #[derive(Debug, Default)]
@@ -41,7 +46,7 @@ impl EventLoop {
             history_bytes: counters.kept_bytes,
             backlog_bytes: counters.backlog_bytes + counters.reply_bytes,
             context_bytes: self.contexts.bytes(),
-            incoming_bytes: self.connections.kept_bytes() as u64,
+            incoming_bytes: (self.connections.kept_bytes() + self.early_frames.bytes()) as u64,
             connections: self.connections.len() as u64,
             topics: counters.topics,
             subscriptions: counters.subscriptions,
@@ -69,8 +74,7 @@ impl EventLoop {
             self.read_publishers();
         }
         if self.site.guard.memory().announce(shortage) {
-            let Shortage { own, kernel, histories, backlogs } = shortage;
-            tracing::warn!(?own, ?kernel, ?histories, ?backlogs, "the shortage of memory has changed");
+            log(shortage);
             self.site.control.wake_all();
         }
     }
@@ -83,7 +87,7 @@ impl EventLoop {
         }
         if shortage.of_slow_readers() == Pressure::Exhausted && self.pinch.close_at_ms <= now_ms {
             self.pinch.close_at_ms = now_ms + CLOSE_EVERY_MS;
-            self.close_largest_backlogs();
+            self.close_largest_holders();
         }
     }
 
@@ -99,15 +103,20 @@ impl EventLoop {
         }
     }
 
-    fn close_largest_backlogs(&mut self) {
-        for id in self.shard.largest_backlogs(CLOSED_AT_ONCE) {
-            self.give_up_backlog(id);
+    /// Closes those who hold the most: in their write queues, and where everybody pays, of messages that do not become whole.
+    fn close_largest_holders(&mut self) {
+        let everybody_pays = self.pinch.shortage.general() == Pressure::Exhausted;
+        let connections = &self.connections;
+        let incoming = |id| Some(connections.incoming_bytes(id)).filter(|bytes| *bytes >= CUT_BYTES);
+        let besides = |id| if everybody_pays { incoming(id).unwrap_or(0) } else { 0 };
+        for id in self.shard.largest_holders(CLOSED_AT_ONCE, besides) {
+            self.give_up(id);
             self.handle_shard_events();
         }
     }
 
     /// Closes a connection without what is queued for it. One that is closing already has been told all that there is to say.
-    fn give_up_backlog(&mut self, id: ConnectionId) {
+    fn give_up(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let reason = DisconnectReason::ShortOfMemory;
         if matches!(connection.phase, Phase::Closing(_)) {
@@ -122,5 +131,17 @@ impl EventLoop {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.publishes = true;
         }
+    }
+}
+
+/// Says how short memory is, by the names and numbers of the figure `fanwire_memory_pressure`.
+fn log(shortage: Shortage) {
+    let Shortage { own, kernel, histories, backlogs } = shortage;
+    let [everything, sockets, histories, backlogs] =
+        [own, kernel, histories, backlogs].map(|level| level as u8);
+    if shortage == Shortage::default() {
+        tracing::info!("memory is not short any more");
+    } else {
+        tracing::warn!(everything, sockets, histories, backlogs, "memory is short, on a scale of 0 to 3");
     }
 }

@@ -12,7 +12,6 @@ use mio::net::TcpStream;
 
 use super::EventLoop;
 use crate::connection::Phase;
-use crate::http_api::{self, Reply};
 use crate::metrics::DisconnectReason;
 
 /// What the front of a socket has.
@@ -48,13 +47,12 @@ impl EventLoop {
         }
         let Source::Client(address) = source else { return };
         self.connections.set_client(id, address);
+        if self.connections.admission(id).refusal().is_some() {
+            // With its proxy, which was.
+            return;
+        }
         if let Err(refusal) = self.count_for(id, address) {
-            if self.is_tls_handshaking(id) {
-                // It would take that to be told.
-                return self.drop_connection(id, DisconnectReason::Refused);
-            }
-            self.shard.reply(id, &http_api::turned_down(refusal).to_octets(&Reply::to_nonsense()));
-            self.begin_closing(id, DisconnectReason::Refused);
+            self.turn_down(id, refusal);
         }
     }
 }

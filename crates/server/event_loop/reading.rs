@@ -14,7 +14,7 @@ use crate::transport::{Arrival, Received};
 
 /// What one read takes from a socket at most, in bytes: large enough that a system call's cost is lost in it,
 /// small enough to stay in the cache until it is handled.
-const SCRATCH_BYTES: usize = 64 * 1024;
+pub(super) const SCRATCH_BYTES: usize = 64 * 1024;
 
 /// What one read takes at most while the connection speaks HTTP, in bytes. Pipelined requests are kept while an
 /// earlier one waits for its answer, so this bounds what a connection can make us keep.
@@ -71,7 +71,7 @@ impl EventLoop {
             if budget == 0 || !self.may_read() {
                 return;
             }
-            let Some((id, mut frames)) = self.early_frames.pop_front() else { return };
+            let Some((id, mut frames)) = self.early_frames.pop() else { return };
             if let Some(connection) = self.connections.get_mut(id) {
                 connection.place = Place::Resting;
             }
@@ -87,7 +87,7 @@ impl EventLoop {
     pub(super) fn keep_early_frames(&mut self, id: ConnectionId, frames: Vec<u8>) {
         let Some(connection) = self.connections.get_mut(id).filter(|_| !frames.is_empty()) else { return };
         connection.place = Place::Behind;
-        self.early_frames.push_back((id, frames));
+        self.early_frames.push(id, frames);
     }
 
     /// Whether [`Self::read_ready`] has something to go on with.
@@ -128,7 +128,7 @@ impl EventLoop {
     /// Gives one connection its share of the turn. Returns what that counts for, in bytes.
     fn serve(&mut self, id: ConnectionId, intake: &mut Intake) -> usize {
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.place = Place::Resting;
+            connection.leave_ready_list();
         }
         let subscriptions = self.shard.subscriptions();
         self.answer_requests(id);

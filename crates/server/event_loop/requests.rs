@@ -42,7 +42,8 @@ impl EventLoop {
     /// The next step of a connection that speaks HTTP.
     fn next_step(&mut self, id: ConnectionId) -> Option<Result<Step, RequestError>> {
         // It has no client of its own: each request may be another one's.
-        let is_shared = self.connections.admission(id) == Admission::OF_ALL;
+        let admission = self.connections.admission(id);
+        let is_shared = admission == Admission::OF_ALL;
         let peer = self.connections.peer(id);
         let Connection { transport, phase: Phase::Http(conversation), .. } = self.connections.get_mut(id)?
         else {
@@ -60,6 +61,7 @@ impl EventLoop {
                 peer: forwarded_for.map(Peer::Behind).or(peer),
                 is_secure: forwarded_over_tls.unwrap_or(speaks_tls),
                 certificate: transport.client_identity(),
+                refusal: admission.refusal(),
             };
             http_api::asked(request, &channel, site, now_ms)
         };

@@ -65,14 +65,17 @@ impl EventLoop {
         let is_done = matches!(self.stage, Stage::Closing { .. }) && self.connections.len() == 0;
         let is_late =
             self.stage.deadline_ms().is_some_and(|deadline_ms| deadline_ms <= self.now.monotonic_ms);
-        if is_late && !is_done {
-            tracing::warn!(
-                connections = self.connections.len(),
-                "the time to drain and close is over: these are cut off"
-            );
-        }
         if is_done || is_late {
             self.stage = Stage::Stopped;
+            self.say_who_was_cut_off();
+        }
+    }
+
+    fn say_who_was_cut_off(&self) {
+        let before = self.drain.as_ref().map_or(0, |drain| drain.cut_off);
+        let connections = before + self.connections.len();
+        if connections > 0 {
+            tracing::warn!(connections, "did not close in time, and were cut off");
         }
     }
 

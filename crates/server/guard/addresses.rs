@@ -37,8 +37,8 @@ impl Client {
     }
 }
 
-/// Nobody comes from 0.0.0.0 or 0.0.0.1, so that these numbers are free to say something else.
-const MIN_CLIENT: u64 = 2;
+/// Nobody comes from 0.0.0.0/8 (RFC 1122 §3.2.1.3), so that these numbers are free to say something else.
+const MIN_CLIENT: u64 = 256;
 
 /// Parts of the table, each with a lock of its own.
 const PARTS: usize = 16;

@@ -38,7 +38,7 @@ pub(crate) struct Holdings {
     pub(crate) backlog_bytes: u64,
     /// Contexts of compression that connections have for themselves, in bytes.
     pub(crate) context_bytes: u64,
-    /// Messages that have not come whole, in bytes.
+    /// Messages that have not come whole, or have not had their turn, in bytes.
     pub(crate) incoming_bytes: u64,
     /// Open connections.
     pub(crate) connections: u64,

@@ -3,7 +3,7 @@
 use fanwire_wire::http::{Method, Request, Status};
 
 use super::response::{Embedders, Sharing};
-use super::{Channel, Response, bad_request};
+use super::{Channel, Response, bad_request, turned_down};
 use crate::auth::{Ambient, Client, NoSingleToken, Unauthorized};
 use crate::origin::Standing;
 use crate::site::Site;
@@ -37,12 +37,44 @@ pub(super) fn is_preflight(request: &Request<'_>) -> bool {
     request.method() == Method::Options && request.header("Access-Control-Request-Method").is_some()
 }
 
+/// What is for those who look after the broker: they are answered even when nobody is let in, for who hears nothing from a
+/// broker that is short of something may end it.
+const OPERATION: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// What says no more than whether the broker lives, under whatever name it is asked.
+const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
+/// The answer to a request that is not looked at any further, whoever sends it.
+pub(super) fn turn_away(
+    request: &Request<'_>,
+    channel: &Channel<'_>,
+    standing: Standing,
+    site: &Site,
+) -> Option<Response> {
+    if standing == Standing::Strange {
+        channel.log_refusal(request, &"a page of another origin");
+        return Some(strange());
+    }
+    if site.checks_hosts && !PROBES.contains(&request.path()) && !site.origins.know_host(request) {
+        channel.log_refusal(request, &"a Host that may be anybody's");
+        return Some(misdirected());
+    }
+    let refusal = channel.refusal.filter(|_| !OPERATION.contains(&request.path()))?;
+    channel.log_refusal(request, &refusal);
+    Some(turned_down(refusal))
+}
+
 /// The answer to the request of a page that is not allowed.
-pub(super) fn refuse_strange(standing: Standing) -> Option<Response> {
-    (standing == Standing::Strange).then(|| {
-        let message = "pages of this Origin may not use this broker; its operator can allow it in [origins]";
-        Response::error(Status::Forbidden, "origin_not_allowed", message)
-    })
+fn strange() -> Response {
+    let message = "pages of this Origin may not use this broker; its operator can allow it in [origins]";
+    Response::error(Status::Forbidden, "origin_not_allowed", message)
+}
+
+/// The answer to a request that may be of a page whose owner has pointed its name at this machine.
+fn misdirected() -> Response {
+    let message = "this broker has no keys, and does not know the name in Host; use localhost or an address, have its operator \
+                   allow http://NAME in [origins], or give it keys";
+    Response::error(Status::MisdirectedRequest, "host_not_allowed", message)
 }
 
 /// The answer to a request of which it is not known who sends it (RFC 6750 §3).

@@ -148,7 +148,8 @@ impl ErrorCode {
             Self::Aborted => "another message of the batch was refused, so none of it was published",
             Self::Superseded => "a later command took this one's place before it was carried out",
             Self::Unavailable => {
-                "the part of the broker that has this topic does not answer; try again later"
+                "the part of the broker that has this topic does not answer, or has no memory for a new topic; \
+                 try again later"
             }
             Self::BadJson
             | Self::BadCommand

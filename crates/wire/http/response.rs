@@ -39,6 +39,8 @@ pub enum Status {
     UriTooLong = 414,
     /// 417: an expectation other than `100-continue`.
     ExpectationFailed = 417,
+    /// 421: not for this server, by its `Host` (RFC 9110 §15.5.20).
+    MisdirectedRequest = 421,
     /// 426: speak WebSocket, or its right version.
     UpgradeRequired = 426,
     /// 429: too much from this client.
@@ -80,6 +82,7 @@ impl Status {
             Self::ContentTooLarge => "Content Too Large",
             Self::UriTooLong => "URI Too Long",
             Self::ExpectationFailed => "Expectation Failed",
+            Self::MisdirectedRequest => "Misdirected Request",
             Self::UpgradeRequired => "Upgrade Required",
             Self::TooManyRequests => "Too Many Requests",
             Self::RequestHeaderFieldsTooLarge => "Request Header Fields Too Large",

@@ -55,7 +55,8 @@ impl Broker {
 
     fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.0.address()).expect("it listens");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: broker\r\nConnection: close\r\n\r\n").expect("it reads");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
         answer

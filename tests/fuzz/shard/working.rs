@@ -123,6 +123,8 @@ impl Broker {
             for core in 0..self.cores.len() {
                 self.turn(core);
                 moved |= self.flush(core, usize::MAX, usize::MAX);
+                // Of snapshots that bring nothing, a turn asks for a few parts, and the next one for others.
+                moved |= self.cores[core].shard.has_output();
                 for from in 0..self.cores.len() {
                     moved |= self.take_deliveries(core, from, usize::MAX - 1);
                     moved |= self.take_requests(core, from, usize::MAX - 1);
@@ -143,7 +145,6 @@ impl Broker {
         for Core { shard, requests, deliveries, .. } in &self.cores {
             assert!(requests.iter().all(VecDeque::is_empty), "requests that nobody takes");
             assert!(deliveries.iter().all(VecDeque::is_empty), "deliveries that nobody takes");
-            assert!(!shard.has_output(), "output that nobody is told of");
             assert!(!shard.has_answers(), "polls that nobody answers");
             assert_eq!(shard.counters().backlog_bytes, 0, "a backlog that nobody has");
         }

@@ -38,7 +38,49 @@ fn a_page_of_another_origin_is_refused_on_every_path_and_a_page_of_the_broker_is
         for path in ["/topics/a", "/v1/ws"] {
             assert!(refused(&ask(&broker, handshake(path, EVIL))), "{path}");
             assert!(refused(&ask(&broker, handshake(path, "Origin: null\r\n"))), "{path}");
-            assert_eq!(ask(&broker, handshake(path, "Origin: http://x\r\n")).status, 101, "{path}");
+            assert_eq!(ask(&broker, handshake(path, "Origin: http://localhost\r\n")).status, 101, "{path}");
+        }
+    }
+}
+
+/// The status and the code of what is asked for under this name, as the page of whoever has pointed it here asks.
+fn under_name(broker: &TestBroker, name: &str, request: &str) -> (u16, String) {
+    let further = format!("Host: {name}\r\nOrigin: http://{name}\r\n");
+    let response = ask(broker, request.replace("Host: localhost\r\n", &further));
+    (response.status, if response.status == 421 { response.code() } else { String::new() })
+}
+
+#[test]
+fn a_name_that_somebody_points_at_a_broker_without_keys_is_no_name_of_the_broker() {
+    let broker = start(&["http://app.example.com"]);
+    let refused = (421, "host_not_allowed".to_owned());
+    for request in [
+        request("GET", "/topics/a", "", ""),
+        request("POST", "/topics/a", "", "x"),
+        request("GET", "/metrics", "", ""),
+        request("GET", "/", "", ""),
+        request("OPTIONS", "/topics/a", "Access-Control-Request-Method: POST\r\n", ""),
+        handshake("/v1/ws", ""),
+        handshake("/topics/a", ""),
+    ] {
+        assert_eq!(under_name(&broker, "evil.example:8080", &request), refused, "{request}");
+        let read = request.replace("Host: localhost", "Host: evil.example:8080");
+        assert_eq!(ask(&broker, read).status, 421, "pages name no Origin when they read");
+        for name in ["localhost:8080", "127.0.0.1:8080", "app.example.com"] {
+            assert_ne!(under_name(&broker, name, &request).0, 421, "{name}");
+        }
+    }
+    for path in ["/healthz", "/readyz"] {
+        let probe = request("GET", path, "", "");
+        assert_eq!(under_name(&broker, "evil.example", &probe).0, 200, "{path}");
+    }
+}
+
+#[test]
+fn a_broker_with_keys_or_one_that_is_open_on_purpose_has_whatever_name_it_is_given() {
+    for broker in [start_with(|_| ()), TestBroker::start_with(|config| config.insecure_open = true)] {
+        for request in [request("GET", "/topics/a", "", ""), handshake("/v1/ws", "")] {
+            assert_ne!(under_name(&broker, "broker.example", &request).0, 421);
         }
     }
 }
@@ -59,27 +101,27 @@ fn a_page_that_came_without_tls_is_strange_where_a_trusted_proxy_says_that_it_sp
     };
     let broker = start(&[]);
     for (origin, scheme, expected) in [
-        ("http://x", "https", 403),
-        ("http://x", "HTTPS", 403),
-        ("http://x", "wss", 403),
-        ("http://x", "https, http", 403),
-        ("https://x", "https", 101),
-        ("http://x", "http", 101),
-        ("https://x", "http", 101),
-        ("http://x", "http, https", 101),
-        ("http://x", "gopher", 101),
-        ("http://x", "", 101),
+        ("http://localhost", "https", 403),
+        ("http://localhost", "HTTPS", 403),
+        ("http://localhost", "wss", 403),
+        ("http://localhost", "https, http", 403),
+        ("https://localhost", "https", 101),
+        ("http://localhost", "http", 101),
+        ("https://localhost", "http", 101),
+        ("http://localhost", "http, https", 101),
+        ("http://localhost", "gopher", 101),
+        ("http://localhost", "", 101),
     ] {
         assert_eq!(status(&broker, origin, scheme), expected, "{origin} {scheme}");
     }
 
     let broker = TestBroker::start_with(|config| config.proxies.trust.clear());
-    assert_eq!(status(&broker, "http://x", "https"), 101, "who is no proxy is not asked");
+    assert_eq!(status(&broker, "http://localhost", "https"), 101, "who is no proxy is not asked");
     let broker = TestBroker::start_with(|config| {
         config.proxies.protocol = ProxyProtocol::Proxy;
         config.proxies.trust = vec!["192.0.2.0/24".parse().unwrap()];
     });
-    assert_eq!(status(&broker, "http://x", "https"), 101);
+    assert_eq!(status(&broker, "http://localhost", "https"), 101);
 }
 
 #[test]
@@ -88,7 +130,7 @@ fn where_all_origins_are_allowed_a_cookie_is_nobodys_token() {
     for (origins, origin, expected) in [
         (&["*"][..], APP, 401),
         (&["*", "https://app.example.com"], APP, 401),
-        (&["*"], "Origin: http://x\r\n", 404),
+        (&["*"], "Origin: http://localhost\r\n", 404),
         (&["*"], "", 404),
         (&["https://app.example.com"], APP, 404),
     ] {

@@ -44,7 +44,7 @@ fn a_set_of_keys_is_read_anew_and_one_that_cannot_be_read_changes_nothing() {
     let broker = Broker::start(config_with(KeySource::Jwks(file.path().into()))).unwrap();
     let status = |id: &str, secret: &[u8]| {
         let further = format!("Authorization: Bearer {}\r\n", token(id, secret));
-        let request = format!("GET /topics/a HTTP/1.1\r\nHost: x\r\n{further}\r\n");
+        let request = format!("GET /topics/a HTTP/1.1\r\nHost: localhost\r\n{further}\r\n");
         HttpClient::connect(broker.addresses()[0]).request(request).status
     };
     assert_eq!((status("old", OLD), status("new", NEW)), (404, 401));

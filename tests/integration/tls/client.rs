@@ -34,7 +34,7 @@ pub(crate) fn shake_hands(client: &mut TlsClient) -> io::Result<()> {
 
 /// What a request is answered, to the end of the connection, which has to be a goodbye.
 pub(crate) fn get(client: &mut TlsClient, path: &str) -> io::Result<String> {
-    write!(client, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+    write!(client, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut response = String::new();
     client.read_to_string(&mut response)?;
     Ok(response)

@@ -47,7 +47,7 @@ fn ask(broker: &TlsBroker, config: &ClientConfig, method: &str, path: &str, furt
     let length = body.len();
     write!(
         client,
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{further}\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{further}\r\n{body}"
     )
     .unwrap();
     let mut response = String::new();
@@ -184,7 +184,7 @@ fn where_all_origins_are_allowed_none_but_the_brokers_own_has_its_users_certific
     for (origins, origin, expected) in [
         (&["*"][..], app, 403),
         (&["*", "https://app.example.com"], app, 403),
-        (&["*"], "Origin: https://x\r\n", 200),
+        (&["*"], "Origin: https://localhost\r\n", 200),
         (&["*"], "", 200),
         (&["https://app.example.com"], app, 200),
     ] {
@@ -205,13 +205,17 @@ fn a_page_that_came_without_tls_is_not_the_brokers_own_where_it_speaks_tls() {
     let status = |origin: &str| {
         ask(&broker, &authority.client(), "GET", "/healthz", &format!("Origin: {origin}\r\n")).0
     };
-    assert_eq!((status("https://x"), status("http://x")), (200, 403));
+    assert_eq!((status("https://localhost"), status("http://localhost")), (200, 403));
     let behind_proxy = |origin: &str, scheme: &str| {
         let further = format!("Origin: {origin}\r\nX-Forwarded-Proto: {scheme}\r\n");
         ask(&broker, &authority.client(), "GET", "/healthz", &further).0
     };
-    assert_eq!(behind_proxy("http://x", "http"), 200, "the proxy speaks TLS, and its client does not");
-    assert_eq!(behind_proxy("http://x", "https"), 403);
+    assert_eq!(
+        behind_proxy("http://localhost", "http"),
+        200,
+        "the proxy speaks TLS, and its client does not"
+    );
+    assert_eq!(behind_proxy("http://localhost", "https"), 403);
 }
 
 #[test]

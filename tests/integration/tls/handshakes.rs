@@ -130,7 +130,7 @@ fn first_flight(config: &ClientConfig) -> Vec<u8> {
 /// Sends so many bytes of what follows the broker's first flight, and resets. Gives what was left to send, if anything was.
 fn reset_in_second_flight(broker: &TlsBroker, config: &ClientConfig, length: usize) -> Option<usize> {
     let (mut client, mut socket) = before_second_flight(broker, config);
-    client.writer().write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    client.writer().write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let flight = flight_of(&mut client);
     socket.write_all(&flight[..length.min(flight.len())]).unwrap();
     reset(socket);
@@ -148,7 +148,7 @@ fn a_request_and_a_goodbye_that_end_a_handshake_are_answered() {
     let broker = TlsBroker::start(authority.tls());
     let config = authority.client_with(&[&rustls::version::TLS13], None);
     let (mut client, mut socket) = before_second_flight(&broker, &config);
-    client.writer().write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    client.writer().write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     client.send_close_notify();
     socket.write_all(&flight_of(&mut client)).unwrap();
     let mut response = String::new();
@@ -162,7 +162,7 @@ fn a_client_whose_certificate_names_nobody_is_refused_and_not_heard() {
     let broker = TlsBroker::start(authority.tls_with_clients(false));
     let config = authority.client_with(&[&rustls::version::TLS13], Some(authority.identity_with(&[])));
     let (mut client, mut socket) = before_second_flight(&broker, &config);
-    let request = b"POST /topics/nobody.said HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nthis";
+    let request = b"POST /topics/nobody.said HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nthis";
     client.writer().write_all(request).unwrap();
     socket.write_all(&flight_of(&mut client)).unwrap();
     let mut answer = Vec::new();
@@ -182,7 +182,10 @@ fn a_handshake_is_the_same_wherever_its_octets_are_cut() {
         socket.set_nodelay(true).unwrap();
         let mut flight = Vec::new();
         let mut response = Vec::new();
-        client.writer().write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        client
+            .writer()
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .unwrap();
         loop {
             flight.clear();
             while client.wants_write() {

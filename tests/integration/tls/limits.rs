@@ -1,6 +1,6 @@
 //! Limits and proxies, where TLS is spoken.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 
 use fanwire::config::{Limits, ProxyProtocol};
@@ -34,15 +34,37 @@ fn a_proxy_header_stands_in_front_of_tls_and_who_is_refused_by_it_is_closed() {
 }
 
 #[test]
-fn one_connection_too_many_is_closed_without_a_handshake() {
+fn one_connection_too_many_of_an_address_is_closed_without_a_handshake() {
     let authority = Authority::new("too-many");
     let broker = TlsBroker::start_with(authority.tls(), |config| {
         config.proxies.trust.clear();
-        config.limits = Limits { connections: Some(1), ..Limits::default() };
+        config.limits = Limits { connections_per_address: 1, ..Limits::default() };
         config.timeouts.handshake_ms = FOREVER_MS;
     });
     let mut only = tls_to(broker.address, "localhost", authority.client());
     shake_hands(&mut only).unwrap();
     assert!(shake_hands(&mut tls_to(broker.address, "localhost", authority.client())).is_err());
     assert!(get(&mut only, "/healthz").unwrap().starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn who_looks_after_the_broker_over_tls_is_answered_when_nobody_is_let_in() {
+    let authority = Authority::new("nobody");
+    let broker = TlsBroker::start_with(authority.tls(), |config| {
+        config.limits = Limits { connections: Some(1), ..Limits::default() };
+    });
+    let mut only = tls_to(broker.address, "localhost", authority.client());
+    shake_hands(&mut only).unwrap();
+    for (path, expected) in [("/healthz", "HTTP/1.1 200 "), ("/topics/a", "HTTP/1.1 503 ")] {
+        let mut client = tls_to(broker.address, "localhost", authority.client());
+        assert!(get(&mut client, path).unwrap().starts_with(expected), "{path}");
+    }
+    // Who says nothing is let go, whether or not it has shaken hands.
+    let mut silent = tls_to(broker.address, "localhost", authority.client());
+    shake_hands(&mut silent).unwrap();
+    let mut told = String::new();
+    silent.read_to_string(&mut told).unwrap();
+    assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
+    let mut mute = connect(broker.address);
+    assert_eq!(mute.read(&mut [0]).unwrap(), 0);
 }

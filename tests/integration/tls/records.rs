@@ -61,7 +61,7 @@ fn new_keys_are_no_request() {
         (config.timeouts.handshake_ms, config.timeouts.idle_http_ms) = (300, 900);
     });
     let mut client = tls_to(broker.address, "localhost", authority.client_with(&[&TLS13], None));
-    client.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    client.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     read_head(&mut client);
     client.conn.refresh_traffic_keys().unwrap();
     client.flush().unwrap();
@@ -141,7 +141,7 @@ fn a_goodbye_behind_a_request_is_heard_after_it_is_answered() {
     let broker = TlsBroker::start(authority.tls());
     let mut client = tls_to(broker.address, "localhost", authority.client());
     shake_hands(&mut client).unwrap();
-    client.conn.writer().write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    client.conn.writer().write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     client.conn.send_close_notify();
     let mut response = String::new();
     client.read_to_string(&mut response).expect("a goodbye, though the socket is open");
