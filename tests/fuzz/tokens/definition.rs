@@ -1,5 +1,5 @@
 //! What it is for a token to hold, and for a key to be in a set, by their definition: slow, and one rule after the other.
-#![expect(clippy::cast_precision_loss, reason = "dates are far below 2^52 milliseconds, or for ever")]
+#![expect(clippy::cast_precision_loss, reason = "what a date may be off by grows with it")]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,8 +10,10 @@ use serde_json::Value;
 use crate::issuer::{ISSUERS, Issuer};
 use crate::{AUDIENCES, ISSUER, LEEWAY_MS, NOW_MS};
 
-/// What a date may be off by for being a fraction, in milliseconds.
-const ROUNDING_MS: f64 = 1.0;
+/// What a date may be off by, in milliseconds: for being a fraction, and for having more digits than an `f64`.
+fn rounding_ms(date_ms: f64) -> f64 {
+    1.0 + 2.0 * f64::EPSILON * date_ms.abs()
+}
 
 /// The token that was taken is one that holds, and its bearer has what it claims and no more.
 pub fn assert_holds(token: &str, bearer: &Bearer) {
@@ -50,14 +52,15 @@ fn is_signed(header: &Value, message: &str, signature: &str) -> bool {
 fn assert_good_now(claims: &Value, bearer: &Bearer) {
     let milliseconds = |date: &Value| date.as_f64().expect("a date is a number") * 1000.0;
     let (now_ms, leeway_ms) = (NOW_MS as f64, LEEWAY_MS as f64);
-    let expires_ms = milliseconds(&claims["exp"]) + leeway_ms + ROUNDING_MS;
+    let latest = |date_ms: f64| date_ms + leeway_ms + rounding_ms(date_ms);
+    let expires_ms = latest(milliseconds(&claims["exp"]));
     assert!(now_ms < expires_ms, "it has expired: {claims}");
     assert!(
         bearer.until_ms > NOW_MS && bearer.until_ms as f64 <= expires_ms.min(u64::MAX as f64),
         "{claims}"
     );
     if let Some(from) = claims.get("nbf").filter(|from| !from.is_null()) {
-        assert!(milliseconds(from) <= now_ms + leeway_ms + ROUNDING_MS, "it does not hold yet: {claims}");
+        assert!(milliseconds(from) <= latest(now_ms), "it does not hold yet: {claims}");
     }
 }
 
