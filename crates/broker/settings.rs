@@ -19,6 +19,8 @@ pub struct Settings {
     pub max_message_bytes: usize,
     /// The bound on the topics that all cores together keep a row for.
     pub max_topics: usize,
+    /// The bound on the patterns that are subscribed to, of which each core's connections have their share.
+    pub max_patterns: usize,
     /// The bound on the subscriptions of one connection.
     pub max_subscriptions: usize,
     /// Payloads below this many bytes are sent as they are, also where permessage-deflate was negotiated.
@@ -38,6 +40,7 @@ impl Default for Settings {
             backlog_bytes: 256 * 1024,
             max_message_bytes: fanwire_wire::limits::DEFAULT_MAX_MESSAGE_BYTES,
             max_topics: 1_000_000,
+            max_patterns: 100_000,
             max_subscriptions: 10_000,
             deflate_above_bytes: fanwire_wire::limits::MIN_DEFLATE_PAYLOAD_BYTES,
             chunk_bytes: 64 * 1024,

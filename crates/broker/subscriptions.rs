@@ -108,6 +108,13 @@ impl Subscriptions {
         self.by_slot.get(&(slot, self.audience_of(name)?)).copied()
     }
 
+    /// Whether so many patterns are not subscribed to yet, or this is one of them or none.
+    pub(crate) fn have_room_for(&self, name: &TopicOrPattern, max_patterns: usize) -> bool {
+        matches!(name, TopicOrPattern::Topic(_))
+            || self.patterns.len() < max_patterns
+            || self.audience_of(name).is_some()
+    }
+
     /// Whether a pattern that the connection subscribes to, live or not, matches the topic. That is asked for each topic of a
     /// list: it does not grow with the connection's subscriptions.
     pub(crate) fn have_pattern_for(&self, slot: u32, topic: &Topic) -> bool {

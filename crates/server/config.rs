@@ -248,6 +248,7 @@ impl fmt::Display for Config {
         writeln!(f, "max_message = \"{}\"", Size(self.settings.max_message_bytes))?;
         writeln!(f, "backlog = \"{}\"", Size(self.settings.backlog_bytes))?;
         writeln!(f, "max_topics = {}", self.settings.max_topics)?;
+        writeln!(f, "max_patterns = {}", self.settings.max_patterns)?;
         writeln!(f, "max_subscriptions = {}", self.settings.max_subscriptions)?;
         writeln!(f, "compression = \"{}\"", self.compression())?;
         writeln!(f, "contexts = \"{}\"", self.contexts)?;

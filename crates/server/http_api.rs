@@ -350,6 +350,7 @@ fn status_of(code: ErrorCode) -> Status {
         | ErrorCode::Overlap
         | ErrorCode::AlreadySubscribed
         | ErrorCode::NotSubscribed
+        | ErrorCode::TooManyPatterns
         | ErrorCode::PolicyNotAllowed
         | ErrorCode::NotKept
         | ErrorCode::NotTogether

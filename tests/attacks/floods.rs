@@ -276,6 +276,19 @@ fn topic_name_floods_end_at_the_bound_and_topics_that_are_there_go_on() {
 }
 
 #[test]
+fn pattern_floods_end_at_the_bound() {
+    let target = Target::start(|config| config.settings.max_patterns = 200);
+    while_others_are_served(target.address, || {
+        let (mut attacker, _) = json(target.address);
+        let subscribe = |n| format!(r#"{{"type":"subscribe","id":{n},"topic":"flood.{n}.*"}}"#);
+        let commands: Vec<_> = (0..1_000).map(subscribe).collect();
+        let refused = command_until(&mut attacker, &commands, "too_many_patterns");
+        let allowed = 200 / 2;
+        assert_eq!(refused, 1_000 - allowed, "the share of one of two cores");
+    });
+}
+
+#[test]
 fn a_publisher_a_hundred_times_too_fast_waits_and_is_closed() {
     let target = Target::start(|config| {
         // More than those that behave well send: they wait for every message to come back.

@@ -176,6 +176,9 @@ impl Shard {
         if self.connections.subscriptions(slot).len() >= self.settings.max_subscriptions {
             return Err(ErrorCode::TooManySubscriptions);
         }
+        if !self.subscriptions.have_room_for(target, self.settings.max_patterns.div_ceil(self.cores())) {
+            return Err(ErrorCode::TooManyPatterns);
+        }
         if self.is_out_of_reach(target) {
             return Err(ErrorCode::Unavailable);
         }

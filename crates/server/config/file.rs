@@ -31,6 +31,7 @@ pub(super) struct File {
     pub(super) max_message: Option<Written<Size>>,
     pub(super) backlog: Option<Written<Size>>,
     pub(super) max_topics: Option<Written<Count>>,
+    pub(super) max_patterns: Option<Written<Count>>,
     pub(super) max_subscriptions: Option<Written<Count>>,
     pub(super) compression: Option<Written<Compression>>,
     pub(super) contexts: Option<Written<Contexts>>,

@@ -115,6 +115,9 @@ pub(super) struct Flags {
     /// Keep at most so many topics [default: 1000000]
     #[arg(long, value_name = "N")]
     pub(super) max_topics: Option<Count>,
+    /// Let clients subscribe to at most so many patterns [default: 100000]
+    #[arg(long, value_name = "N")]
+    pub(super) max_patterns: Option<Count>,
     /// Let a connection have at most so many subscriptions [default: 10000]
     #[arg(long, value_name = "N")]
     pub(super) max_subscriptions: Option<Count>,

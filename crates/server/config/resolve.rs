@@ -81,6 +81,8 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
         source.said("max_message", flags.max_message, file.max_message, Size(max.max_message_bytes));
     let backlog = source.said("backlog", flags.backlog, file.backlog, Size(max.backlog_bytes));
     let max_topics = source.count("max_topics", flags.max_topics, file.max_topics, max.max_topics)?;
+    let max_patterns =
+        source.count("max_patterns", flags.max_patterns, file.max_patterns, max.max_patterns)?;
     let max_subscriptions = source.count(
         "max_subscriptions",
         flags.max_subscriptions,
@@ -118,6 +120,7 @@ pub(super) fn resolve(mut flags: Flags, file: File, source: &Source) -> Result<C
             deflate_above_bytes: compressible(&compression)?,
             max_message_bytes: max_message.0,
             max_topics,
+            max_patterns,
             max_subscriptions,
             ..max
         },

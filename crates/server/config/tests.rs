@@ -28,6 +28,7 @@ fn what_holds_is_displayed_as_a_file_that_says_the_same() {
         max_message = 2000
         backlog = "1MiB"
         max_topics = 5
+        max_patterns = 4
         max_subscriptions = 6
         compression = "1KiB"
         contexts = "own"
@@ -61,6 +62,7 @@ fn what_holds_is_displayed_as_a_file_that_says_the_same() {
         "max_message = \"2000B\"",
         "backlog = \"1MiB\"",
         "max_topics = 5",
+        "max_patterns = 4",
         "max_subscriptions = 6",
         "compression = \"1KiB\"",
         "contexts = \"own\"",
@@ -725,6 +727,7 @@ fn the_help_states_the_defaults() {
         format!("[default: {}]", Size(config.settings.max_message_bytes)),
         format!("[default: {}]", Size(config.settings.backlog_bytes)),
         format!("[default: {}]", config.settings.max_topics),
+        format!("[default: {}]", config.settings.max_patterns),
         format!("[default: {}]", config.settings.max_subscriptions),
         format!("[default: {}]", config.compression()),
         format!("[default: {}]", Period(config.timeouts.drain_ms)),

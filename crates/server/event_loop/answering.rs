@@ -141,6 +141,7 @@ fn close_code_of(code: ErrorCode) -> CloseCode {
         | ErrorCode::AlreadySubscribed
         | ErrorCode::NotSubscribed
         | ErrorCode::TooManySubscriptions
+        | ErrorCode::TooManyPatterns
         | ErrorCode::PolicyNotAllowed
         | ErrorCode::NotKept
         | ErrorCode::MovedOn

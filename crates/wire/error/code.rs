@@ -37,6 +37,8 @@ pub enum ErrorCode {
     TooManySubscriptions,
     /// The broker has as many topics as it may have.
     TooManyTopics,
+    /// The broker has as many patterns as it may have.
+    TooManyPatterns,
     /// The operator does not allow this overflow policy for the topic.
     PolicyNotAllowed,
     /// The topic keeps no last value that a snapshot could be made of.
@@ -57,7 +59,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::BadJson,
         Self::BadCommand,
         Self::UnknownCommand,
@@ -74,6 +76,7 @@ impl ErrorCode {
         Self::NotSubscribed,
         Self::TooManySubscriptions,
         Self::TooManyTopics,
+        Self::TooManyPatterns,
         Self::PolicyNotAllowed,
         Self::NotKept,
         Self::MovedOn,
@@ -104,6 +107,7 @@ impl ErrorCode {
             Self::NotSubscribed => "not_subscribed",
             Self::TooManySubscriptions => "too_many_subscriptions",
             Self::TooManyTopics => "too_many_topics",
+            Self::TooManyPatterns => "too_many_patterns",
             Self::PolicyNotAllowed => "policy_not_allowed",
             Self::NotKept => "not_kept",
             Self::MovedOn => "moved_on",
@@ -133,6 +137,9 @@ impl ErrorCode {
                 "this connection has as many subscriptions as it may have; unsubscribe from another first"
             }
             Self::TooManyTopics => "the broker keeps as many topics as it may; use one that exists",
+            Self::TooManyPatterns => {
+                "the broker's clients subscribe to as many patterns as they may; use one that another client has, or topics"
+            }
             Self::PolicyNotAllowed => {
                 "the operator does not allow this overflow policy for all that you subscribe to with it; \
                  leave it out to get the one that is set"

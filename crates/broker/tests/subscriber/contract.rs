@@ -346,6 +346,30 @@ fn who_has_to_go_is_not_answered_from_behind_the_hole() {
 }
 
 #[test]
+fn patterns_are_bounded_on_each_core_and_one_that_several_subscribe_to_counts_once() {
+    let settings = Settings { max_patterns: 3, ..settings(10_000) };
+    let mut shard = core_with(0, 2, settings, Interface::Json);
+    let subscribe = |pattern: &str| format!(r#"{{"type":"subscribe","topic":"{pattern}"}}"#);
+    say(&mut shard, &subscribe("a.>"));
+    say(&mut shard, &subscribe("b.>"));
+    assert!(!text(&flush(&mut shard, usize::MAX)).contains("error"));
+    say(&mut shard, &subscribe("c.>"));
+    assert!(text(&flush(&mut shard, usize::MAX)).contains("too_many_patterns"));
+
+    shard.handle_command(PUBLISHER, command::parse(&subscribe("a.>")).unwrap());
+    say(&mut shard, &subscribe("a.topic"));
+    say(&mut shard, r#"{"type":"unsubscribe","topic":"b.>"}"#);
+    say(&mut shard, &subscribe("c.>"));
+    assert!(!text(&flush(&mut shard, usize::MAX)).contains("error"), "none of these is one more");
+    say(&mut shard, r#"{"type":"unsubscribe","topic":"a.>"}"#);
+    say(&mut shard, &subscribe("d.>"));
+    assert!(
+        text(&flush(&mut shard, usize::MAX)).contains("too_many_patterns"),
+        "somebody else has the other"
+    );
+}
+
+#[test]
 fn topics_that_catch_up_are_bounded() {
     let mut shard = shard(Interface::Json, 2_000);
     say(&mut shard, r#"{"type":"subscribe","topic":">"}"#);
