@@ -219,24 +219,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl fmt::Display for MetricsAccess {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Token => "token",
-            Self::Open => "open",
-        })
-    }
-}
-
-impl FromStr for MetricsAccess {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, BadValue> {
-        let known = [Self::Token, Self::Open].into_iter().find(|access| access.to_string() == text);
-        known.ok_or_else(|| BadValue::new(text, "token or open"))
-    }
-}
-
 impl fmt::Display for AuthConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n[auth]")?;

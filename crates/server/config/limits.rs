@@ -114,15 +114,6 @@ pub enum ProxyProtocol {
     Proxy,
 }
 
-impl fmt::Display for ProxyProtocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::XForwardedFor => "x-forwarded-for",
-            Self::Proxy => "proxy",
-        })
-    }
-}
-
 impl Default for Proxies {
     /// Those on this machine: one that is not told of is not to be the one address that everybody has.
     fn default() -> Self {

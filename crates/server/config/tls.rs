@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::units::ClientCertificates;
 use super::written::text;
 
 /// How TLS is spoken.
@@ -52,7 +53,8 @@ impl fmt::Display for TlsConfig {
             }
         }
         let Some(ClientCa { path, required }) = &self.clients else { return Ok(()) };
-        let certificates = if *required { "required" } else { "optional" };
+        let certificates =
+            if *required { ClientCertificates::Required } else { ClientCertificates::Optional };
         writeln!(f, "client_ca = {}\nclient_certificates = \"{certificates}\"", text(path.display()))
     }
 }

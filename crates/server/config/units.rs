@@ -12,7 +12,7 @@ use fanwire_wire::limits::MIN_DEFLATE_PAYLOAD_BYTES;
 use fanwire_wire::topic::TopicOrPattern;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::{LogFormat, ProxyProtocol};
+use super::{LogFormat, MetricsAccess, ProxyProtocol};
 
 /// A text that is not a value of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,41 @@ impl fmt::Display for BadValue {
 }
 
 impl Error for BadValue {}
+
+/// Has each variant of a type read from its word, and written as it.
+macro_rules! words {
+    ($type:ty, $expected:literal, $($word:literal => $variant:ident),+) => {
+        impl FromStr for $type {
+            type Err = BadValue;
+
+            fn from_str(text: &str) -> Result<Self, BadValue> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(BadValue::new(text, $expected)),
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$variant => $word,)+
+                })
+            }
+        }
+    };
+}
+
+words!(Contexts, "shared or own", "shared" => Shared, "own" => Own);
+words!(ClientCertificates, "optional or required", "optional" => Optional, "required" => Required);
+words!(LogFormat, "a log format: text or json", "text" => Text, "json" => Json);
+words!(MetricsAccess, "token or open", "token" => Token, "open" => Open);
+words!(
+    ProxyProtocol,
+    "how a proxy says who the client is: x-forwarded-for or proxy",
+    "x-forwarded-for" => XForwardedFor,
+    "proxy" => Proxy
+);
 
 /// A number of bytes: `1000`, `1000B`, `64KiB`, `1MiB`, `1GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -168,27 +203,6 @@ pub enum Contexts {
     Own,
 }
 
-impl FromStr for Contexts {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, BadValue> {
-        match text {
-            "shared" => Ok(Self::Shared),
-            "own" => Ok(Self::Own),
-            _ => Err(BadValue::new(text, "shared or own")),
-        }
-    }
-}
-
-impl fmt::Display for Contexts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Shared => "shared",
-            Self::Own => "own",
-        })
-    }
-}
-
 /// An address to listen on: `127.0.0.1:8080`, or `tls://127.0.0.1:8443` where TLS is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
@@ -239,18 +253,6 @@ pub(super) enum ClientCertificates {
     Required,
 }
 
-impl FromStr for ClientCertificates {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, BadValue> {
-        match text {
-            "optional" => Ok(Self::Optional),
-            "required" => Ok(Self::Required),
-            _ => Err(BadValue::new(text, "optional or required")),
-        }
-    }
-}
-
 /// Which log events are written.
 #[derive(Clone, Debug)]
 pub(super) struct Level(pub(super) Targets);
@@ -274,39 +276,6 @@ impl FromStr for Level {
             return Err(bad());
         }
         text.parse().map(Self).map_err(|_| bad())
-    }
-}
-
-impl FromStr for LogFormat {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, BadValue> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(BadValue::new(text, "a log format: text or json")),
-        }
-    }
-}
-
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        })
-    }
-}
-
-impl FromStr for ProxyProtocol {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, BadValue> {
-        match text {
-            "x-forwarded-for" => Ok(Self::XForwardedFor),
-            "proxy" => Ok(Self::Proxy),
-            _ => Err(BadValue::new(text, "how a proxy says who the client is: x-forwarded-for or proxy")),
-        }
     }
 }
 
