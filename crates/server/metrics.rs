@@ -2,7 +2,8 @@
 //!
 //! Each core counts for itself: one thread writes a [`CoreMetrics`], so that counting is a plain addition, and any
 //! thread may read it. [`Metrics`] adds nothing up: every figure carries its core as a label, because an uneven
-//! load is the first thing to look for. What they are bounded by together stands beside them.
+//! load is the first thing to look for. What they are bounded by together stands beside them,
+//! and what the process has one of: the log.
 
 mod disconnect_reason;
 mod page;

@@ -13,7 +13,7 @@ use crate::auth::Auth;
 use crate::broker::{self, Broker, Stopper};
 use crate::config::{Config, Listen};
 use crate::listener::{FileLimit, raise_file_limit};
-use crate::log;
+use crate::log::{self, Log};
 use crate::reload::{self, Watched};
 use crate::tls::Tls;
 
@@ -28,17 +28,25 @@ use crate::tls::Tls;
 /// | 1 | it could not start, or the kernel failed it |
 /// | 128 + n | a second signal, n, ended it at once |
 pub fn run(config: Config) -> ExitCode {
-    log::init(&config.log);
-    match serve(config) {
+    let log = match log::init(&config.log) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("fanwire: no thread for the log: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match serve(config, &log) {
         Ok(()) => {
             tracing::info!("stopped");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            tracing::error!("{error}");
+            log.insist(|| tracing::error!("{error}"));
             ExitCode::FAILURE
         }
-    }
+    };
+    log.flush();
+    code
 }
 
 /// Prints the configuration that would hold, as a file, if the files that it names can be used.
@@ -72,11 +80,11 @@ fn left_open(config: &Config) -> io::Result<String> {
 }
 
 /// Runs a broker until a signal stops it.
-fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+fn serve(config: Config, log: &Log) -> Result<(), Box<dyn Error>> {
     let file_limit = raise_file_limit()?;
     let (cores, demo, is_exposed) = (config.cores, config.demo, config.exposed_address().is_some());
     let broker = Broker::start(config)?;
-    heed_signals(broker.stopper(), watch_files(broker.watched())?)?;
+    heed_signals(broker.stopper(), watch_files(broker.watched())?, log.clone())?;
     announce(&broker, cores, demo, file_limit);
     if is_exposed {
         warn_of_open_addresses(&broker);
@@ -96,7 +104,7 @@ fn watch_files(watched: Vec<Watched>) -> io::Result<Sender<()>> {
 }
 
 /// Has files read again at SIGHUP; stops the broker in order at the first signal to end, and at once at the second.
-fn heed_signals(stopper: Stopper, reload: Sender<()>) -> io::Result<()> {
+fn heed_signals(stopper: Stopper, reload: Sender<()>, log: Log) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     thread::Builder::new().name("fanwire-signals".to_owned()).spawn(move || {
         let mut is_stopping = false;
@@ -106,6 +114,7 @@ fn heed_signals(stopper: Stopper, reload: Sender<()>) -> io::Result<()> {
                 let _ = reload.send(());
             } else if is_stopping {
                 tracing::warn!("ended by a second signal: what was not flushed is lost");
+                log.flush();
                 process::exit(128 + signal);
             } else {
                 tracing::info!("stopping; a second signal ends the process at once");

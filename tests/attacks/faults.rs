@@ -1,15 +1,18 @@
 //! What a process runs short of, a core that stands still, a process that is killed.
 
 use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use tungstenite::Message;
 
 use crate::process::{Process, any_port, free_port, temporary};
-use crate::support::{Attacker, PATIENCE, while_others_are_served};
+use crate::support::{Attacker, PATIENCE, figure, wait_until, while_others_are_served};
 
 /// A thread of another process, stopped by this one as its debugger. It goes on when this is dropped.
 struct Stopped(libc::pid_t);
@@ -89,7 +92,71 @@ fn a_log_that_takes_nothing_from_the_start_costs_the_log() {
     command.stderr(File::options().write(true).open("/dev/full").expect("Linux has it"));
     let process = Process::start_unheard(command, TALKATIVE);
     while_others_are_served(process.address, || be_talked_about(process.address));
+    assert!(dropped_lines(process.address) > 0, "they are counted");
     assert!(process.stop().success());
+}
+
+/// A pipe full of empty lines, which nobody reads.
+fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
+    let (reader, mut writer) = io::pipe().expect("a pipe");
+    // SAFETY: the descriptor is open, and the command takes and gives numbers.
+    let capacity = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_GETPIPE_SZ) };
+    let capacity = usize::try_from(capacity).expect("it is open");
+    writer.write_all(&vec![b'\n'; capacity]).expect("there is room");
+    (reader, writer)
+}
+
+/// The lines of a pipe, each read when it is asked for.
+fn lines_of(reader: io::PipeReader) -> Receiver<String> {
+    let (sender, receiver) = mpsc::sync_channel(0);
+    let mut lines = BufReader::new(reader).lines().map_while(Result::ok);
+    std::thread::spawn(move || lines.try_for_each(|line| sender.send(line)));
+    receiver
+}
+
+/// How many lines a line of the log says were dropped.
+fn told_dropped(line: &str) -> u64 {
+    let notice = line.split_once("lines of the log were dropped");
+    notice.map_or(0, |(_, notice)| notice.rsplit_once("lines=").and_then(|(_, n)| n.parse().ok()).unwrap())
+}
+
+fn dropped_lines(address: SocketAddr) -> u64 {
+    figure(address, "fanwire_log_lines_dropped_total")
+}
+
+/// Has so much said in the log that nobody reads that lines are dropped.
+fn overfill_log(address: SocketAddr) {
+    let before = dropped_lines(address);
+    let path = "a".repeat(8 * 1024);
+    wait_until("lines are dropped", || {
+        let mut client = Attacker::connect(address);
+        let request = format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        client.send_whole(request.as_bytes());
+        assert!(client.rest().starts_with("HTTP/1.1 404 "));
+        dropped_lines(address) > before
+    });
+}
+
+#[test]
+fn a_log_that_nobody_reads_costs_what_does_not_fit_and_says_how_many_lines_when_somebody_does() {
+    let (reader, writer) = full_pipe();
+    let mut command = Command::new("env");
+    command.stderr(writer);
+    let process = Process::start_unheard(command, TALKATIVE);
+    let address = process.address;
+    while_others_are_served(address, || overfill_log(address));
+    let dropped = dropped_lines(address);
+    let log = lines_of(reader);
+    let next_line = || log.recv_timeout(PATIENCE).expect("the log goes on until everything is told");
+    let before_all = std::iter::repeat_with(next_line).take_while(|line| !line.contains("listening on"));
+    assert_eq!(before_all.map(|line| told_dropped(&line)).sum::<u64>(), 0, "the oldest lines are kept");
+    let mut told = 0;
+    while told < dropped {
+        told += told_dropped(&next_line());
+    }
+    assert!(told <= dropped_lines(address));
+    while_others_are_served(address, || overfill_log(address));
+    assert!(process.stop().success(), "it ends though nobody reads");
 }
 
 #[test]

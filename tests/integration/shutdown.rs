@@ -124,6 +124,7 @@ fn a_signal_stops_the_binary_in_order_and_with_success() {
         };
         assert_eq!(close.code, CloseCode::Restart);
         drop(socket);
+        assert!(process.rest_of_log().ends_with("stopped\n"), "the last line is written");
         assert_eq!(process.exit_code(), Some(0), "{signal}");
     }
 }
@@ -137,6 +138,7 @@ fn a_second_signal_ends_the_binary_at_once() {
     process.signal("-TERM");
     while !matches!(socket.read().unwrap(), Message::Close(_)) {}
     process.signal("-TERM");
+    assert!(process.rest_of_log().contains("ended by a second signal"), "the last line is written");
     assert_eq!(process.exit_code(), Some(128 + 15));
 }
 

@@ -12,6 +12,7 @@ use prometheus_client::registry::Unit;
 
 use super::{CoreMetrics, DisconnectReason, Figure};
 use crate::guard::{Budget, Refusal};
+use crate::log;
 
 /// What memory can be short for, in the order of the fields of [`Shortage`](crate::guard::Shortage).
 pub(super) const PRESSURES: [&str; 4] = ["everything", "sockets", "histories", "backlogs"];
@@ -178,7 +179,8 @@ impl Collector for Page {
         self.encode_refusals(&mut encoder)?;
         self.encode_pressures(&mut encoder)?;
         self.encode_mailbox_depths(&mut encoder)?;
-        self.encode_limits(&mut encoder)
+        self.encode_limits(&mut encoder)?;
+        encode_log(&mut encoder)
     }
 }
 
@@ -299,6 +301,12 @@ impl Page {
         }
         Ok(())
     }
+}
+
+fn encode_log(encoder: &mut DescriptorEncoder) -> fmt::Result {
+    let help = "Lines that the log has dropped: it was not read, or could not be written";
+    let sample = encoder.encode_descriptor("log_lines_dropped", help, None, MetricType::Counter)?;
+    ConstCounter::new(log::dropped_lines()).encode(sample)
 }
 
 fn encode_sample(

@@ -40,8 +40,8 @@ fn samples(page: &str) -> BTreeMap<String, u64> {
         }
         let (sample, value) = line.rsplit_once(' ').unwrap();
         let (name, labels) = sample.split_once('{').unwrap_or((sample, ""));
-        let is_limit = name.contains("_limit");
-        assert!(is_limit || labels.starts_with("core=\"") && labels.ends_with("\"}"), "{line}");
+        let is_of_all = name.contains("_limit") || name.contains("_log_");
+        assert!(is_of_all || labels.starts_with("core=\"") && labels.ends_with("\"}"), "{line}");
         let suffix = name.strip_prefix(described).expect("a sample of the family that was described");
         assert_eq!(suffix, if families[described] == "counter" { "_total" } else { "" }, "{line}");
         assert!(name.starts_with("fanwire_") && name.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
