@@ -1,6 +1,7 @@
 //! A broker as a process: its log, its signals and its exit codes.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::io::Write;
 use std::process::{self, ExitCode};
 use std::{io, thread};
@@ -17,6 +18,9 @@ use crate::log::{self, Log};
 use crate::reload::{self, Watched};
 use crate::tls::Tls;
 
+/// What the process ends with if the configuration cannot be used.
+pub(crate) const MISCONFIGURED: u8 = 2;
+
 /// Is a broker until a signal stops it: takes the process's log, its signals and its limit on open files.
 ///
 /// This is the `fanwire` program after its arguments, for programs that start themselves as a broker. One that has other
@@ -31,7 +35,7 @@ pub fn run(config: Config) -> ExitCode {
     let log = match log::init(&config.log) {
         Ok(log) => log,
         Err(error) => {
-            eprintln!("fanwire: no thread for the log: {error}");
+            complain(&format_args!("no thread for the log: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -49,6 +53,12 @@ pub fn run(config: Config) -> ExitCode {
     code
 }
 
+/// Tells whoever has called the program why it ends.
+pub(crate) fn complain(why: &dyn Display) {
+    // Where standard error takes nothing, the exit code has to say it.
+    let _ = writeln!(io::stderr(), "fanwire: {why}");
+}
+
 /// Prints the configuration that would hold, as a file, if the files that it names can be used.
 ///
 /// | exit code | |
@@ -57,12 +67,12 @@ pub fn run(config: Config) -> ExitCode {
 /// | 2 | they cannot, and standard error says why |
 pub fn check(config: &Config) -> ExitCode {
     if let Some(Err(error)) = config.tls.clone().map(|tls| Tls::load(tls, &config.listen)) {
-        eprintln!("fanwire: {error}");
-        return ExitCode::from(2);
+        complain(&error);
+        return ExitCode::from(MISCONFIGURED);
     }
     if let Err(error) = Auth::load(config.auth.clone()) {
-        eprintln!("fanwire: {error}");
-        return ExitCode::from(2);
+        complain(&error);
+        return ExitCode::from(MISCONFIGURED);
     }
     // Whoever reads it may have seen enough: a closed pipe is no failure.
     let _ = write!(io::stdout(), "{config}{}", left_open(config).unwrap_or_default());

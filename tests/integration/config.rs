@@ -1,9 +1,9 @@
 //! The configuration as an operator meets it: the file that explains every key, and the check.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use fanwire::config::{Config, Invocation};
 
@@ -151,4 +151,27 @@ fn a_wrong_flag_fails_and_help_does_not() {
     let help = run("--help");
     assert_eq!(help.status.code(), Some(0));
     assert!(String::from_utf8(help.stdout).unwrap().contains("fanwire check --config"), "it has examples");
+}
+
+#[test]
+fn where_nothing_can_be_written_the_exit_code_says_it() {
+    let bad = TemporaryFile::new("unwritable", "max_message = \"1MB\"\n");
+    let (secret, config) = (TemporaryFile::new("secret", &"s".repeat(32)), ["--config", bad.path()]);
+    let no_cert = ["--listen", "tls://127.0.0.1:0", "--tls-cert", "/nowhere", "--tls-key", "/nowhere"];
+    let token = ["token", "--subject", "alice", "--key-file"];
+    for (arguments, code) in [
+        (&config[..], 2),
+        (&[&["check"], &config[..]].concat(), 2),
+        (&[&["check"], &no_cert[..]].concat(), 2),
+        (&["check", "--config", "/nowhere"], 2),
+        (&["--no-such-flag"], 2),
+        (&["--help"], 0),
+        (&[&token[..], &["/nowhere"]].concat(), 2),
+        (&[&token[..], &[secret.path()]].concat(), 1),
+    ] {
+        let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fanwire"));
+        let ended = command.args(arguments).stdout(full()).stderr(full()).status().unwrap();
+        assert_eq!(ended.code(), Some(code), "{arguments:?}");
+    }
 }

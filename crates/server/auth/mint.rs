@@ -1,5 +1,6 @@
 //! Tokens for trying out.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::keys::{KeyError, read, secret_in};
 use crate::config::{Algorithm, Secret};
+use crate::process::{MISCONFIGURED, complain};
 
 /// A token that is to be signed.
 #[derive(Debug)]
@@ -57,18 +59,21 @@ impl Mint {
         jsonwebtoken::encode(&header, &self.claims(now_s), &key).map_err(|_| self.key.unusable())
     }
 
-    /// Signs and prints it, and says how the process ends: with 0, or with 2 if it could not be signed.
+    /// Signs and prints it, and says how the process ends: with 0, or with 2 if it could not be signed, or with 1 if it
+    /// could not be printed.
     pub fn print(&self) -> ExitCode {
-        match self.sign() {
-            Ok(token) => {
-                println!("{token}");
-                ExitCode::SUCCESS
-            }
+        let token = match self.sign() {
+            Ok(token) => token,
             Err(error) => {
-                eprintln!("fanwire: {error}");
-                ExitCode::from(2)
+                complain(&error);
+                return ExitCode::from(MISCONFIGURED);
             }
+        };
+        if let Err(error) = writeln!(io::stdout(), "{token}") {
+            complain(&format_args!("cannot print the token: {error}"));
+            return ExitCode::FAILURE;
         }
+        ExitCode::SUCCESS
     }
 
     fn claims(&self, now_s: u64) -> Value {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::units::Listen;
+use crate::process::{MISCONFIGURED, complain};
 pub use auth::AuthProblem;
 
 /// Why a configuration does not hold.
@@ -171,11 +172,11 @@ impl ConfigError {
             Self::Usage(error) => {
                 // Nothing can be said about an output that cannot be written to.
                 let _ = error.print();
-                if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+                if error.use_stderr() { ExitCode::from(MISCONFIGURED) } else { ExitCode::SUCCESS }
             }
             error => {
-                eprintln!("fanwire: {error}");
-                ExitCode::from(2)
+                complain(error);
+                ExitCode::from(MISCONFIGURED)
             }
         }
     }
