@@ -75,6 +75,16 @@ pub enum StartError {
     Core(io::Error),
 }
 
+impl StartError {
+    /// Whether the configuration is at fault, or a file that it names, and not the machine.
+    pub fn is_of_configuration(&self) -> bool {
+        match self {
+            Self::Exposed(_) | Self::Keys(_) | Self::Tls(_) => true,
+            Self::Listen(_) | Self::Random(_) | Self::Core(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

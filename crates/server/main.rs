@@ -1,4 +1,4 @@
-//! The broker's program: its arguments. Its exit codes are those of [`fanwire::run`], and 2: the configuration is wrong.
+//! The broker's program: its arguments. Its exit codes are those of [`fanwire::run`]; 2 is for wrong arguments too.
 
 use std::env;
 use std::process::ExitCode;

@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::auth::Auth;
-use crate::broker::{self, Broker, Stopper};
+use crate::broker::{self, Broker, StartError, Stopper};
 use crate::config::{Config, Listen};
 use crate::listener::{FileLimit, raise_file_limit};
 use crate::log::{self, Log};
@@ -29,7 +29,8 @@ pub(crate) const MISCONFIGURED: u8 = 2;
 /// | exit code | |
 /// |---|---|
 /// | 0 | it was told to stop, and did |
-/// | 1 | it could not start, or the kernel failed it |
+/// | 1 | the machine does not let it start, or the kernel failed it |
+/// | 2 | it cannot start with this configuration or a file that it names, as [`check`] says beforehand |
 /// | 128 + n | a second signal, n, ended it at once |
 pub fn run(config: Config) -> ExitCode {
     let log = match log::init(&config.log) {
@@ -46,11 +47,19 @@ pub fn run(config: Config) -> ExitCode {
         }
         Err(error) => {
             log.insist(|| tracing::error!("{error}"));
-            ExitCode::FAILURE
+            exit_code(&*error)
         }
     };
     log.flush();
     code
+}
+
+/// What the process ends with that could not be a broker for this reason.
+fn exit_code(error: &(dyn Error + 'static)) -> ExitCode {
+    match error.downcast_ref() {
+        Some(error) if StartError::is_of_configuration(error) => ExitCode::from(MISCONFIGURED),
+        _ => ExitCode::FAILURE,
+    }
 }
 
 /// Tells whoever has called the program why it ends.

@@ -155,3 +155,25 @@ fn a_client_behind_a_proxy_header_is_where_the_header_says() {
     nonsense.send("nonsense that is no header\r\n");
     assert_eq!(whom(&line(&mut process, "a trusted proxy sent no good header")).0, address);
 }
+
+#[test]
+fn a_start_that_fails_says_why_whatever_the_log_leaves_out() {
+    let running = Process::start(&[]);
+    let keys = TemporaryFile::new(
+        "no-key-file",
+        "auth.keys = [{ algorithm = \"HS256\", secret_file = \"/nowhere\" }]\n",
+    );
+    let taken = ["--listen", &running.address.to_string()];
+    let unreadable = ["--listen", "127.0.0.1:0", "--config", keys.path()];
+    for level in ["off", "fanwire=off", "warn,fanwire::process=off"] {
+        for (arguments, complaint, code) in
+            [(&taken[..], "another process", 1), (&unreadable[..], "/nowhere", 2)]
+        {
+            let log = ["--log-level", level, "--log-format", "json"];
+            let mut process = Process::spawn(&[arguments, &log].concat());
+            let said: HashMap<String, Value> = serde_json::from_str(&process.rest_of_log()).unwrap();
+            assert!(said["message"].as_str().unwrap().contains(complaint), "{said:?}");
+            assert_eq!(process.exit_code(), Some(code));
+        }
+    }
+}

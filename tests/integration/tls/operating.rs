@@ -152,7 +152,7 @@ fn what_cannot_be_used_is_said_at_the_start_and_by_a_check() {
         let arguments = ["--listen", "tls://127.0.0.1:0", "--tls-cert", cert, "--tls-key", key];
         let mut process = Process::spawn(&arguments);
         assert!(process.rest_of_log().contains(complaint), "{complaint}");
-        assert_eq!(process.exit_code(), Some(1));
+        assert_eq!(process.exit_code(), Some(2));
         let check =
             Command::new(env!("CARGO_BIN_EXE_fanwire")).arg("check").args(arguments).output().unwrap();
         assert!(String::from_utf8(check.stderr).unwrap().contains(complaint), "{complaint}");
