@@ -111,7 +111,7 @@ fn serve(config: Config, log: &Log) -> Result<(), Box<dyn Error>> {
     Ok(broker.join()?)
 }
 
-/// Has files read again when they change, or somebody asks. Without any there is nothing to wake up for.
+/// Has files read again when they change, or somebody asks, which fails if there are none.
 fn watch_files(watched: Vec<Watched>) -> io::Result<Sender<()>> {
     let (ask, asked) = crossbeam_channel::unbounded();
     if !watched.is_empty() {
@@ -129,8 +129,9 @@ fn heed_signals(stopper: Stopper, reload: Sender<()>, log: Log) -> io::Result<()
         let mut is_stopping = false;
         for signal in signals.forever() {
             if signal == SIGHUP {
-                // It fails only when there is nothing to read.
-                let _ = reload.send(());
+                if reload.send(()).is_err() {
+                    tracing::info!("nothing is read again: no certificates or keys are in files");
+                }
             } else if is_stopping {
                 tracing::warn!("ended by a second signal: what was not flushed is lost");
                 log.flush();

@@ -177,3 +177,10 @@ fn a_start_that_fails_says_why_whatever_the_log_leaves_out() {
         }
     }
 }
+
+#[test]
+fn whoever_asks_for_files_to_be_read_again_where_there_are_none_is_told() {
+    let mut process = Process::start(&[]);
+    process.signal("-HUP");
+    process.next_line_with("nothing is read again: no certificates or keys are in files");
+}
