@@ -226,7 +226,7 @@ impl Guard {
         self.proxies.trust.iter().any(|network| network.contains(peer))
     }
 
-    /// Whether it is time to tell the operator that somebody was refused.
+    /// Whether it is time to tell the operator that somebody is not let in.
     pub(crate) fn may_complain(&self, now_ms: u64) -> bool {
         let due_ms = self.complain_at_ms.load(Ordering::Relaxed);
         let next_ms = now_ms + COMPLAIN_EVERY_MS;

@@ -134,8 +134,10 @@ pub enum Accepted {
     /// The process or the machine has no file descriptor, or no memory, for another connection. Those who wait
     /// stay in the kernel's queue, and no edge will tell of them again.
     OutOfFiles,
-    /// A client went away while it waited, or a firewall refused it: the next one may be well.
+    /// A client went away while it waited, or a firewall or the network refused it: the next one may be well.
     Transient,
+    /// The listening socket takes nobody in, now or ever again: it is no use to try again at once.
+    Failed(io::Error),
 }
 
 /// Accepts one connection, if one waits.
@@ -146,12 +148,27 @@ pub fn accept_one(listener: &TcpListener) -> Accepted {
     }
 }
 
+/// Which errors are those of one connection, accept(2) says. Linux hands an error of the network that came for a connection
+/// while it waited to whoever accepts it.
 impl From<io::Error> for Accepted {
     fn from(error: io::Error) -> Self {
         match error.raw_os_error() {
+            Some(libc::EAGAIN) => Self::WouldBlock,
             Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Self::OutOfFiles,
-            _ if error.kind() == io::ErrorKind::WouldBlock => Self::WouldBlock,
-            _ => Self::Transient,
+            Some(
+                libc::ECONNABORTED
+                | libc::EINTR
+                | libc::EPERM
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+                | libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::ENONET
+                | libc::ENOPROTOOPT
+                | libc::EOPNOTSUPP
+                | libc::EPROTO,
+            ) => Self::Transient,
+            _ => Self::Failed(error),
         }
     }
 }
@@ -317,14 +334,17 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waiting_is_not_a_failure_and_no_files_left_is_told_apart() {
+    fn what_befell_one_connection_is_told_apart_from_what_befalls_them_all() {
         let bound = bind_one(ANY_PORT, 1);
         assert!(matches!(accept_one(&bound.listeners[0][0]), Accepted::WouldBlock));
         for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
             assert!(matches!(io::Error::from_raw_os_error(code).into(), Accepted::OutOfFiles));
         }
-        for code in [libc::ECONNABORTED, libc::EINTR, libc::EPERM] {
+        for code in [libc::ECONNABORTED, libc::EINTR, libc::EPERM, libc::EPROTO, libc::ENETDOWN] {
             assert!(matches!(io::Error::from_raw_os_error(code).into(), Accepted::Transient));
+        }
+        for code in [libc::EBADF, libc::EINVAL, libc::ENOTSOCK, libc::EACCES, libc::EIO] {
+            assert!(matches!(io::Error::from_raw_os_error(code).into(), Accepted::Failed(_)));
         }
     }
 

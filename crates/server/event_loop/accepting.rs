@@ -19,8 +19,8 @@ use crate::transport::Transport;
 /// Connections that one turn takes in at most, so that a flood of them does not keep the others waiting.
 const ACCEPTS_PER_TURN: usize = 256;
 
-/// How long to wait with no file descriptor left, in milliseconds, unless a connection goes before: another process, or
-/// another core's connection, may have freed one.
+/// How long to wait before trying again where nobody can be accepted, in milliseconds. With no file descriptor left, a
+/// connection that goes ends it before; another process, or another core's connection, may have freed one.
 const RETRY_AFTER_MS: u64 = 1_000;
 
 /// Connections of one core that are told at once why they are not let in, or answered all the same if they only look after
@@ -44,6 +44,15 @@ struct Door {
     tls: bool,
     /// Somebody may wait: an edge came, and no accept since has found nobody.
     is_knocked_at: bool,
+    /// Set while the listening socket fails.
+    retry_at_ms: Option<u64>,
+}
+
+impl Door {
+    /// Whether somebody may be accepted here now.
+    fn may_open(&self) -> bool {
+        self.is_knocked_at && self.retry_at_ms.is_none()
+    }
 }
 
 /// Somebody who was accepted.
@@ -60,6 +69,8 @@ enum Arrival {
     OutOfFiles,
     /// Nothing came of it; the next may be well.
     Failure,
+    /// Nothing comes of it at this door, which is left alone for a while.
+    DoorFailed(usize, io::Error),
     Nobody,
 }
 
@@ -73,7 +84,7 @@ impl Entrance {
         let mut doors = Vec::with_capacity(listeners.len());
         for (index, (mut listener, listen)) in listeners.into_iter().zip(listening).enumerate() {
             registry.register(&mut listener, token_of(index), Interest::READABLE)?;
-            doors.push(Door { listener, tls: listen.tls, is_knocked_at: false });
+            doors.push(Door { listener, tls: listen.tls, is_knocked_at: false, retry_at_ms: None });
         }
         Ok(Self { doors, turn: 0, retry_at_ms: None, refused: 0 })
     }
@@ -92,12 +103,21 @@ impl Entrance {
 
     /// Whether somebody may be accepted now.
     pub(super) fn has_work(&self) -> bool {
-        self.retry_at_ms.is_none() && self.doors.iter().any(|door| door.is_knocked_at)
+        self.retry_at_ms.is_none() && self.doors.iter().any(Door::may_open)
     }
 
-    /// When to try again with no file descriptor left.
+    /// When to try again where nobody can be accepted now.
     pub(super) fn retry_at_ms(&self) -> Option<u64> {
-        self.retry_at_ms
+        let of_doors = self.doors.iter().filter_map(|door| door.retry_at_ms);
+        self.retry_at_ms.into_iter().chain(of_doors).min()
+    }
+
+    /// Tries again whatever is to be tried again by now.
+    fn end_waits(&mut self, now_ms: u64) {
+        let of_doors = self.doors.iter_mut().map(|door| &mut door.retry_at_ms);
+        for retry_at_ms in of_doors.chain([&mut self.retry_at_ms]) {
+            retry_at_ms.take_if(|retry_at_ms| *retry_at_ms <= now_ms);
+        }
     }
 
     /// A connection goes, and leaves a file descriptor.
@@ -118,8 +138,8 @@ impl Entrance {
     }
 
     /// Accepts one at each door in turn: a crowd at one does not keep those at another waiting.
-    fn accept(&mut self) -> Arrival {
-        while let Some(index) = self.next_knocked_at() {
+    fn accept(&mut self, now_ms: u64) -> Arrival {
+        while let Some(index) = self.next_to_open() {
             self.turn = index + 1;
             let door = &mut self.doors[index];
             match accept_one(&door.listener) {
@@ -129,15 +149,19 @@ impl Entrance {
                 Accepted::OutOfFiles => return Arrival::OutOfFiles,
                 Accepted::WouldBlock => door.is_knocked_at = false,
                 Accepted::Transient => return Arrival::Failure,
+                Accepted::Failed(error) => {
+                    door.retry_at_ms = Some(now_ms + RETRY_AFTER_MS);
+                    return Arrival::DoorFailed(index, error);
+                }
             }
         }
         Arrival::Nobody
     }
 
-    fn next_knocked_at(&self) -> Option<usize> {
+    fn next_to_open(&self) -> Option<usize> {
         let count = self.doors.len();
         let mut from_turn = (0..count).map(|step| (self.turn + step) % count);
-        from_turn.find(|index| self.doors[*index].is_knocked_at)
+        from_turn.find(|index| self.doors[*index].may_open())
     }
 }
 
@@ -149,18 +173,17 @@ fn token_of(index: usize) -> Token {
 impl EventLoop {
     /// Accepts whoever waits, as far as the turn's budget and the file descriptors go.
     pub(super) fn accept_waiting(&mut self) {
-        if self.entrance.retry_at_ms.is_some_and(|retry_at_ms| retry_at_ms <= self.now.monotonic_ms) {
-            self.entrance.retry_at_ms = None;
-        }
+        self.entrance.end_waits(self.now.monotonic_ms);
         if !self.entrance.has_work() {
             return;
         }
         for _ in 0..ACCEPTS_PER_TURN {
-            match self.entrance.accept() {
+            match self.entrance.accept(self.now.monotonic_ms) {
                 Arrival::Newcomer(newcomer) => self.take_in(newcomer),
                 Arrival::OutOfFiles => return self.wait_for_files(),
                 // One of the turn's accepts too: it may be the same the next time, and for ever.
                 Arrival::Failure => self.metrics.add_accept_error(),
+                Arrival::DoorFailed(index, error) => self.note_door_failed(index, &error),
                 Arrival::Nobody => return self.note_all_accepted(),
             }
         }
@@ -271,6 +294,14 @@ impl EventLoop {
         }
     }
 
+    fn note_door_failed(&self, index: usize, error: &io::Error) {
+        self.metrics.add_accept_error();
+        if self.site.guard.may_complain(self.now.monotonic_ms) {
+            let listen = self.site.listening[index];
+            tracing::error!("nobody can be accepted at {listen}, which is tried again every second: {error}");
+        }
+    }
+
     fn note_all_accepted(&mut self) {
         if self.site.control.note_all_accepted() {
             tracing::info!("file descriptors are left again: all who waited are connected");
@@ -287,33 +318,44 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn an_accept_that_fails_every_time_is_given_back_each_time() {
+    /// An entrance with so many doors, and where these are.
+    fn entrance(doors: usize) -> (Entrance, Vec<SocketAddr>) {
         let listen: Listen = "127.0.0.1:0".parse().unwrap();
-        let listener = TcpListener::bind(listen.address).unwrap();
-        // The kernel refuses accepts from here on.
-        SockRef::from(&listener).shutdown(Shutdown::Both).unwrap();
+        let listeners: Vec<_> = (0..doors).map(|_| TcpListener::bind(listen.address).unwrap()).collect();
+        let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
         let poll = Poll::new().unwrap();
-        let mut entrance = Entrance::open(vec![listener], &[listen], poll.registry()).unwrap();
-        assert!(entrance.note_readiness(token_of(0)));
-        for _ in 0..3 {
-            assert!(matches!(entrance.accept(), Arrival::Failure));
-        }
+        (Entrance::open(listeners, &vec![listen; doors], poll.registry()).unwrap(), addresses)
+    }
+
+    #[test]
+    fn a_door_that_fails_is_left_alone_for_a_while_and_the_others_are_not() {
+        let (mut entrance, addresses) = entrance(2);
+        // The kernel refuses accepts from here on.
+        SockRef::from(&entrance.doors[0].listener).shutdown(Shutdown::Both).unwrap();
+        let _client = net::TcpStream::connect(addresses[1]).unwrap();
+        assert!([0, 1].into_iter().all(|door| entrance.note_readiness(token_of(door))));
+        assert!(matches!(entrance.accept(5), Arrival::DoorFailed(0, _)));
+        assert!(matches!(entrance.accept(5), Arrival::Newcomer(_)));
+        assert!(matches!(entrance.accept(5), Arrival::Nobody));
+        let retry_at_ms = 5 + RETRY_AFTER_MS;
+        assert_eq!(entrance.retry_at_ms(), Some(retry_at_ms));
+        entrance.note_readiness(token_of(0));
+        entrance.end_waits(retry_at_ms - 1);
+        assert!(!entrance.has_work(), "it is no use to try at once");
+        entrance.end_waits(retry_at_ms);
         assert!(entrance.has_work(), "somebody may wait behind it");
+        assert!(matches!(entrance.accept(retry_at_ms), Arrival::DoorFailed(0, _)));
+        assert!(!entrance.has_work());
     }
 
     #[test]
     fn a_crowd_at_one_door_does_not_keep_those_at_another_waiting() {
-        let listen: Listen = "127.0.0.1:0".parse().unwrap();
-        let listeners: Vec<_> = (0..2).map(|_| TcpListener::bind(listen.address).unwrap()).collect();
-        let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
-        let poll = Poll::new().unwrap();
-        let mut entrance = Entrance::open(listeners, &[listen, listen], poll.registry()).unwrap();
+        let (mut entrance, addresses) = entrance(2);
         let connect = |door: usize| net::TcpStream::connect(addresses[door]).unwrap();
         let _clients = [0, 0, 0, 0, 1, 1].map(connect);
         assert!([0, 1].into_iter().all(|door| entrance.note_readiness(token_of(door))));
         let mut let_in = Vec::new();
-        while let Arrival::Newcomer(newcomer) = entrance.accept() {
+        while let Arrival::Newcomer(newcomer) = entrance.accept(0) {
             let_in.push(
                 addresses.iter().position(|own| newcomer.stream.local_addr().unwrap() == *own).unwrap(),
             );
