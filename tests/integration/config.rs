@@ -154,6 +154,17 @@ fn a_wrong_flag_fails_and_help_does_not() {
 }
 
 #[test]
+fn the_examples_of_the_help_fit_a_terminal_of_80_columns() {
+    let examples = |columns| {
+        let mut help = Command::new(env!("CARGO_BIN_EXE_fanwire"));
+        let output = help.arg("--help").env("COLUMNS", columns).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.split_once("Examples:").expect("it has examples").1.to_owned()
+    };
+    assert_eq!(examples("80"), examples("200"), "nothing is torn");
+}
+
+#[test]
 fn where_nothing_can_be_written_the_exit_code_says_it() {
     let bad = TemporaryFile::new("unwritable", "max_message = \"1MB\"\n");
     let (secret, config) = (TemporaryFile::new("secret", &"s".repeat(32)), ["--config", bad.path()]);

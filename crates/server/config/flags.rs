@@ -11,19 +11,25 @@ use super::units::{
 };
 use crate::origin::AllowedOrigin;
 
+/// No line is longer than the 80 columns of the narrowest usual terminal: a longer one is wrapped in the middle of a command.
 const EXAMPLES: &str = "\
 Examples:
-  fanwire --demo                                  try it: open http://127.0.0.1:8080/
-  fanwire --listen 0.0.0.0:8080 --insecure-open   serve other machines, whoever is on them
-  fanwire --listen tls://127.0.0.1:8443 --tls-self-signed
-                                                  wss:// and https://, with a certificate to try it with
-  fanwire --config /etc/fanwire.toml              history and overflow policies are set in the file
-  fanwire check --config /etc/fanwire.toml        what would hold?
-  fanwire token --config /etc/fanwire.toml --subject alice --subscribe 'prices.>'    a token to try it with
+  Try it: open http://127.0.0.1:8080/
+    fanwire --demo
+  Serve other machines, whoever is on them:
+    fanwire --listen 0.0.0.0:8080 --insecure-open
+  Speak wss:// and https://, with a certificate to try it with:
+    fanwire --listen tls://127.0.0.1:8443 --tls-self-signed
+  Keep histories and say what becomes of slow readers, which the file does:
+    fanwire --config /etc/fanwire.toml
+  Look what would hold:
+    fanwire check --config /etc/fanwire.toml
+  Make a token to try it with:
+    fanwire token --config fanwire.toml --subject alice --subscribe 'prices.>'
 
-Sizes are written 1000, 64KiB, 1MiB; lengths of time 500ms, 10s, 10m. Flags win over the file.
-Keys, timeouts, client certificates and the rules for topics are set in the file only: docs/fanwire.example.toml has
-every key.";
+Sizes are written 1000, 64KiB, 1MiB; lengths of time 500ms, 10s, 10m. Flags win
+over the file. Keys, timeouts, client certificates and the rules for topics are
+set in the file only: docs/fanwire.example.toml has every key.";
 
 /// A pub/sub broker over WebSocket for real-time feeds: every subscriber gets every message of a topic in order,
 /// or is told exactly which ones it did not get.
