@@ -75,8 +75,8 @@ impl Shard {
         let slot = id.slot;
         if self.connections.at(slot).behind.is_some() {
             self.connections.advance(slot, bytes);
-        } else if bytes == self.connections.in_palette(slot) {
-            self.connections.clear_span(slot);
+        } else if bytes == self.connections.spans.bytes(slot) {
+            self.connections.spans.clear(slot);
             return Flushed::Empty;
         } else {
             self.leave_behind(slot, Some(bytes), self.backlog_bound());
@@ -102,7 +102,7 @@ impl Shard {
     /// it was offered that; the rest of a frame as it is, what follows as references. One that is closed already gets what
     /// fits, and from behind the first message that does not nothing but its close frame. What fits is `bound`.
     fn leave_behind(&mut self, slot: u32, took: Option<usize>, bound: usize) {
-        let pieces = self.connections.take_pieces(slot);
+        let pieces = self.connections.spans.take(slot);
         let behind = self.connections.behind(slot);
         if took.is_some() {
             behind.queue.set_lagging();
