@@ -217,7 +217,7 @@ impl Shard {
     /// From here on the connection reads the topic from history, beginning with what is queued of it, or else with
     /// `offset`. At the shutdown nobody reads history any more: then what is queued is all that it gets.
     fn drop_and_catch_up(&mut self, slot: u32, topic: &Topic, offset: u64) {
-        let is_stopping = self.stopping.begun;
+        let is_stopping = self.is_stopping();
         let dropped = self
             .connections
             .with_queue(slot, |queue| if is_stopping { None } else { queue.drop_topic(topic) });
@@ -246,7 +246,7 @@ impl Shard {
     /// for what it reads ahead alone. Returns whether it has something to write.
     fn read_on(&mut self, slot: u32) -> bool {
         let connection = self.connections.id(slot);
-        let (stopping, now_ms) = (self.stopping.begun, self.now.monotonic_ms);
+        let (is_stopping, now_ms) = (self.is_stopping(), self.now.monotonic_ms);
         let is_blocked = self.connections.is_blocked(slot);
         let is_drained = !is_blocked
             && self.connections.with_queue(slot, |queue| {
@@ -254,10 +254,10 @@ impl Shard {
                 queue.begin_turn(now_ms);
                 is_drained
             }) == Some(true);
-        if !stopping {
+        if !is_stopping {
             self.request_history(connection, is_drained);
         }
-        if !stopping && is_drained {
+        if !is_stopping && is_drained {
             self.request_snapshot(slot);
         }
         !is_blocked && self.connections.settle(slot)
