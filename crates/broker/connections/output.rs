@@ -5,7 +5,7 @@ use fanwire_wire::deflate::Deflater;
 
 use super::spans::Piece;
 use super::{Connection, Connections};
-use crate::palette::{EncodingId, FULL_BYTES, Palette};
+use crate::palette::FULL_BYTES;
 use crate::write_queue::Written;
 
 /// How much of a write queue is encoded for one write, in bytes: what a socket with `TCP_NOTSENT_LOWAT` takes at a time,
@@ -65,12 +65,12 @@ impl Connections {
 
     /// The next connection that has something in the palette, which is emptied where there is none.
     pub(crate) fn next_touched(&mut self) -> Option<u32> {
-        let next = self.spans.next();
-        if next.is_none() {
-            self.palette.clear();
-            self.spans.begin_palette();
+        if let Some(slot) = self.spans.next() {
+            return Some(slot);
         }
-        next
+        self.palette.clear();
+        self.spans.begin_palette();
+        None
     }
 
     /// What the connection has to write next, in one piece.
@@ -78,10 +78,11 @@ impl Connections {
         if self.slots[slot as usize].behind.is_some() {
             return self.encode_queue(slot);
         }
-        let encoding = self.slots[slot as usize].encoding;
-        match (self.spans.pieces(slot), self.spans.span(slot)) {
-            ([], span) => bytes_of(&self.palette, encoding, span),
-            (&[piece], Piece::Log(start, end)) if start == end => bytes_of(&self.palette, encoding, piece),
+        match (self.slots[slot as usize].encoding, self.spans.pieces(slot), self.spans.span(slot)) {
+            (Some(id), [], Piece::Log(start, end)) => self.palette.bytes(id, start, end),
+            (_, [Piece::Reply(from, to, _)], Piece::Log(start, end)) if start == end => {
+                self.palette.replies(*from, *to)
+            }
             _ => self.gather(slot),
         }
     }
@@ -109,7 +110,13 @@ impl Connections {
         gathered.clear();
         let encoding = self.slots[slot as usize].encoding;
         for piece in self.spans.pieces(slot).iter().chain([&self.spans.span(slot)]) {
-            gathered.extend_from_slice(bytes_of(&self.palette, encoding, *piece));
+            gathered.extend_from_slice(match *piece {
+                Piece::Reply(from, to, _) => self.palette.replies(from, to),
+                Piece::Log(from, to) if from < to => {
+                    self.palette.bytes(encoding.expect("only subscribers have spans"), from, to)
+                }
+                Piece::Log(..) => &[],
+            });
         }
         gathered
     }
@@ -127,15 +134,5 @@ impl Connections {
         });
         self.writer.written = written;
         self.writer.written.bytes.shrink_to(4 * WRITE_BYTES);
-    }
-}
-
-fn bytes_of(palette: &Palette, encoding: Option<EncodingId>, piece: Piece) -> &[u8] {
-    match piece {
-        Piece::Reply(from, to, _) => palette.replies(from, to),
-        Piece::Log(from, to) if from < to => {
-            palette.bytes(encoding.expect("only subscribers have spans"), from, to)
-        }
-        Piece::Log(..) => &[],
     }
 }
