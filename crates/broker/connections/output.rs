@@ -5,8 +5,9 @@ use fanwire_wire::deflate::Deflater;
 
 use super::spans::Piece;
 use super::{Connection, Connections};
+use crate::encoder::{Encoder, Encoding};
 use crate::palette::FULL_BYTES;
-use crate::write_queue::Written;
+use crate::write_queue::{WriteQueue, Written};
 
 /// How much of a write queue is encoded for one write, in bytes: what a socket with `TCP_NOTSENT_LOWAT` takes at a time,
 /// a few times over.
@@ -33,6 +34,24 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    /// The front of a write queue, which may have a context of its own.
+    fn encode(
+        &mut self,
+        slot: u32,
+        queue: &WriteQueue,
+        encoder: &mut Encoder,
+        encoding: Option<Encoding>,
+    ) -> &[u8] {
+        let (own, at_once) = match self.contexts.get_mut(&slot) {
+            // What it had in the palette goes out at once, as it does to those that share.
+            Some(own) if !queue.lags() => (own, FULL_BYTES),
+            Some(own) => (own, WRITE_BYTES),
+            None => (&mut None, WRITE_BYTES),
+        };
+        encoder.through(own, |encoder| queue.write(encoder, encoding, at_once, &mut self.written));
+        &self.written.bytes
+    }
+
     /// The connection is gone.
     pub(super) fn forget(&mut self, slot: u32) {
         self.contexts.remove(&slot);
@@ -75,33 +94,18 @@ impl Connections {
 
     /// What the connection has to write next, in one piece.
     pub(crate) fn output(&mut self, slot: u32) -> &[u8] {
-        if self.slots[slot as usize].behind.is_some() {
-            return self.encode_queue(slot);
+        let Connection { encoding, behind, .. } = &self.slots[slot as usize];
+        if let Some(behind) = behind {
+            let encoding = encoding.map(|id| self.palette.encoding(id));
+            return self.writer.encode(slot, &behind.queue, &mut self.palette.encoder, encoding);
         }
-        match (self.slots[slot as usize].encoding, self.spans.pieces(slot), self.spans.span(slot)) {
+        match (*encoding, self.spans.pieces(slot), self.spans.span(slot)) {
             (Some(id), [], Piece::Log(start, end)) => self.palette.bytes(id, start, end),
             (_, [Piece::Reply(from, to, _)], Piece::Log(start, end)) if start == end => {
                 self.palette.replies(*from, *to)
             }
             _ => self.gather(slot),
         }
-    }
-
-    /// The front of the write queue.
-    fn encode_queue(&mut self, slot: u32) -> &[u8] {
-        let Connection { encoding, behind: Some(behind), .. } = &self.slots[slot as usize] else {
-            return &[];
-        };
-        let encoding = encoding.map(|id| self.palette.encoding(id));
-        let (queue, written) = (&behind.queue, &mut self.writer.written);
-        let (own, at_once) = match self.writer.contexts.get_mut(&slot) {
-            // What it had in the palette goes out at once, as it does to those that share.
-            Some(own) if !queue.lags() => (own, FULL_BYTES),
-            Some(own) => (own, WRITE_BYTES),
-            None => (&mut None, WRITE_BYTES),
-        };
-        self.palette.encoder.through(own, |encoder| queue.write(encoder, encoding, at_once, written));
-        &written.bytes
     }
 
     /// The pieces and the span, copied together: faster than a vectored write of many small parts.
