@@ -7,6 +7,10 @@
 //!   any thread ──► queue, bounded in bytes ──► fanwire-log ──► standard error
 //!        └──► full: dropped, counted             └──► "lines of the log were dropped"
 //! ```
+//!
+//! `tracing-appender` has such a thread too. But it bounds lines and not bytes, neither counts what could not be written nor says
+//! in the log what is missing, and at its end prints to standard output if nobody reads: that never returns where both streams
+//! go to the same pipe.
 
 use std::io::{self, IsTerminal, Write};
 use std::mem;
