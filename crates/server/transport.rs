@@ -143,6 +143,14 @@ impl Transport {
         }
     }
 
+    /// What it keeps that the socket has not taken, in bytes.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Tls(stream) => stream.unsent_bytes(),
+        }
+    }
+
     /// The bytes that a record adds to what is in it.
     pub(crate) fn overhead_bytes(&self) -> u64 {
         match self {

@@ -165,6 +165,22 @@ fn stream(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// Has a connection speak WebSocket; nothing that comes behind the 101 is lost.
+pub(crate) fn upgrade(stream: &mut (impl Read + Write), path: &str, further: &str) {
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{further}\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("the broker reads");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut octet = [0];
+        stream.read_exact(&mut octet).expect("the broker answers");
+        head.extend(octet);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+}
+
 /// A client of octets, which may be as bad as it likes.
 pub(crate) struct Attacker(pub(crate) TcpStream);
 
@@ -173,21 +189,10 @@ impl Attacker {
         Self(stream(address))
     }
 
-    /// A connection that speaks WebSocket; nothing that comes behind the 101 is lost.
+    /// A connection that speaks WebSocket: see [`upgrade`].
     pub(crate) fn web_socket(address: SocketAddr, path: &str, further: &str) -> Self {
         let mut attacker = Self::connect(address);
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{further}\r\n"
-        );
-        attacker.send(request.as_bytes()).expect("the broker reads");
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut octet = [0];
-            attacker.0.read_exact(&mut octet).expect("the broker answers");
-            head.extend(octet);
-        }
-        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+        upgrade(&mut attacker.0, path, further);
         attacker
     }
 
