@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use fanwire::config::{CertificateFiles, Certificates, ClientCa, TlsConfig};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
-use rustls::crypto::aws_lc_rs;
+use rustls::client::WantsClientCert;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, SupportedProtocolVersion};
 
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -38,11 +39,15 @@ impl Authority {
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    /// Writes a certificate for hosts and its key; returns where.
+    /// Writes a certificate for hosts and its key, which is of ECDSA; returns where.
     pub(crate) fn certify(&self, name: &str, hosts: &[&str]) -> CertificateFiles {
+        self.certify_with(&KeyPair::generate().unwrap(), name, hosts)
+    }
+
+    /// The same with this key.
+    pub(crate) fn certify_with(&self, key: &KeyPair, name: &str, hosts: &[&str]) -> CertificateFiles {
         let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(hosts).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let certificate = CertificateParams::new(hosts).unwrap().signed_by(key, &self.issuer).unwrap();
         let files = CertificateFiles {
             cert: self.path(&format!("{name}.pem")),
             key: self.path(&format!("{name}.key")),
@@ -74,14 +79,23 @@ impl Authority {
         versions: &[&'static SupportedProtocolVersion],
         identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
     ) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).unwrap();
-        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
-        let builder = builder.with_protocol_versions(versions).unwrap().with_root_certificates(roots);
+        let builder = self.client_by(aws_lc_rs::default_provider(), versions);
         match identity {
             Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key).unwrap(),
             None => builder.with_no_client_auth(),
         }
+    }
+
+    /// The same, whose cryptography is this, and of which it is not said what it shows.
+    pub(crate) fn client_by(
+        &self,
+        provider: CryptoProvider,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+        builder.with_protocol_versions(versions).unwrap().with_root_certificates(roots)
     }
 
     /// A certificate of a client of this name.
