@@ -38,6 +38,8 @@ pub(crate) struct Received<'a> {
     pub(crate) taken: usize,
     /// What the peer said by it. Of an incomplete record that is nothing yet.
     pub(crate) input: &'a mut [u8],
+    /// The TLS records that it came in, as far as they are whole.
+    pub(crate) records: usize,
     /// There may be more without another edge.
     pub(crate) has_more: bool,
     /// The peer said that there is no more after this.
@@ -167,6 +169,7 @@ fn read_plain<'a>(socket: &mut TcpStream, scratch: &'a mut [u8]) -> Arrival<'a> 
         Ok(Some(taken)) => Arrival::Bytes(Received {
             taken,
             input: &mut scratch[..taken],
+            records: 0,
             has_more: taken == limit,
             is_last: false,
         }),

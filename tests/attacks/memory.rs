@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use fanwire::config::{CertificateFiles, Certificates, Limits, TlsConfig};
+use fanwire::config::{Certificates, Limits, TlsConfig};
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
 use fanwire_wire::frame::OpCode;
@@ -14,8 +14,8 @@ use tungstenite::Message;
 
 use crate::certificate::Certificate;
 use crate::support::{
-    Attacker, PATIENCE, Target, figure, figure_with, is_well, json, masked, next_text, upgrade, wait_until,
-    web_socket, while_others_are_served,
+    Attacker, PATIENCE, Target, figure, figure_with, files, is_well, json, masked, next_text, upgrade,
+    wait_until, web_socket, while_others_are_served,
 };
 
 const MIB: u64 = 1 << 20;
@@ -132,8 +132,8 @@ fn readers_over_tls_that_never_read_are_seen_in_the_budget_of_backlogs() {
     let certificate = Certificate::write(Path::new(env!("CARGO_TARGET_TMPDIR")), "sleepers");
     let target = Target::start(|config| {
         config.listen.push("tls://127.0.0.1:0".parse().unwrap());
-        let files = CertificateFiles { cert: certificate.cert.clone(), key: certificate.key.clone() };
-        config.tls = Some(TlsConfig { certificates: Certificates::Files(vec![files]), clients: None });
+        let certificates = Certificates::Files(vec![files(&certificate)]);
+        config.tls = Some(TlsConfig { certificates, clients: None });
         config.limits = Limits { memory: Some(16 << 30), backlog_memory: Some(MIB), ..Limits::default() };
     });
     while_others_are_served(target.address, || {

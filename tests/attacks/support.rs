@@ -7,9 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fanwire::broker::Broker;
-use fanwire::config::Config;
+use fanwire::config::{CertificateFiles, Config};
 use fanwire_wire::frame::{OpCode, write_masked_frame};
 use tungstenite::{Message, WebSocket};
+
+use crate::certificate::Certificate;
 
 /// Waiting this long for an answer is a failure. Nothing waits for it when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -179,6 +181,11 @@ pub(crate) fn upgrade(stream: &mut (impl Read + Write), path: &str, further: &st
         head.extend(octet);
     }
     assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+}
+
+/// What a broker is told that shows this certificate.
+pub(crate) fn files(certificate: &Certificate) -> CertificateFiles {
+    CertificateFiles { cert: certificate.cert.clone(), key: certificate.key.clone() }
 }
 
 /// A client of octets, which may be as bad as it likes.
