@@ -9,6 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedN
 use rustls::client::WantsClientCert;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, SupportedProtocolVersion};
 
 pub(crate) struct Authority {
@@ -98,6 +99,26 @@ impl Authority {
         builder.with_protocol_versions(versions).unwrap().with_root_certificates(roots)
     }
 
+    /// A certificate that is an authority's, of this one.
+    pub(crate) fn sub_authority(&self) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+    }
+
+    /// A client that shows this certificate, whatever is wrong with it.
+    pub(crate) fn client_showing(
+        &self,
+        (certificate, key): (CertificateDer<'static>, PrivateKeyDer<'static>),
+    ) -> ClientConfig {
+        let provider = aws_lc_rs::default_provider();
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        let shown = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
+        self.client_by(provider, &[&rustls::version::TLS13]).with_client_cert_resolver(Arc::new(shown))
+    }
+
     /// A certificate of a client of this name.
     pub(crate) fn identity(&self, name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         self.identity_with(&[(DnType::OrganizationName, "Example, Inc."), (DnType::CommonName, name)])
@@ -117,4 +138,32 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
     }
+}
+
+/// The certificate as one of version 1 has it: without a word of its version (RFC 5280 §4.1.2.1). Nobody has signed that.
+pub(crate) fn of_version_1(certificate: &CertificateDer<'_>) -> CertificateDer<'static> {
+    const VERSION_3: [u8; 5] = [0xa0, 3, 2, 1, 2];
+    let (whole, _) = split_sequence(certificate);
+    let (to_be_signed, signature) = split_sequence(whole);
+    let rest = to_be_signed.strip_prefix(&VERSION_3).expect("it is of version 3");
+    sequence(&[&sequence(rest), signature].concat()).into()
+}
+
+/// What is in a sequence that `der` begins with, and what follows it (X.690 §8.1.3).
+fn split_sequence(der: &[u8]) -> (&[u8], &[u8]) {
+    let (length, rest) = match *der {
+        [0x30, 0x82, high, low, ref rest @ ..] => (u16::from_be_bytes([high, low]).into(), rest),
+        [0x30, 0x81, length, ref rest @ ..] | [0x30, length, ref rest @ ..] => (usize::from(length), rest),
+        _ => panic!("no sequence"),
+    };
+    rest.split_at(length)
+}
+
+fn sequence(content: &[u8]) -> Vec<u8> {
+    let head = match u16::try_from(content.len()).expect("it is short").to_be_bytes() {
+        [0, length @ ..0x80] => vec![0x30, length],
+        [0, length] => vec![0x30, 0x81, length],
+        [high, low] => vec![0x30, 0x82, high, low],
+    };
+    [&head, content].concat()
 }
