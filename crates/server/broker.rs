@@ -19,7 +19,7 @@ use crate::auth::{Auth, KeyError};
 use crate::clock::Clock;
 use crate::config::{Config, Listen};
 use crate::event_loop::{EventLoop, MAX_REFUSED, Parts, WAKER};
-use crate::guard::Guard;
+use crate::guard::{Budget, Guard};
 use crate::listener::{self, BindError};
 use crate::mailbox::mailboxes;
 use crate::metrics::Metrics;
@@ -133,7 +133,7 @@ impl Broker {
         let listening = listening.map(|(listen, address)| Listen { address: *address, ..*listen }).collect();
         let polls = (0..config.cores).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
         let wakers = polls.iter().map(waker_of).collect::<io::Result<Vec<_>>>()?;
-        let guard = guard(&config)?;
+        let guard = Guard::new(budget(&config)?, &config.limits, config.proxies.clone(), config.cores);
         let site = Arc::new(site(&config, auth, &identity, listening, guard, Control::new(wakers.clone()))?);
         let settings = Arc::new(settings(config.settings, config.demo));
         let clock = Clock::start();
@@ -180,6 +180,11 @@ impl Broker {
         certificates.into_iter().chain(keys).collect()
     }
 
+    /// What all its clients may have together.
+    pub(crate) fn budget(&self) -> &Budget {
+        self.site.guard.budget()
+    }
+
     /// The epoch of this run.
     pub fn epoch(&self) -> &str {
         &self.site.epoch
@@ -212,9 +217,9 @@ fn waker_of(poll: &Poll) -> io::Result<Arc<Waker>> {
     Waker::new(poll.registry(), WAKER).map(Arc::new)
 }
 
-/// The guard of as many connections as the limit on open files leaves room for, or as the operator says.
-fn guard(config: &Config) -> io::Result<Guard> {
-    // Its poll, its waker, what it listens on, and those who are told why they are refused.
+/// What all clients of such a broker may have together, on this machine and with this process's limit on open files.
+pub(crate) fn budget(config: &Config) -> io::Result<Budget> {
+    // A core's poll, its waker, what it listens on, and those who are told why they are refused.
     let files_of_core = 2 + config.listen.len() + MAX_REFUSED;
     let room = listener::room_for_connections(config.cores * files_of_core)?;
     if let Some(connections) = config.limits.connections.filter(|connections| *connections > room) {
@@ -224,7 +229,7 @@ fn guard(config: &Config) -> io::Result<Guard> {
             "the limit on open files leaves less room than limits.connections asks for; raise it (ulimit -n)"
         );
     }
-    Ok(Guard::new(&config.limits, config.proxies.clone(), room, config.cores))
+    Ok(Budget::new(&config.limits, room))
 }
 
 fn site(
@@ -238,7 +243,6 @@ fn site(
     let tls = config.tls.clone().map(|tls| Tls::load(tls, &listening)).transpose()?;
     Ok(Site {
         limits: config.limits.clone(),
-        guard,
         cores: config.cores,
         epoch: Arc::clone(&identity.epoch),
         max_message_bytes: config.settings.max_message_bytes,
@@ -252,7 +256,8 @@ fn site(
         listening,
         tls,
         timeouts: config.timeouts,
-        metrics: Metrics::new(config.cores),
+        metrics: Metrics::new(config.cores, *guard.budget()),
+        guard,
         control,
     })
 }

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod bucket;
+mod budget;
 mod memory;
 mod rates;
 
@@ -14,6 +15,7 @@ use fanwire_wire::http::Headers;
 use crate::config::{Limits, Proxies, ProxyProtocol};
 use addresses::{Addresses, Client};
 use bucket::Rate;
+pub(crate) use budget::Budget;
 pub(crate) use memory::{Holdings, LOOK_EVERY_MS, Memory, Shortage};
 pub(crate) use rates::{Rates, Spent, Standing};
 
@@ -23,7 +25,7 @@ const COMPLAIN_EVERY_MS: u64 = 10_000;
 /// What the cores of a broker let in together.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    most_connections: usize,
+    budget: Budget,
     connections: AtomicUsize,
     addresses: Addresses,
     memory: Memory,
@@ -122,14 +124,14 @@ impl Admission {
 }
 
 impl Guard {
-    /// Nobody is there yet. Without a limit of its own, `room` is how many there may be.
-    pub(crate) fn new(limits: &Limits, proxies: Proxies, room: usize, cores: usize) -> Self {
+    /// Nobody is there yet.
+    pub(crate) fn new(budget: Budget, limits: &Limits, proxies: Proxies, cores: usize) -> Self {
         let handshakes = Rate::per_second(limits.handshakes_per_second_per_address);
         Self {
-            most_connections: limits.connections.unwrap_or(room),
+            budget,
             connections: AtomicUsize::new(0),
             addresses: Addresses::new(limits.connections_per_address, handshakes),
-            memory: Memory::new(limits, cores),
+            memory: Memory::new(budget, cores),
             proxies,
             complain_at_ms: AtomicU64::new(0),
         }
@@ -149,11 +151,16 @@ impl Guard {
             return Err(Refusal::ShortOfMemory);
         }
         // Cores may be here at once: each counts first, and looks whether that was one too many.
-        if self.connections.fetch_add(1, Ordering::Relaxed) >= self.most_connections {
+        if self.connections.fetch_add(1, Ordering::Relaxed) >= self.budget.connections {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return Err(Refusal::Full);
         }
         Ok(())
+    }
+
+    /// What all clients may have together.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// What all cores hold.
@@ -252,7 +259,11 @@ mod tests {
 
     fn guard(connections: Option<usize>, room: usize) -> Guard {
         let limits = Limits { connections, connections_per_address: 2, ..Limits::default() };
-        Guard::new(&limits, Proxies::default(), room, 1)
+        guard_with(&limits, Proxies::default(), room)
+    }
+
+    fn guard_with(limits: &Limits, proxies: Proxies, room: usize) -> Guard {
+        Guard::new(Budget::new(limits, room), limits, proxies, 1)
     }
 
     #[test]
@@ -293,7 +304,7 @@ mod tests {
     #[test]
     fn a_request_is_forwarded_for_the_last_address_that_is_no_proxy_s() {
         let proxies = Proxies { trust: vec!["10.0.0.0/8".parse().unwrap()], ..Proxies::default() };
-        let guard = Guard::new(&Limits::default(), proxies, 1, 1);
+        let guard = guard_with(&Limits::default(), proxies, 1);
         let cases = [
             ("X-Forwarded-For: 192.0.2.1\r\n", Some("192.0.2.1")),
             ("X-Forwarded-For: 198.51.100.9, 192.0.2.1, 10.0.0.1\r\n", Some("192.0.2.1")),
@@ -318,7 +329,7 @@ mod tests {
     #[test]
     fn nothing_that_a_client_writes_in_front_hides_its_address() {
         let proxies = Proxies { trust: vec!["10.0.0.0/8".parse().unwrap()], ..Proxies::default() };
-        let guard = Guard::new(&Limits::default(), proxies, 1, 1);
+        let guard = guard_with(&Limits::default(), proxies, 1);
         for in_front in [&b"\xff"[..], b"\xc3\x28 198.51.100.9", b"unknown", b"\"a\"", b"[", b"\xff, ,"] {
             let fields = [b"X-Forwarded-For: ", in_front, b", 192.0.2.1\r\n"].concat();
             let head = [b"GET / HTTP/1.1\r\nHost: x\r\n", fields.as_slice(), b"\r\n"].concat();
@@ -342,7 +353,7 @@ mod tests {
     #[test]
     fn who_tries_too_often_while_nobody_is_let_in_is_told_that() {
         let limits = Limits { handshakes_per_second_per_address: 2, ..Limits::default() };
-        let guard = Guard::new(&limits, Proxies::default(), 0, 1);
+        let guard = guard_with(&limits, Proxies::default(), 0);
         let refusals = [(); 3].map(|()| guard.admit(far(1), 0).unwrap_err());
         assert_eq!(refusals, [Refusal::Full, Refusal::Full, Refusal::TooFast]);
     }

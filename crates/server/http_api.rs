@@ -23,6 +23,7 @@ use crate::auth::{Ambient, Client};
 use crate::connection::Peer;
 use crate::demo;
 use crate::guard::Refusal;
+use crate::origin::Standing;
 use crate::site::Site;
 
 pub(crate) use poll::{Poll, latest, polled};
@@ -84,7 +85,14 @@ pub(crate) enum Call {
 }
 
 impl Channel<'_> {
-    /// Writes down that nobody looks at what the request asks for. Its query is left out: a token may stand there.
+    /// Writes down what is asked for, and who asks. The query is left out: a token may stand there.
+    fn log_request(&self, request: &Request<'_>, client: &Client) {
+        let (peer, identity) =
+            (self.peer.map(field::display), client.permissions.identity.as_deref().or(self.certificate));
+        tracing::debug!(peer, identity, method = %request.method(), path = request.path(), "asked");
+    }
+
+    /// Writes down that nobody looks at what the request asks for, without its query as well.
     fn log_refusal(&self, request: &Request<'_>, reason: &dyn fmt::Display) {
         let (peer, identity) = (self.peer.map(field::display), self.certificate);
         tracing::debug!(peer, identity, path = request.path(), "refused: {reason}");
@@ -142,14 +150,31 @@ pub(crate) fn asked(request: &Request<'_>, channel: &Channel<'_>, site: &Site, n
     let standing = site.origins.standing(request, channel.is_secure);
     let reply = Reply::to(request, access::sharing(request, standing, site));
     let reply = if channel.refusal.is_some() { reply.last() } else { reply };
-    let (call, client) = match access::turn_away(request, channel, standing, site) {
-        Some(refusal) => (refusal.into(), Client::nobody()),
-        None => match open_to_everybody(request, site) {
-            Some(call) => (call, Client::nobody()),
-            None => of_client(request, channel, access::ambient(channel, standing, site), site, now_ms),
-        },
+    let (call, client) = match look_at(request, channel, standing, site, now_ms) {
+        Ok((call, client)) => {
+            channel.log_request(request, &client);
+            (call, client)
+        }
+        Err(refusal) => (refusal.into(), Client::nobody()),
     };
     Asked { call, client, reply }
+}
+
+/// What a request asks for and who asks, or why nobody looks at that.
+fn look_at(
+    request: &Request<'_>,
+    channel: &Channel<'_>,
+    standing: Standing,
+    site: &Site,
+    now_ms: u64,
+) -> Result<(Call, Client), Response> {
+    if let Some(refusal) = access::turn_away(request, channel, standing, site) {
+        return Err(refusal);
+    }
+    match open_to_everybody(request, site) {
+        Some(call) => Ok((call, Client::nobody())),
+        None => of_client(request, channel, access::ambient(channel, standing, site), site, now_ms),
+    }
 }
 
 /// What is answered without a look at who asks: whether the broker lives, its pages, and what a browser asks beforehand,
@@ -173,13 +198,13 @@ fn of_client(
     ambient: Ambient<'_>,
     site: &Site,
     now_ms: u64,
-) -> (Call, Client) {
+) -> Result<(Call, Client), Response> {
     let client = match site.auth.client_of(request, ambient, now_ms) {
         Ok(client) => client,
         Err(_) if request.path() == "/metrics" && site.auth.everybody_reads_metrics() => Client::nobody(),
         Err(error) => {
             channel.log_refusal(request, &error);
-            return (access::unauthorized(error).into(), Client::nobody());
+            return Err(access::unauthorized(error));
         }
     };
     let call = match request.path() {
@@ -193,7 +218,7 @@ fn of_client(
             None => not_found().into(),
         },
     };
-    (call, client)
+    Ok((call, client))
 }
 
 fn page(request: &Request<'_>, response: impl FnOnce() -> Response) -> Call {

@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::auth::Auth;
-use crate::broker::{Broker, Stopper};
+use crate::broker::{self, Broker, Stopper};
 use crate::config::{Config, Listen};
 use crate::listener::{FileLimit, raise_file_limit};
 use crate::log;
@@ -57,8 +57,18 @@ pub fn check(config: &Config) -> ExitCode {
         return ExitCode::from(2);
     }
     // Whoever reads it may have seen enough: a closed pipe is no failure.
-    let _ = write!(io::stdout(), "{config}");
+    let _ = write!(io::stdout(), "{config}{}", left_open(config).unwrap_or_default());
     ExitCode::SUCCESS
+}
+
+/// What the configuration leaves to this machine, as comments behind it.
+fn left_open(config: &Config) -> io::Result<String> {
+    // As the broker would.
+    raise_file_limit()?;
+    let lines = broker::budget(config)?.left_open_by(&config.limits);
+    let lines: Vec<_> = lines.into_iter().map(|line| format!("# limits.{line}\n")).collect();
+    let heading = "\n# What it does not say comes out on this machine as:\n";
+    Ok(if lines.is_empty() { String::new() } else { format!("{heading}{}", lines.concat()) })
 }
 
 /// Runs a broker until a signal stops it.
@@ -114,6 +124,7 @@ fn announce(broker: &Broker, cores: usize, demo: bool, file_limit: FileLimit) {
     }
     tracing::info!(epoch = broker.epoch(), cores, "serving");
     tracing::info!(inherited, raised, "limit on open files, which is one for each connection");
+    broker.budget().log();
     if demo {
         for Listen { address, tls } in broker.listening() {
             let scheme = if *tls { "https" } else { "http" };

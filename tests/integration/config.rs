@@ -111,6 +111,27 @@ fn a_check_prints_what_holds_as_a_file() {
 }
 
 #[test]
+fn a_check_says_what_the_limits_come_out_as_that_are_left_to_the_machine() {
+    let text = "limits = { connections = 5, memory = \"40MiB\", history_memory = \"10MiB\" }\n";
+    let printed = String::from_utf8(check(&TemporaryFile::new("left-open", text)).stdout).unwrap();
+    let comments: Vec<_> = printed.lines().filter(|line| line.starts_with('#')).collect();
+    let expected = [
+        "# What it does not say comes out on this machine as:",
+        "# limits.backlog_memory = \"10MiB\"",
+        "# limits.context_memory = \"2MiB\"",
+    ];
+    assert_eq!(comments, expected);
+
+    let printed = String::from_utf8(check(&TemporaryFile::new("open", "")).stdout).unwrap();
+    for key in ["connections", "memory", "history_memory", "backlog_memory", "context_memory"] {
+        assert!(printed.contains(&format!("\n# limits.{key} = ")), "{key}: {printed}");
+    }
+    let all = text.replace(" }", ", backlog_memory = \"1MiB\", context_memory = \"1MiB\" }");
+    let printed = String::from_utf8(check(&TemporaryFile::new("all-said", &all)).stdout).unwrap();
+    assert!(!printed.contains('#'), "{printed}");
+}
+
+#[test]
 fn a_check_of_a_bad_file_fails_with_the_place_and_the_remedy() {
     let file = TemporaryFile::new("bad", "cores = 2\nmax_message = \"1MB\"\n");
     let output = check(&file);

@@ -56,6 +56,31 @@ fn each_line_about_a_connection_says_where_its_client_is_and_who() {
 }
 
 #[test]
+fn each_request_is_written_down_with_who_asks_and_without_what_may_be_a_token() {
+    let mut process = start("log-requests", "");
+    let mut client = HttpClient::connect(process.address);
+    let address = client.stream().get_ref().local_addr().unwrap().to_string();
+    let token = alice(&["a"], &["b"]);
+    assert_eq!(client.get("/healthz").status, 200);
+    assert_eq!(client.get(&format!("/topics/a?access_token={token}")).status, 404);
+    let post =
+        format!("POST /topics/b HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: 0\r\n\r\n", bearer(&token));
+    assert_eq!(client.request(post).status, 200);
+    let by_alice = json!("alice");
+    for (method, path, identity) in
+        [("GET", "/healthz", &Value::Null), ("GET", "/topics/a", &by_alice), ("POST", "/topics/b", &by_alice)]
+    {
+        let asked = line(&mut process, "asked");
+        assert_eq!(
+            (whom(&asked), &asked["method"], &asked["path"]),
+            ((&*address, identity), &json!(method), &json!(path))
+        );
+    }
+    process.signal("-TERM");
+    assert!(!process.rest_of_log().contains(&token));
+}
+
+#[test]
 fn who_is_refused_is_named_by_its_address_and_its_token_is_not_written_down() {
     let mut process = start("log-refused", "");
     let expired = sign(&json!({"sub":"alice","exp":1}));

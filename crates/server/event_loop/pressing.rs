@@ -51,6 +51,7 @@ impl EventLoop {
             topics: counters.topics,
             subscriptions: counters.subscriptions,
         };
+        self.metrics.set_memory(holdings.total_bytes());
         let before = self.pinch.shortage;
         let (core, now_ms) = (self.shard.core(), self.now.monotonic_ms);
         let shortage = self.site.guard.memory().report(core, holdings, before, now_ms);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use fanwire_broker::{Pressure, Pressures};
 
-use crate::config::Limits;
+use super::budget::Budget;
 
 /// What a connection without a backlog takes at most, in bytes: its slots here and in the shard, and its timer.
 const CONNECTION_BYTES: u64 = 1024;
@@ -50,7 +50,7 @@ pub(crate) struct Holdings {
 
 impl Holdings {
     /// Everything, in bytes.
-    fn total_bytes(self) -> u64 {
+    pub(crate) fn total_bytes(self) -> u64 {
         self.history_bytes
             + self.backlog_bytes
             + self.context_bytes
@@ -102,26 +102,6 @@ const GENERAL_BITS: u8 = 0b1111;
 
 const _: () = assert!(Pressure::ALL.len() == 4, "a level is two bits");
 
-/// What may be held, in bytes.
-#[derive(Clone, Copy, Debug)]
-struct Budget {
-    all: u64,
-    histories: u64,
-    backlogs: u64,
-    contexts: u64,
-}
-
-impl Budget {
-    fn new(limits: &Limits) -> Self {
-        let all = limits.memory.unwrap_or_else(default_budget_bytes);
-        // None of the three, nor all together, are to come to where everybody pays for them.
-        let histories = limits.history_memory.unwrap_or(all / 2);
-        let backlogs = limits.backlog_memory.unwrap_or(all / 4);
-        let contexts = limits.context_memory.unwrap_or(all / 20);
-        Self { all, histories, backlogs, contexts }
-    }
-}
-
 /// What one core has said that it holds, in bytes.
 #[derive(Debug, Default)]
 struct Held {
@@ -147,9 +127,9 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// Nobody holds anything yet.
-    pub(super) fn new(limits: &Limits, cores: usize) -> Self {
+    pub(super) fn new(budget: Budget, cores: usize) -> Self {
         Self {
-            budget: Budget::new(limits),
+            budget,
             held: (0..cores).map(|_| Held::default()).collect(),
             context_bytes: AtomicU64::new(0),
             kernel_share: AtomicU64::new(0),
@@ -172,10 +152,10 @@ impl Memory {
             held.saturating_mul(1_000) / budget_bytes.max(1)
         };
         Shortage {
-            own: level(share(|held| &held.all, self.budget.all), before.own),
+            own: level(share(|held| &held.all, self.budget.memory), before.own),
             kernel: level(self.kernel_share.load(Ordering::Relaxed), before.kernel),
-            histories: level(share(|held| &held.histories, self.budget.histories), before.histories),
-            backlogs: level(share(|held| &held.backlogs, self.budget.backlogs), before.backlogs),
+            histories: level(share(|held| &held.histories, self.budget.history_memory), before.histories),
+            backlogs: level(share(|held| &held.backlogs, self.budget.backlog_memory), before.backlogs),
         }
     }
 
@@ -183,7 +163,8 @@ impl Memory {
     /// there is no room.
     pub(crate) fn admit_contexts(&self, bytes: u64) -> bool {
         // Cores may be here at once: each counts first, and looks whether that was too much.
-        let fits = self.context_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.budget.contexts;
+        let fits =
+            self.context_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.budget.context_memory;
         if !fits {
             self.release_contexts(bytes);
         }
@@ -242,31 +223,21 @@ fn share_of(sockstat: &str, tcp_mem: &str) -> Option<u64> {
     Some(pages.saturating_mul(1_000) / most.max(1))
 }
 
-/// Three quarters of what the process may have, in bytes: the machine's memory, or its share in a container. The rest is
-/// for what allocators and the kernel add.
-fn default_budget_bytes() -> u64 {
-    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of(&text));
-    let groups = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let group = groups.iter().find_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
-    let most: u64 = machine.into_iter().chain(group).min().unwrap_or(u64::MAX);
-    most / 4 * 3
-}
-
-fn total_of(meminfo: &str) -> Option<u64> {
-    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    total.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Limits;
+
+    fn memory_with(limits: &Limits, cores: usize) -> Memory {
+        Memory::new(Budget::new(limits, 1), cores)
+    }
 
     fn limits(memory: u64) -> Limits {
         Limits { memory: Some(memory), ..Limits::default() }
     }
 
     fn memory(budget_bytes: u64, cores: usize) -> Memory {
-        Memory::new(&limits(budget_bytes), cores)
+        memory_with(&limits(budget_bytes), cores)
     }
 
     #[test]
@@ -322,7 +293,7 @@ mod tests {
         assert_eq!(shortage.of_shard(), of_shard);
 
         let limits = Limits { history_memory: Some(500), backlog_memory: Some(400), ..limits(1_000_000) };
-        let memory = Memory::new(&limits, 1);
+        let memory = memory_with(&limits, 1);
         let holdings = Holdings { history_bytes: 450, backlog_bytes: 320, ..Holdings::default() };
         let shortage = memory.report(0, holdings, Shortage::default(), 0);
         assert_eq!((shortage.histories, shortage.backlogs), (Pressure::Scarce, Pressure::Tight));
@@ -330,7 +301,7 @@ mod tests {
 
     #[test]
     fn contexts_are_promised_what_there_is_room_for() {
-        let memory = Memory::new(&Limits { context_memory: Some(100), ..Limits::default() }, 1);
+        let memory = memory_with(&Limits { context_memory: Some(100), ..Limits::default() }, 1);
         assert!(memory.admit_contexts(60) && !memory.admit_contexts(41) && memory.admit_contexts(40));
         assert!(!memory.admit_contexts(1));
         memory.release_contexts(60);
@@ -358,7 +329,5 @@ mod tests {
         assert_eq!(share_of(sockstat, "287901\t383868\t2296\n"), Some(500));
         assert_eq!(share_of("", "1 2 3"), None);
         assert!(kernel_share().is_some(), "this machine's are");
-        assert_eq!(total_of("MemTotal:       24684092 kB\nMemFree: 1 kB\n"), Some(24_684_092 * 1024));
-        assert!(default_budget_bytes() < u64::MAX / 4 * 3, "this machine's memory is known");
     }
 }

@@ -1,5 +1,7 @@
 //! The head of a request.
 
+use std::fmt;
+
 use httparse::{EMPTY_HEADER, Status};
 
 use super::{BodyLength, Headers};
@@ -19,6 +21,18 @@ pub enum Method {
     Options,
     /// Any other token.
     Other,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Options => "OPTIONS",
+            Self::Other => "another method",
+        })
+    }
 }
 
 /// The versions that a request can have here; others are refused.

@@ -43,13 +43,19 @@ export function screenshot(page, folder, name) {
 export class Chat {
   /** Opens the page through this network and joins. */
   static async join(browser, network, name, viewport, timeoutMs) {
+    const chat = await Chat.enter(browser, `http://127.0.0.1:${network.port}/demo/chat`, name, viewport, timeoutMs);
+    chat.network = network;
+    await chat.isOnline();
+    return chat;
+  }
+
+  /** Opens the page at this address and says who is there. */
+  static async enter(browser, url, name, viewport, timeoutMs) {
     const chat = new Chat();
     chat.name = name;
-    chat.network = network;
-    chat.page = await openWindow(browser, `http://127.0.0.1:${network.port}/demo/chat`, viewport, timeoutMs);
+    chat.page = await openWindow(browser, url, viewport, timeoutMs);
     await chat.page.fill("#name", name);
     await chat.page.click("#join");
-    await chat.isOnline();
     return chat;
   }
 

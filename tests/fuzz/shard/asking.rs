@@ -14,6 +14,9 @@ use crate::peer::{Peer, Request, Speaks};
 use crate::settings::{EPOCH, TOPICS};
 use crate::socket::Socket;
 
+/// The window of what is compressed, as a power of two.
+const WINDOW_BITS: u8 = 10;
+
 impl Broker {
     pub fn connect(&mut self, core: usize, window: usize) -> usize {
         let connection = self.cores[core].slots.take();
@@ -59,10 +62,15 @@ impl Broker {
             return false;
         }
         peer.speaks = speaks;
-        peer.socket.upgrade(deflate);
+        // Of those that are compressed for, every other one has a context of its own.
+        let keeps_context = deflate && !number.is_multiple_of(2);
+        peer.socket.upgrade(deflate, keeps_context);
         let (core, connection) = (peer.core, peer.connection);
-        let encoding = Encoding { interface, deflate_window_bits: deflate.then_some(10) };
-        self.call(core, |shard| shard.upgrade(connection, encoding));
+        let deflate_window_bits = (deflate && !keeps_context).then_some(WINDOW_BITS);
+        self.call(core, |shard| shard.upgrade(connection, Encoding { interface, deflate_window_bits }));
+        if keeps_context {
+            self.call(core, |shard| shard.keep_context(connection, WINDOW_BITS));
+        }
         true
     }
 

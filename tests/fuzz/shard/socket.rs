@@ -47,8 +47,9 @@ impl Socket {
         }
     }
 
-    pub fn upgrade(&mut self, deflate: bool) {
+    pub fn upgrade(&mut self, deflate: bool, keeps_context: bool) {
         self.reader = Some(MessageReader::new(Role::Client, deflate));
+        self.inflater = Inflater::new(keeps_context);
     }
 
     /// How many of `bytes` it takes.

@@ -1,0 +1,48 @@
+// The demo chat of a broker that asks for tokens: whoever has one talks, and whoever has none is told what to do.
+//
+//     node token.mjs BINARY OUT
+
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { Broker } from "./broker.mjs";
+import { Chat, launch, PHONE, screenshot } from "./window.mjs";
+
+const TIMEOUT_MS = 10_000;
+const [binary, out] = process.argv.slice(2);
+
+const config = path.join(out, "browser-token.toml");
+writeFileSync(config, `
+[auth]
+keys = [{ algorithm = "HS256", secret = "thirty-two octets that only this test knows" }]
+`);
+const grants = ["--subject", "alice", "--subscribe", "chat.>", "--publish", "chat.>"];
+const token = execFileSync(binary, ["token", "--config", config, ...grants], { encoding: "utf8" }).trim();
+const broker = await Broker.start(binary, path.join(out, "browser-token.broker.log"), "--config", config);
+const page = `http://127.0.0.1:${broker.port}/demo/chat`;
+const browser = await launch();
+
+const alice = await Chat.enter(browser, `${page}#access_token=${token}`, "alice", PHONE, TIMEOUT_MS);
+await alice.isOnline();
+await alice.say("hello");
+await alice.hasSentAll();
+await alice.page.reload();
+await alice.page.click("#join");
+await alice.sees("hello");
+console.log("ok  who has a token talks, and goes on when the page is loaded again");
+
+const stranger = await Chat.enter(browser, page, "stranger", PHONE, TIMEOUT_MS);
+await stranger.notices(/asks for a token/);
+if ((await stranger.messages()).length > 0) throw new Error("whoever has no token sees what is said");
+await screenshot(stranger.page, out, "chat-without-token");
+await stranger.page.evaluate((fragment) => { location.hash = fragment; }, `access_token=${token}`);
+await stranger.page.waitForURL(/access_token/);
+await stranger.page.click("#join");
+await stranger.sees("hello");
+const forger = await Chat.enter(browser, `${page}#access_token=x.y.z`, "forger", PHONE, TIMEOUT_MS);
+await forger.notices(/refuses the token/);
+if ((await forger.messages()).length > 0) throw new Error("whoever has a bad token sees what is said");
+console.log("ok  who has none, or none that holds, is told so and sees nothing until there is one");
+
+await browser.close();
+await broker.stop();
