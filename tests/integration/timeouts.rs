@@ -69,7 +69,7 @@ fn an_answer_that_is_read_slowly_comes_whole_and_one_that_is_not_read_is_cut_off
 
     let mut silent = ask();
     silent.read_exact(&mut [0]).unwrap();
-    broker.wait_until("both have gone", |broker| broker.figure("fanwire_connections") == 1);
+    broker.wait_until("both have gone", |broker| broker.figure("fanwire_connections{") == 1);
     answer.clear();
     let _ = silent.read_to_end(&mut answer);
     assert!(answer.len() < BODY_BYTES, "{} bytes have come", answer.len());

@@ -91,7 +91,7 @@ fn a_reset_at_any_byte_of_a_handshake_leaves_nothing_behind() {
     while let Some(rest) = reset_in_second_flight(&broker, &config, sizes.next().unwrap()) {
         assert!(rest < 10_000);
     }
-    broker.plain.wait_until("all have gone", |broker| broker.figure("fanwire_connections") == 1);
+    broker.plain.wait_until("all have gone", |broker| broker.figure("fanwire_connections{") == 1);
     assert!(get(&mut tls_to(broker.address, "localhost", config), "/healthz").is_ok());
 }
 
