@@ -30,14 +30,19 @@ impl EventLoop {
 
     /// Writes once to a connection. Returns the bytes that its socket took.
     fn write_once(&mut self, id: ConnectionId) -> usize {
-        let Some(connection) = self.connections.get_mut(id) else { return 0 };
+        let Some(mut connection) = self.connections.get_mut(id) else { return 0 };
         let Ok(Written { accepted, sent }) =
             connection.transport.write(self.shard.output(id), &mut self.sealed)
         else {
             self.drop_connection(id, DisconnectReason::Reset);
             return 0;
         };
-        let keeps_records = !connection.transport.is_flushed();
+        // Asked at once it costs nothing without TLS: there the answer is known.
+        if !connection.transport.is_flushed() {
+            self.connections.count_kept(id);
+            let Some(same) = self.connections.get_mut(id) else { return 0 };
+            connection = same;
+        }
         self.metrics.add_bytes_out(sent as u64);
         let flushed = self.shard.wrote(id, accepted);
         if connection.place == Place::Paused && self.shard.may_read_from(id) {
@@ -45,9 +50,6 @@ impl EventLoop {
             self.resume(id);
         } else if flushed == Flushed::Empty && matches!(connection.phase, Phase::Closing(_)) {
             self.end_if_closing(id);
-        }
-        if keeps_records {
-            self.connections.count_kept(id);
         }
         accepted
     }
