@@ -37,7 +37,7 @@ impl EventLoop {
             self.drop_connection(id, DisconnectReason::Reset);
             return 0;
         };
-        // Asked at once it costs nothing without TLS: there the answer is known.
+        // Asked here, where it is known how it was written, it costs a plain write next to nothing.
         if !connection.transport.is_flushed() {
             self.connections.count_kept(id);
             let Some(same) = self.connections.get_mut(id) else { return 0 };
