@@ -14,7 +14,7 @@
 //! |---|---|
 //! | one core's state, and the contract | [`shard`] |
 //! | which core a topic is at home on | `homes` |
-//! | what crosses between cores | [`lanes`] |
+//! | what crosses between cores | [`lanes`], `outbox` |
 //! | the topics of a home | [`topic_table`], [`history`], [`last_values`], [`message_ids`], [`patterns`], `waiters` |
 //! | who on a core listens | `subscriptions`, `catch_up`, `snapshots` |
 //! | many messages in one command | [`batches`] |
@@ -35,6 +35,7 @@ pub mod lanes;
 pub mod last_values;
 pub mod message;
 pub mod message_ids;
+mod outbox;
 pub mod overflow;
 mod palette;
 pub mod patterns;

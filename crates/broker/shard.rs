@@ -1,9 +1,25 @@
 //! One core's routing state, as a state machine.
+//!
+//! | what | module |
+//! |---|---|
+//! | connections come, go, and may do this and that | `connecting`, `permitting` |
+//! | what they ask for | `commands`, `publishing`, `polling` |
+//! | a home carries it out | `home`, `polling`, `snapshots`, `ticks` |
+//! | what homes answer | `answers`, `polling`, `snapshots` |
+//! | messages, to those whom they are for | `fan_out`, `ticks` |
+//! | what each has, to its socket | `flush` |
+//! | what the server has to see to | `event` |
+//! | from core to core | `handing_over`, `stall` |
+//! | when memory is short | `pressing` |
+//! | the end | `stopping` |
 
 mod answers;
 mod commands;
+mod connecting;
+mod event;
 mod fan_out;
 mod flush;
+mod handing_over;
 mod home;
 mod permitting;
 mod polling;
@@ -11,39 +27,34 @@ mod pressing;
 mod publishing;
 mod snapshots;
 mod stall;
+mod stopping;
 mod ticks;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ahash::HashMap;
-use fanwire_wire::close::{CloseCode, write_close};
-use fanwire_wire::command::{CommandId, Token};
-use fanwire_wire::event_stream::write_comment;
-use fanwire_wire::notification::Notification;
-use fanwire_wire::topic::{Topic, TopicOrPattern};
+use fanwire_wire::topic::Topic;
 
+pub use self::connecting::Backlog;
+pub use self::event::Event;
 use self::fan_out::Run;
 use self::polling::{Answers, Poll};
 pub use self::publishing::{Drafts, drafts_of};
 use self::snapshots::PARTS_PER_TURN;
-use crate::batches::{Batches, Outcome, Refused};
+use self::stopping::Stopping;
+use crate::batches::Batches;
 use crate::connections::Connections;
-use crate::encoder::{Encoding, Interface};
 use crate::homes::Homes;
-use crate::lanes::{ConnectionId, Delivery, Outbox, Request};
+use crate::lanes::{Delivery, Request};
+use crate::outbox::Outbox;
 use crate::pressure::{Pressure, Pressures};
 use crate::settings::Settings;
 use crate::subscriptions::Subscriptions;
-use crate::topic_table::{Latest, Placement, Polled, SWEEP_EVERY_MS, TopicTable};
-use crate::write_queue::ReplyKind;
+use crate::topic_table::{SWEEP_EVERY_MS, TopicTable};
 
 /// The most cores of a broker: a set of them is 64 bits.
 pub const MAX_CORES: usize = 64;
-
-/// Replies that a client has not read, in bytes, above which it is not read any further: enough for the receipts of a
-/// pipelined burst of commands.
-const MAX_UNREAD_REPLY_BYTES: usize = 256 * 1024;
 
 /// One core's routing state: the home of its share of the topics, and the subscriptions of its connections.
 ///
@@ -52,9 +63,9 @@ const MAX_UNREAD_REPLY_BYTES: usize = 256 * 1024;
 /// - **Time** is told by [`begin_turn`](Self::begin_turn), once per turn, and by nothing else.
 /// - **In**: connections by [`connect`](Self::connect), [`upgrade`](Self::upgrade) and
 ///   [`disconnect`](Self::disconnect); who they are and what they may do, which is nothing before that, by
-///   [`permit`](Self::permit); what they want by the functions that take a [`ConnectionId`]; what other cores
-///   send by [`handle_request`](Self::handle_request) and [`handle_delivery`](Self::handle_delivery), in the order in
-///   which it was sent. A slot may be used again, with another generation, in the turn after its `disconnect`.
+///   [`permit`](Self::permit); what they want by the functions that take a [`ConnectionId`](crate::ConnectionId); what
+///   other cores send by [`handle_request`](Self::handle_request) and [`handle_delivery`](Self::handle_delivery), in the
+///   order in which it was sent. A slot may be used again, with another generation, in the turn after its `disconnect`.
 /// - **Events**: after each of these calls [`poll_event`](Self::poll_event) is called until it returns `None`, before
 ///   the next of them. What answers an event comes before anything that the connection is sent later. One about a
 ///   connection that has just been disconnected asks for nothing.
@@ -124,81 +135,6 @@ pub struct Identity {
     pub hash_keys: [u64; 4],
 }
 
-/// Something that the server has to see to.
-#[derive(Debug)]
-pub enum Event {
-    /// The subscription of a raw connection or event stream begins. With `recovered == Some(false)` a raw one has not
-    /// begun: what was asked for is no longer held, and a raw subscriber cannot be told of a gap. An event stream is told
-    /// by [`Shard::begin_stream`], behind its head.
-    Subscribed {
-        /// The connection.
-        connection: ConnectionId,
-        /// Where it begins.
-        placement: Placement,
-    },
-    /// An HTTP publish has its offset.
-    Published {
-        /// The connection.
-        connection: ConnectionId,
-        /// The message's offset.
-        offset: u64,
-    },
-    /// Each message of a batch that was published over HTTP has its outcome.
-    PublishedBatch {
-        /// The connection.
-        connection: ConnectionId,
-        /// What became of the messages, in their order.
-        outcomes: Vec<Outcome>,
-    },
-    /// The latest message that was asked for.
-    Latest {
-        /// The connection.
-        connection: ConnectionId,
-        /// What is the latest.
-        latest: Latest,
-    },
-    /// What a topic had for a poll.
-    Polled {
-        /// The connection.
-        connection: ConnectionId,
-        /// What it had.
-        polled: Polled,
-    },
-    /// What a raw or HTTP connection asked for was not done.
-    Refused {
-        /// The connection.
-        connection: ConnectionId,
-        /// Why.
-        refused: Refused,
-    },
-    /// A client says who it is. To look at what it proves that with is the server's, and so is the answer: a
-    /// notification, and [`Shard::permit`] behind it.
-    Authenticate {
-        /// The connection.
-        connection: ConnectionId,
-        /// The `id` of the command.
-        command_id: Option<CommandId>,
-        /// What proves it.
-        token: Token<'static>,
-    },
-    /// The connection does not read fast enough, and its topic's policy does not let it stay: close it with 1013.
-    SlowConsumer {
-        /// The connection.
-        connection: ConnectionId,
-        /// The reason for the close frame.
-        reason: String,
-    },
-}
-
-/// What becomes of what a connection that is closed has not been sent yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backlog {
-    /// It is sent in front of the close frame.
-    Keep,
-    /// It is let go, but for the rest of a frame that was begun, and what is no message in front of the first of them.
-    Drop,
-}
-
 /// What the shard has counted, and what it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -224,16 +160,6 @@ pub struct Counters {
     pub event_streams: u64,
     /// Polls of connections here that wait for their answer.
     pub polls: u64,
-}
-
-/// How far the ordered shutdown has come.
-#[derive(Clone, Copy, Debug, Default)]
-struct Stopping {
-    begun: bool,
-    /// The cores that have sent their last request, as bits.
-    requests_ended: u64,
-    /// The cores that have sent their last delivery, as bits.
-    deliveries_ended: u64,
 }
 
 impl Shard {
@@ -275,6 +201,11 @@ impl Shard {
     /// The core that the topic's row is on.
     fn home_of(&self, topic: &Topic) -> usize {
         self.homes.home_of(topic)
+    }
+
+    /// All cores, one bit each.
+    fn every_core(&self) -> u64 {
+        u64::MAX >> (MAX_CORES - self.cores())
     }
 
     /// Which core this is.
@@ -329,198 +260,5 @@ impl Shard {
             event_streams: self.connections.event_streams() as u64,
             polls: self.polls.len() as u64,
         }
-    }
-}
-
-/// Connections come and go.
-impl Shard {
-    /// A connection was accepted. It speaks HTTP: what it asks for is answered by events.
-    pub fn connect(&mut self, id: ConnectionId) {
-        self.connections.connect(id);
-    }
-
-    /// The connection speaks WebSocket, or is an event stream, from here on.
-    pub fn upgrade(&mut self, id: ConnectionId, encoding: Encoding) {
-        if self.connections.is_open(id) {
-            self.connections.upgrade(id.slot, encoding);
-        }
-    }
-
-    /// What goes to a connection that has just been upgraded is compressed with a context of its own, with this window as a
-    /// power of two, until it is gone. It shares no frames with others, and costs its own compressor: see
-    /// [`DeflateParams::context_bytes`](fanwire_wire::deflate::DeflateParams::context_bytes).
-    pub fn keep_context(&mut self, id: ConnectionId, window_bits: u8) {
-        if self.connections.is_open(id) {
-            self.connections.keep_context(id.slot, window_bits);
-        }
-    }
-
-    /// The connection is gone.
-    pub fn disconnect(&mut self, id: ConnectionId) {
-        if self.connections.is_connected(id) {
-            self.fan_out();
-            self.end_subscriptions(id.slot);
-            self.forget_poll(id.slot);
-            self.batches.forget(id.slot);
-            self.connections.disconnect(id.slot);
-        }
-    }
-
-    /// How many subscriptions this core's connections have.
-    pub fn subscriptions(&self) -> usize {
-        self.subscriptions.len()
-    }
-
-    /// Ends the connection's subscriptions and queues a close frame, behind which nothing follows. An event stream has
-    /// no such frame: it ends with a comment, for people.
-    pub fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str, backlog: Backlog) {
-        if !self.connections.may_close(id) {
-            return;
-        }
-        self.fan_out();
-        self.end_subscriptions(id.slot);
-        if backlog == Backlog::Drop {
-            self.connections.drop_backlog(id.slot);
-        }
-        let interface = self.connections.interface(id.slot);
-        self.connections.reply(id.slot, ReplyKind::Close, |_, out| match interface {
-            Some(Interface::EventStream) => write_comment(out, reason),
-            Some(Interface::Raw | Interface::Json | Interface::Binary) | None => {
-                write_close(out, code, reason);
-            }
-        });
-        self.connections.seal(id.slot);
-    }
-
-    /// Bytes for the connection as they are, behind everything that it was given before.
-    pub fn reply(&mut self, id: ConnectionId, bytes: &[u8]) {
-        if self.connections.is_open(id) && !bytes.is_empty() {
-            self.fan_out_before(id.slot);
-            self.connections.reply(id.slot, ReplyKind::Plain, |_, out| out.extend_from_slice(bytes));
-        }
-    }
-
-    /// A notification for the connection in its encoding, behind everything that it was given before.
-    pub fn notify(&mut self, id: ConnectionId, notification: &Notification<'_>) {
-        if self.connections.is_open(id) {
-            self.fan_out_before(id.slot);
-            self.connections.notify(id.slot, notification);
-        }
-    }
-
-    /// Whether the connection may be read from: not while it does not read what it is answered, or much of that is still to
-    /// come. It may again when a flush has left nothing.
-    pub fn may_read_from(&self, id: ConnectionId) -> bool {
-        self.connections.reply_bytes(id) + self.batches.reply_bytes(id.slot) < MAX_UNREAD_REPLY_BYTES
-    }
-
-    fn end_subscriptions(&mut self, slot: u32) {
-        for subscription in std::mem::take(&mut self.connections.at(slot).subscriptions) {
-            self.remove_subscription(subscription);
-        }
-        self.connections.stop_reading(slot);
-    }
-
-    /// Ends a subscription that its connection no longer lists, and the routing to this core with the last one.
-    fn remove_subscription(&mut self, subscription: u32) {
-        match self.subscriptions.remove(subscription) {
-            None => {}
-            Some(TopicOrPattern::Topic(topic)) => {
-                let home = self.home_of(&topic);
-                self.request(home, Request::Unsubscribe(topic));
-            }
-            Some(TopicOrPattern::Pattern(pattern)) => {
-                (0..self.cores())
-                    .for_each(|home| self.request(home, Request::UnsubscribePattern(pattern.clone())));
-            }
-        }
-    }
-}
-
-/// The lanes between cores.
-impl Shard {
-    /// Whether sockets may be read: what they bring has somewhere to go.
-    pub fn may_read(&self) -> bool {
-        let bound = self.settings.outbox_bytes;
-        !self.stopping.begun
-            && self.may_take_requests()
-            && !self.requests.iter().any(|outbox| outbox.is_full(bound))
-    }
-
-    /// Whether requests may be taken from the mailbox: what they bring has somewhere to go.
-    pub fn may_take_requests(&self) -> bool {
-        let bound = self.settings.outbox_bytes;
-        self.may_take_deliveries() && !self.deliveries.iter().any(|outbox| outbox.is_full(bound))
-    }
-
-    /// Whether deliveries may be taken from the mailbox. A flush makes it so.
-    pub fn may_take_deliveries(&self) -> bool {
-        !self.connections.palette.is_full()
-    }
-
-    /// What waits for the request lane to core `to`.
-    pub fn poll_requests(&mut self, to: usize) -> Option<Vec<Request>> {
-        self.requests[to].take()
-    }
-
-    /// The request lane had no room for what was polled last.
-    pub fn restore_requests(&mut self, to: usize, batch: Vec<Request>) {
-        self.requests[to].restore(batch, self.now.monotonic_ms);
-    }
-
-    /// What waits for the delivery lane to core `to`.
-    pub fn poll_deliveries(&mut self, to: usize) -> Option<Vec<Delivery>> {
-        self.deliveries[to].take()
-    }
-
-    /// The delivery lane had no room for what was polled last.
-    pub fn restore_deliveries(&mut self, to: usize, batch: Vec<Delivery>) {
-        self.deliveries[to].restore(batch, self.now.monotonic_ms);
-    }
-
-    /// Asks a home; this core itself at once.
-    fn request(&mut self, home: usize, request: Request) {
-        if home == self.core {
-            self.handle_request(home, request);
-        } else {
-            self.requests[home].push(request);
-        }
-    }
-
-    /// Sends to a core; this core itself at once.
-    fn deliver_to(&mut self, core: usize, delivery: Delivery) {
-        if core == self.core {
-            self.handle_delivery(core, delivery);
-        } else {
-            self.deliveries[core].push(delivery);
-        }
-    }
-}
-
-/// The ordered shutdown: no request is left behind, and no delivery.
-impl Shard {
-    /// Begins it. From here on the server reads no socket. When every core has sent its last request, this one sends
-    /// its last delivery; when every core has sent that, [`Self::is_stopped`].
-    pub fn stop(&mut self) {
-        if !std::mem::replace(&mut self.stopping.begun, true) {
-            (0..self.cores()).for_each(|core| self.request(core, Request::Stop));
-        }
-    }
-
-    /// Whether everything that was published has come to this core's write queues, and to the polls that waited for it:
-    /// the connections can be closed.
-    pub fn is_stopped(&self) -> bool {
-        self.stopping.deliveries_ended == self.every_core() && !self.has_answers()
-    }
-
-    fn requests_ended(&mut self, from: usize) {
-        self.stopping.requests_ended |= 1 << from;
-        if self.stopping.requests_ended == self.every_core() {
-            (0..self.cores()).for_each(|core| self.deliver_to(core, Delivery::Stop));
-        }
-    }
-
-    fn every_core(&self) -> u64 {
-        u64::MAX >> (MAX_CORES - self.cores())
     }
 }

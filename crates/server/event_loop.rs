@@ -3,18 +3,18 @@
 //! Everything that a core owns is a field here and touched by its thread alone. One turn of the loop is
 //!
 //! ```text
-//!   ┌─► sleep (epoll) ──► accept ──► read ready sockets, within a budget ──┐
-//!   │                                                                      ▼
-//!   │   deadlines ◄── flush, within a budget ◄── answer polls ◄── drain the mailbox ◄── hand batches over
-//!   │       │                                                                                 ▲
-//!   └───────┴── hand over what these phases made for other cores ─────────────────────────────┘
+//!   sleep (epoll) ──► accept ──► read ready sockets, within a budget ──► hand batches over ──┐
+//!     ▲                                                                                      │
+//!     │     ┌── answer polls ◄── hand over ◄── drain the mailbox ◄───────────────────────────┘
+//!     │     ▼
+//!     │   flush, within a budget ──► deadlines ──► shutdown ──┐
+//!     └── hand over ◄─────────────────────────────────────────┘
 //! ```
 //!
 //! Batches are handed over before the flush, or a hop would wait for it; and at the end of the turn, or what the
-//! flush asked of history would sleep in an outbox. Sockets are edge-triggered and
-//! registered once, so each phase that stops early leaves what it did not do on a list, and the loop sleeps only
-//! when [`EventLoop::has_work`] finds all of them empty. The phases stand in the files below this one, in the order
-//! of the turn.
+//! flush asked of history would sleep in an outbox. Sockets are edge-triggered and registered once, so each phase that
+//! stops early leaves what it did not do on a list, and the loop sleeps only when [`EventLoop::has_work`] finds all of
+//! them empty. The phases stand in the files below this one.
 
 mod accepting;
 mod answering;
@@ -82,7 +82,7 @@ pub(crate) struct EventLoop {
     stage: Stage,
     /// Who is still to be sent away, once it is to stop.
     drain: Option<Drain>,
-    /// Nobody is.
+    /// Whether everybody was, and the other cores know it.
     has_drained: bool,
     entrance: Entrance,
     connections: Connections,

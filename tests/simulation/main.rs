@@ -9,6 +9,7 @@ mod core;
 mod follower;
 mod publishers;
 mod random;
+mod socket;
 mod together;
 mod truth;
 mod values;

@@ -15,10 +15,11 @@ use fanwire_wire::command::Position;
 use fanwire_wire::topic::{Topic, TopicOrPattern};
 
 use crate::binary::Numbers;
-use crate::client::{Asks, Client, Compression, Socket, Speaks, Start};
+use crate::client::{Asks, Client, Speaks, Start};
 use crate::core::{Alarm, Core, Readiness};
 use crate::follower::{Followed, Poller, Stream};
 use crate::random::Random;
+use crate::socket::{Compression, Socket};
 use crate::truth::Truth;
 use crate::watcher::Watcher;
 

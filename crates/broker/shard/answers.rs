@@ -44,7 +44,7 @@ impl Shard {
             }),
             Delivery::Polled { ticket, outcome } => self.polled(ticket, outcome),
             Delivery::Awaited { message, waiters } => self.awaited(&message, waiters),
-            Delivery::Stop => self.stopping.deliveries_ended |= 1 << from,
+            Delivery::Stop => self.deliveries_ended(from),
         }
     }
 

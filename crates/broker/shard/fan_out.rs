@@ -168,10 +168,10 @@ impl Shard {
                     continue;
                 }
                 // The topic's own audience comes first: who is in both knows it by number.
-                if by_number.is_some_and(|part| self.connections.was_given(seat.slot, part.end)) {
+                if by_number.is_some_and(|part| self.connections.spans.was_given(seat.slot, part.end)) {
                     continue;
                 }
-                match self.connections.give(seat.slot, part.start, part.end) {
+                match self.connections.spans.give(seat.slot, part.start, part.end) {
                     Given::Taken => self.deliveries_made += run.messages,
                     Given::Twice => {}
                     Given::Behind => laggards.push((*seat, part)),

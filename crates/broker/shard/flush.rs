@@ -75,8 +75,8 @@ impl Shard {
         let slot = id.slot;
         if self.connections.at(slot).behind.is_some() {
             self.connections.advance(slot, bytes);
-        } else if bytes == self.connections.in_palette(slot) {
-            self.connections.clear_span(slot);
+        } else if bytes == self.connections.spans.bytes(slot) {
+            self.connections.spans.clear(slot);
             return Flushed::Empty;
         } else {
             self.leave_behind(slot, Some(bytes), self.backlog_bound());
@@ -102,7 +102,7 @@ impl Shard {
     /// it was offered that; the rest of a frame as it is, what follows as references. One that is closed already gets what
     /// fits, and from behind the first message that does not nothing but its close frame. What fits is `bound`.
     fn leave_behind(&mut self, slot: u32, took: Option<usize>, bound: usize) {
-        let pieces = self.connections.take_pieces(slot);
+        let pieces = self.connections.spans.take(slot);
         let behind = self.connections.behind(slot);
         if took.is_some() {
             behind.queue.set_lagging();
@@ -217,7 +217,7 @@ impl Shard {
     /// From here on the connection reads the topic from history, beginning with what is queued of it, or else with
     /// `offset`. At the shutdown nobody reads history any more: then what is queued is all that it gets.
     fn drop_and_catch_up(&mut self, slot: u32, topic: &Topic, offset: u64) {
-        let is_stopping = self.stopping.begun;
+        let is_stopping = self.is_stopping();
         let dropped = self
             .connections
             .with_queue(slot, |queue| if is_stopping { None } else { queue.drop_topic(topic) });
@@ -246,7 +246,7 @@ impl Shard {
     /// for what it reads ahead alone. Returns whether it has something to write.
     fn read_on(&mut self, slot: u32) -> bool {
         let connection = self.connections.id(slot);
-        let (stopping, now_ms) = (self.stopping.begun, self.now.monotonic_ms);
+        let (is_stopping, now_ms) = (self.is_stopping(), self.now.monotonic_ms);
         let is_blocked = self.connections.is_blocked(slot);
         let is_drained = !is_blocked
             && self.connections.with_queue(slot, |queue| {
@@ -254,10 +254,10 @@ impl Shard {
                 queue.begin_turn(now_ms);
                 is_drained
             }) == Some(true);
-        if !stopping {
+        if !is_stopping {
             self.request_history(connection, is_drained);
         }
-        if !stopping && is_drained {
+        if !is_stopping && is_drained {
             self.request_snapshot(slot);
         }
         !is_blocked && self.connections.settle(slot)

@@ -145,7 +145,7 @@ impl Shard {
     /// The next answer to a poll that a message has come for, if there is room for it before the next flush.
     pub fn poll_answer(&mut self) -> Option<Event> {
         loop {
-            let (waiter, message) = self.answers.next(self.connections.palette_stamp())?;
+            let (waiter, message) = self.answers.next(self.connections.spans.palette_stamp())?;
             if self.redeem_poll(waiter.ticket) {
                 self.answers.used += message.bytes();
                 let Waiter { ticket: PollTicket { connection, .. }, recovered } = waiter;

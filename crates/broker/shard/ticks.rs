@@ -94,7 +94,7 @@ impl Shard {
                     place.insert((self.connections.palette.append_tick(encoding, &tick), tick))
                 }
             };
-            match self.connections.give(slot, range.start, range.end) {
+            match self.connections.spans.give(slot, range.start, range.end) {
                 Given::Taken => {}
                 Given::Twice => continue,
                 Given::Behind => laggards.push((slot, tick.clone())),

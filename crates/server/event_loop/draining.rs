@@ -71,7 +71,7 @@ impl Drain {
 }
 
 impl EventLoop {
-    /// Sends those away whose time has come. Returns whether that were the last.
+    /// Sends those away whose time has come. Returns whether nobody is left to be.
     pub(super) fn send_away_who_is_due(&mut self) -> bool {
         let now_ms = self.now.monotonic_ms;
         while let Some((id, retry_after_ms)) = self.drain.as_mut().and_then(|drain| drain.next(now_ms)) {

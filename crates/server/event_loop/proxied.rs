@@ -48,7 +48,7 @@ impl EventLoop {
         let Source::Client(address) = source else { return };
         self.connections.set_client(id, address);
         if self.connections.admission(id).refusal().is_some() {
-            // With its proxy, which was.
+            // It was not let in when it came: it is told so, whomever it is for.
             return;
         }
         if let Err(refusal) = self.count_for(id, address) {

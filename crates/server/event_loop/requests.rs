@@ -201,7 +201,8 @@ impl EventLoop {
         }
     }
 
-    /// Gives the connection the contexts of compression that it is to have for itself, or answers that there are none.
+    /// Gives the connection contexts of compression of its own where that was agreed on; or agrees on none, where memory has
+    /// no room for them.
     fn begin_contexts(&mut self, id: ConnectionId, upgrade: &mut PendingUpgrade) {
         let Some(agreed) = &mut upgrade.deflate else { return };
         let bytes = agreed.context_bytes() as u64;
