@@ -21,7 +21,7 @@ pub(crate) use contexts::Contexts;
 pub(crate) use conversation::{Awaited, Bounds, Conversation, Exchange, Step};
 pub(crate) use peers::Peer;
 pub(crate) use sessions::{Due, Sessions};
-pub(crate) use table::Connections;
+pub(crate) use table::{Connections, Kept};
 
 /// One accepted socket.
 #[derive(Debug)]
@@ -204,9 +204,12 @@ impl Connection {
         matches!(self.phase, Phase::Proxied) && self.readable
     }
 
-    /// What it keeps of what has not come whole, and what TLS takes for it, in bytes.
-    fn kept_bytes(&self) -> usize {
-        self.incoming_bytes() + self.transport.kept_bytes()
+    /// What it keeps, and what TLS takes for it.
+    fn kept(&self) -> Kept {
+        Kept {
+            incoming: self.incoming_bytes() + self.transport.kept_bytes(),
+            unsent: self.transport.unsent_bytes(),
+        }
     }
 
     /// What it keeps of a message or a request that has not come whole, in bytes.

@@ -254,7 +254,9 @@ impl EventLoop {
 
     /// Brings the gauges up to date, and looks at what they say of memory.
     fn report(&mut self) {
-        let counters = self.shard.counters();
+        let mut counters = self.shard.counters();
+        // What TLS has made of what was in a write queue is no less queued.
+        counters.backlog_bytes += self.connections.kept().unsent as u64;
         self.look_at_memory(&counters);
         self.metrics.add_turn();
         self.metrics.set_connections(self.connections.len() as u64);

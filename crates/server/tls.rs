@@ -9,6 +9,7 @@ mod certificates;
 mod client_identity;
 mod outcome;
 mod stream;
+mod unfit;
 
 use std::error::Error;
 use std::fmt;
@@ -31,6 +32,7 @@ use crate::config::{CertificateFiles, Certificates, ClientCa, Listen, TlsConfig}
 use certificates::{Shown, read_certificates};
 pub(crate) use outcome::{Handshake, TlsFailure};
 pub(crate) use stream::{SEALED_BYTES, TlsStream};
+use unfit::why_unfit;
 
 /// The only protocol that is spoken over TLS (RFC 7301 §6).
 const HTTP_1_1: &[u8] = b"http/1.1";
@@ -92,12 +94,15 @@ impl fmt::Display for TlsError {
                 files.key.display(),
                 files.cert.display()
             ),
-            Self::Unfit { files, error } => write!(
-                f,
-                "cannot use the certificate in {} with the key in {}: {error}",
-                files.cert.display(),
-                files.key.display()
-            ),
+            Self::Unfit { files, error } => match why_unfit(error) {
+                Some(why) => write!(f, "the certificate in {} {why}", files.cert.display()),
+                None => write!(
+                    f,
+                    "cannot use the certificate in {} with the key in {}: {error}",
+                    files.cert.display(),
+                    files.key.display()
+                ),
+            },
             Self::NoAuthority { path, error } => {
                 write!(f, "cannot let the certificates in {} vouch for clients: {error}", path.display())
             }

@@ -38,6 +38,8 @@ pub(crate) struct Received<'a> {
     pub(crate) taken: usize,
     /// What the peer said by it. Of an incomplete record that is nothing yet.
     pub(crate) input: &'a mut [u8],
+    /// The TLS records that it came in, as far as they are whole.
+    pub(crate) records: usize,
     /// There may be more without another edge.
     pub(crate) has_more: bool,
     /// The peer said that there is no more after this.
@@ -143,6 +145,14 @@ impl Transport {
         }
     }
 
+    /// What it keeps that the socket has not taken, in bytes.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Tls(stream) => stream.unsent_bytes(),
+        }
+    }
+
     /// The bytes that a record adds to what is in it.
     pub(crate) fn overhead_bytes(&self) -> u64 {
         match self {
@@ -159,6 +169,7 @@ fn read_plain<'a>(socket: &mut TcpStream, scratch: &'a mut [u8]) -> Arrival<'a> 
         Ok(Some(taken)) => Arrival::Bytes(Received {
             taken,
             input: &mut scratch[..taken],
+            records: 0,
             has_more: taken == limit,
             is_last: false,
         }),

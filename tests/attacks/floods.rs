@@ -1,14 +1,18 @@
 //! Clients that send more than makes sense.
 
-use std::net::{Shutdown, SocketAddr};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
 
 use fanwire::config::Limits;
 use fanwire_wire::deflate::Deflater;
 use fanwire_wire::frame::OpCode;
+use rustls::{ClientConnection, StreamOwned};
 
+use crate::certificate::Certificate;
 use crate::process::Process;
 use crate::support::{
-    Attacker, Target, close_code, figure, json, masked, next_text, wait_until, web_socket,
+    Attacker, PATIENCE, Target, close_code, figure, json, masked, next_text, upgrade, wait_until, web_socket,
     while_others_are_served,
 };
 
@@ -113,12 +117,12 @@ const TOKENS_AT_ONCE: u64 = 64;
 
 /// How many turns a broker takes from when it hears of all these clients at once, until `until` returns.
 fn turns_of<C>(
+    process: &Process,
     count: usize,
     connect: impl Fn(SocketAddr) -> C,
     say: impl Fn(C) -> Option<C>,
     until: impl Fn(SocketAddr, Vec<C>),
 ) -> u64 {
-    let process = Process::start("");
     let address = process.address;
     let clients: Vec<_> = (0..count).map(|_| connect(address)).collect();
     let before = figure(address, "fanwire_turns_total");
@@ -150,7 +154,7 @@ fn a_turn_does_a_bounded_number_of_things_however_little_they_are() {
             }
         };
         let connect = |address| Attacker::web_socket(address, "/v1/ws", "");
-        let turns = turns_of(CLIENTS, connect, say, all_are_closed);
+        let turns = turns_of(&Process::start(""), CLIENTS, connect, say, all_are_closed);
         let least = CLIENTS as u64 * things / (at_once + things);
         assert!(turns >= least, "{turns} turns, and not {least}, for {CLIENTS} times {things}");
     }
@@ -181,9 +185,42 @@ fn a_turn_inflates_a_bounded_number_of_octets() {
         }
         assert_eq!(figure(address, "fanwire_received_messages_total"), count as u64, "each in its turn");
     };
-    let turns = turns_of(1, connect, say, all_were_published);
+    let turns = turns_of(&Process::start(""), 1, connect, say, all_were_published);
     let least = (count * MESSAGE_BYTES / (AT_ONCE_BYTES + MESSAGE_BYTES)) as u64;
     assert!(turns >= least, "{turns} turns, and not {least}, for {count} messages");
+}
+
+/// However little is in them.
+#[test]
+fn a_turn_opens_a_bounded_number_of_tls_records() {
+    const CLIENTS: usize = 400;
+    let certificate = Certificate::write(Path::new(env!("CARGO_TARGET_TMPDIR")), "records");
+    let (process, tls_address) = Process::start_tls(&certificate);
+    let connect = |_| {
+        let socket = TcpStream::connect(tls_address).expect("the kernel accepts");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        let mut client = certificate.speak(socket);
+        upgrade(&mut client, "/topics/records", "");
+        client
+    };
+    let frames =
+        [masked(OpCode::Pong, false, &[7; 125]).repeat(8), masked(OpCode::Ping, false, b"")].concat();
+    let records = frames.len() as u64;
+    let say = |mut client: StreamOwned<ClientConnection, TcpStream>| {
+        for octet in frames.chunks(1) {
+            client.conn.writer().write_all(octet).expect("there is room");
+        }
+        client.flush().expect("there is room");
+        Some(client)
+    };
+    let all_are_answered = |_, clients: Vec<StreamOwned<ClientConnection, TcpStream>>| {
+        for mut client in clients {
+            client.read_exact(&mut [0; 2]).expect("a pong");
+        }
+    };
+    let turns = turns_of(&process, CLIENTS, connect, say, all_are_answered);
+    let least = CLIENTS as u64 * records / (AT_ONCE + records);
+    assert!(turns >= least, "{turns} turns, and not {least}, for {CLIENTS} times {records} records");
 }
 
 #[test]
@@ -201,7 +238,7 @@ fn a_turn_ends_a_bounded_number_of_subscriptions_of_those_who_leave() {
     let all_are_gone = |address, _| {
         wait_until("all are gone", || figure(address, "fanwire_subscriptions") == 0);
     };
-    let turns = turns_of(CLIENTS, connect, |_leaves| None, all_are_gone);
+    let turns = turns_of(&Process::start(""), CLIENTS, connect, |_leaves| None, all_are_gone);
     let least = CLIENTS as u64 * TOPICS / (AT_ONCE + TOPICS);
     assert!(turns >= least, "{turns} turns, and not {least}, for {CLIENTS} times {TOPICS}");
 }
@@ -221,11 +258,7 @@ fn close_frames_of_64_kib_break_the_protocol() {
 }
 
 /// A command on a connection of the JSON interface, until an answer with this text in it has come.
-fn command_until(
-    attacker: &mut tungstenite::WebSocket<std::net::TcpStream>,
-    commands: &[String],
-    text: &str,
-) -> usize {
+fn command_until(attacker: &mut tungstenite::WebSocket<TcpStream>, commands: &[String], text: &str) -> usize {
     for command in commands {
         attacker.send(tungstenite::Message::text(command.as_str())).expect("the broker reads");
     }

@@ -3,6 +3,8 @@
 //!
 //! What each attack meets is an answer or an end, and what it can make the broker hold is bounded.
 
+#[path = "../certificate/mod.rs"]
+mod certificate;
 mod clock;
 mod faults;
 mod floods;

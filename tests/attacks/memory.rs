@@ -1,17 +1,21 @@
 //! The memory budgets reached.
 
 use std::io::Read;
+use std::net::SocketAddr;
+use std::path::Path;
 
-use fanwire::config::Limits;
+use fanwire::config::{Certificates, Limits, TlsConfig};
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
 use fanwire_wire::frame::OpCode;
 use fanwire_wire::topic::TopicOrPattern;
+use socket2::{Domain, Socket, Type};
 use tungstenite::Message;
 
+use crate::certificate::Certificate;
 use crate::support::{
-    Attacker, Target, figure, figure_with, is_well, json, masked, next_text, wait_until, web_socket,
-    while_others_are_served,
+    Attacker, PATIENCE, Target, figure, figure_with, files, is_well, json, masked, next_text, upgrade,
+    wait_until, web_socket, while_others_are_served,
 };
 
 const MIB: u64 = 1 << 20;
@@ -106,5 +110,41 @@ fn backlogs_at_their_budget_cost_those_that_do_not_read_and_nobody_else() {
             figure_with(target.address, "fanwire_disconnects_total", "short_of_memory") == SLEEPERS
         });
         assert!(figure(target.address, "fanwire_backlog_bytes") < 4 * MIB);
+    });
+}
+
+/// A subscriber that has room for little, and has read the head of its answer.
+fn sleeper_over_tls(address: SocketAddr, certificate: &Certificate) -> impl Read + use<> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a size");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    socket.connect(&address.into()).expect("the kernel accepts");
+    let mut sleeper = certificate.speak(socket.into());
+    upgrade(&mut sleeper, "/topics/loud", "");
+    sleeper
+}
+
+/// What the socket of such a reader does not take is sealed already, so that no write queue has it.
+#[test]
+fn readers_over_tls_that_never_read_are_seen_in_the_budget_of_backlogs() {
+    const SLEEPERS: usize = 64;
+    const MESSAGE_BYTES: usize = 60_000;
+    let certificate = Certificate::write(Path::new(env!("CARGO_TARGET_TMPDIR")), "sleepers");
+    let target = Target::start(|config| {
+        config.listen.push("tls://127.0.0.1:0".parse().unwrap());
+        let certificates = Certificates::Files(vec![files(&certificate)]);
+        config.tls = Some(TlsConfig { certificates, clients: None });
+        config.limits = Limits { memory: Some(16 << 30), backlog_memory: Some(MIB), ..Limits::default() };
+    });
+    while_others_are_served(target.address, || {
+        let _sleepers: Vec<_> =
+            (0..SLEEPERS).map(|_| sleeper_over_tls(target.tls_address(), &certificate)).collect();
+        let mut publisher = Attacker::web_socket(target.address, "/topics/loud?echo=false", "");
+        // One message, of which each has the rest in records.
+        publisher.send_whole(&masked(OpCode::Binary, false, &vec![7; MESSAGE_BYTES]));
+        let let_go = || figure_with(target.address, "fanwire_disconnects_total", "short_of_memory");
+        wait_until("those that hold the most are let go", || let_go() > 0);
+        wait_until("the rest has room", || figure(target.address, "fanwire_backlog_bytes") < MIB);
+        assert!(is_well(target.address), "newcomers are let in");
     });
 }

@@ -8,7 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::support::PATIENCE;
+use crate::certificate::Certificate;
+use crate::support::{PATIENCE, files};
 
 /// A broker of two cores. It is killed when the test ends.
 pub(crate) struct Process {
@@ -22,14 +23,38 @@ impl Process {
         Self::start_by(Command::new("env"), any_port(), config)
     }
 
+    /// The same, and where it speaks TLS.
+    pub(crate) fn start_tls(certificate: &Certificate) -> (Self, SocketAddr) {
+        let config = format!("[tls]\ncertificates = [{}]\n", files(certificate));
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"exec "$0" "$@" --listen tls://127.0.0.1:0"#]);
+        let (process, [_, over_tls]) = Self::start_listening(command, any_port(), &config);
+        (process, over_tls)
+    }
+
     /// The same, at an address, and by a command that is given the binary and its arguments.
-    pub(crate) fn start_by(mut command: Command, address: SocketAddr, config: &str) -> Self {
+    pub(crate) fn start_by(command: Command, address: SocketAddr, config: &str) -> Self {
+        let (process, [_]) = Self::start_listening(command, address, config);
+        process
+    }
+
+    /// The same, and all of so many addresses.
+    fn start_listening<const COUNT: usize>(
+        mut command: Command,
+        address: SocketAddr,
+        config: &str,
+    ) -> (Self, [SocketAddr; COUNT]) {
         let mut child = complete(&mut command, address, config).stderr(Stdio::piped()).spawn().expect(STARTS);
         let mut lines =
             BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
-        let address = lines.find_map(|line| line.split_once("listening on ")?.1.trim().parse().ok());
+        let addresses = [(); COUNT].map(|()| {
+            let address = lines.find_map(|line| {
+                line.split_once("listening on ")?.1.trim().trim_start_matches("tls://").parse().ok()
+            });
+            address.expect("it says where it listens")
+        });
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address: address.expect("it says where it listens") }
+        (Self { child, address: addresses[0] }, addresses)
     }
 
     /// The same with standard error as the command has it, which cannot be asked where it listens.

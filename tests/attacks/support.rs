@@ -7,9 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fanwire::broker::Broker;
-use fanwire::config::Config;
+use fanwire::config::{CertificateFiles, Config};
 use fanwire_wire::frame::{OpCode, write_masked_frame};
 use tungstenite::{Message, WebSocket};
+
+use crate::certificate::Certificate;
 
 /// Waiting this long for an answer is a failure. Nothing waits for it when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -165,6 +167,27 @@ fn stream(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// Has a connection speak WebSocket; nothing that comes behind the 101 is lost.
+pub(crate) fn upgrade(stream: &mut (impl Read + Write), path: &str, further: &str) {
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{further}\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("the broker reads");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut octet = [0];
+        stream.read_exact(&mut octet).expect("the broker answers");
+        head.extend(octet);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+}
+
+/// What a broker is told that shows this certificate.
+pub(crate) fn files(certificate: &Certificate) -> CertificateFiles {
+    CertificateFiles { cert: certificate.cert.clone(), key: certificate.key.clone() }
+}
+
 /// A client of octets, which may be as bad as it likes.
 pub(crate) struct Attacker(pub(crate) TcpStream);
 
@@ -173,21 +196,10 @@ impl Attacker {
         Self(stream(address))
     }
 
-    /// A connection that speaks WebSocket; nothing that comes behind the 101 is lost.
+    /// A connection that speaks WebSocket: see [`upgrade`].
     pub(crate) fn web_socket(address: SocketAddr, path: &str, further: &str) -> Self {
         let mut attacker = Self::connect(address);
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{further}\r\n"
-        );
-        attacker.send(request.as_bytes()).expect("the broker reads");
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut octet = [0];
-            attacker.0.read_exact(&mut octet).expect("the broker answers");
-            head.extend(octet);
-        }
-        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+        upgrade(&mut attacker.0, path, further);
         attacker
     }
 

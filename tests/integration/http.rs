@@ -181,5 +181,5 @@ fn operators_see_health_readiness_and_counters() {
     assert_eq!(client.get("/readyz").status, 200);
     let metrics = client.get("/metrics");
     assert_eq!(metrics.status, 200);
-    assert!(metrics.text().contains("fanwire_connections"), "{}", metrics.text());
+    assert!(metrics.text().contains("fanwire_connections{"), "{}", metrics.text());
 }

@@ -1,6 +1,7 @@
 //! TLS as clients and operators meet it.
 
 mod authority;
+mod certificates;
 mod client;
 mod clients;
 mod handshakes;

@@ -129,7 +129,7 @@ impl fmt::Display for KeyError {
             Self::NoKey { path } => write!(
                 f,
                 "{} has no key that could verify a token: oct with alg HS256 and {} octets or more, RSA with {} to {} \
-                 bits, EC with P-256, or OKP with Ed25519",
+                 bits and an odd exponent of 3 or more, EC with P-256, or OKP with Ed25519",
                 path.display(),
                 Secret::LEAST_BYTES,
                 RSA_BITS.start(),

@@ -12,6 +12,15 @@ use super::{Connection, Phase};
 use crate::guard::Admission;
 use crate::transport::Transport;
 
+/// What a connection keeps, or all of them do, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Of messages and requests that have not come whole, and what TLS takes for itself.
+    pub(crate) incoming: usize,
+    /// Of TLS records that sockets have not taken.
+    pub(crate) unsent: usize,
+}
+
 /// The connections of one core.
 ///
 /// A slot is free for the next connection at the end of the turn in which the last one went, so that whatever
@@ -22,10 +31,10 @@ pub(crate) struct Connections {
     /// By slot, what the connection counts as.
     admissions: Vec<Admission>,
     peers: Peers,
-    /// By slot, what the connection keeps of what has not come whole, in bytes.
-    kept: Vec<usize>,
+    /// By slot, what the connection keeps.
+    kept: Vec<Kept>,
     /// The sum of it.
-    kept_bytes: usize,
+    kept_by_all: Kept,
     /// The slots that are free at the end of this turn.
     gone: Vec<u32>,
     next_generation: u32,
@@ -47,11 +56,12 @@ impl Connections {
         self.next_generation = self.next_generation.wrapping_add(1);
         if self.admissions.len() <= entry.key() {
             self.admissions.resize(entry.key() + 1, Admission::OF_ALL);
-            self.kept.resize(entry.key() + 1, 0);
+            self.kept.resize(entry.key() + 1, Kept::default());
         }
         self.admissions[entry.key()] = admission;
         self.peers.set(id.slot, Peer::Socket(address));
         entry.insert(Connection::new(id, transport, now_ms));
+        self.count_kept(id);
         Ok(id)
     }
 
@@ -97,26 +107,39 @@ impl Connections {
         let connection = self.get_mut(id)?;
         let last_phase = mem::replace(&mut connection.phase, Phase::Gone);
         self.gone.push(id.slot);
-        self.kept_bytes -= mem::take(&mut self.kept[id.slot as usize]);
+        self.set_kept(id, Kept::default());
         Some((last_phase, self.admissions[id.slot as usize]))
     }
 
-    /// Counts what the connection keeps of what has not come whole, which a read may have changed.
+    /// Counts what the connection keeps, which a read may have changed, and over TLS a write.
     pub(crate) fn count_kept(&mut self, id: ConnectionId) {
-        let Some(now) = self.get_mut(id).map(|connection| connection.kept_bytes()) else { return };
-        let before = mem::replace(&mut self.kept[id.slot as usize], now);
-        self.kept_bytes = self.kept_bytes + now - before;
+        if let Some(now) = self.get_mut(id).map(|connection| connection.kept()) {
+            self.set_kept(id, now);
+        }
     }
 
-    /// What all connections keep of what has not come whole, in bytes.
-    pub(crate) fn kept_bytes(&self) -> usize {
-        self.kept_bytes
+    fn set_kept(&mut self, id: ConnectionId, now: Kept) {
+        let before = mem::replace(&mut self.kept[id.slot as usize], now);
+        let Kept { incoming, unsent } = &mut self.kept_by_all;
+        *incoming = *incoming + now.incoming - before.incoming;
+        *unsent = *unsent + now.unsent - before.unsent;
+    }
+
+    /// What all connections keep.
+    pub(crate) fn kept(&self) -> Kept {
+        self.kept_by_all
     }
 
     /// What the connection keeps of a message or a request that has not come whole, in bytes.
     pub(crate) fn incoming_bytes(&self, id: ConnectionId) -> usize {
         let connection = self.slots.get(id.slot as usize).filter(|connection| connection.id == id);
         connection.map_or(0, Connection::incoming_bytes)
+    }
+
+    /// What the connection keeps of TLS records that its socket has not taken, in bytes.
+    pub(crate) fn unsent_bytes(&self, id: ConnectionId) -> usize {
+        let connection = self.slots.get(id.slot as usize).filter(|connection| connection.id == id);
+        connection.map_or(0, |connection| connection.transport.unsent_bytes())
     }
 
     /// Ends the turn: closes the sockets of those that have gone, and frees their slots.
@@ -149,6 +172,8 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
+    use crate::config::{Certificates, TlsConfig};
+    use crate::tls::Tls;
 
     fn nobody() -> (SocketAddr, Admission) {
         (([127, 0, 0, 1], 1).into(), Admission::OF_ALL)
@@ -175,6 +200,34 @@ mod tests {
         assert_eq!(next.slot, first.slot);
         assert!(connections.get_mut(next).is_some());
         assert!(connections.get_mut(first).is_none(), "its slot belongs to another");
+    }
+
+    #[test]
+    fn what_tls_keeps_counts_from_the_accept_to_the_end_of_each_connection() {
+        let config = TlsConfig { certificates: Certificates::SelfSigned, clients: None };
+        let tls = Tls::load(config, &["tls://127.0.0.1:1".parse().unwrap()]).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut connections = Connections::default();
+        let ids = [(); 2].map(|()| {
+            let stream = tls.accept(TcpStream::connect(listener.local_addr().unwrap()).unwrap()).unwrap();
+            let transport = Transport::Tls(Box::new(stream));
+            connections.insert(transport, nobody(), 0, |_, _| Ok::<_, Infallible>(())).unwrap()
+        });
+        let idle = connections.kept();
+        assert!(idle.incoming >= 8_000 && idle.unsent == 0, "two silent ones: {idle:?}");
+        assert_eq!(insert(&mut connections).slot, 2, "one that speaks plain keeps nothing");
+        assert_eq!(connections.kept(), idle);
+
+        let Transport::Tls(stream) = &mut connections.get_mut(ids[0]).unwrap().transport else { panic!() };
+        stream.say_in_plain(&[0; 5_000]);
+        connections.count_kept(ids[0]);
+        assert_eq!(connections.kept(), Kept { unsent: 5_000, ..idle });
+        assert_eq!(ids.map(|id| connections.unsent_bytes(id)), [5_000, 0]);
+
+        connections.remove(ids[0]).unwrap();
+        assert_eq!(connections.kept(), Kept { incoming: idle.incoming / 2, unsent: 0 });
+        connections.remove(ids[1]).unwrap();
+        assert_eq!(connections.kept(), Kept::default());
     }
 
     #[test]

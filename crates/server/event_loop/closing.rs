@@ -85,13 +85,15 @@ impl EventLoop {
         let Phase::Closing(closing) = &mut connection.phase else { return };
         let has_broken = match connection.transport.end() {
             // The rest goes out with the next edge.
-            Ok(false) => return,
+            Ok(false) => return self.connections.count_kept(id),
             Ok(true) => false,
             Err(_) => true,
         };
         closing.flushed = true;
-        if closing.peer_ended || has_broken {
-            let reason = closing.reason;
+        let is_over = closing.peer_ended || has_broken;
+        let reason = closing.reason;
+        self.connections.count_kept(id);
+        if is_over {
             self.drop_connection(id, reason);
         }
     }

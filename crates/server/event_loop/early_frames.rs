@@ -1,6 +1,6 @@
 //! Frames that were read before their turn.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use fanwire_broker::lanes::ConnectionId;
 
@@ -32,6 +32,11 @@ impl EarlyFrames {
         self.waiting.is_empty()
     }
 
+    /// What those of each connection take, in bytes. A connection has some once at most.
+    pub(super) fn bytes_by_connection(&self) -> HashMap<ConnectionId, usize> {
+        self.waiting.iter().map(|(id, frames)| (*id, frames.capacity())).collect()
+    }
+
     /// What they take, in bytes: as much as one read of each connection.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -50,6 +55,7 @@ mod tests {
             early.push(id, Vec::with_capacity(1_000));
         }
         assert_eq!((early.len(), early.bytes()), (2, 2_000));
+        assert_eq!(early.bytes_by_connection(), HashMap::from(ids.map(|id| (id, 1_000))));
         assert_eq!(early.pop().map(|(id, _)| id), Some(ids[0]));
         assert_eq!((early.len(), early.bytes()), (1, 1_000));
         assert_eq!(early.pop().map(|(id, _)| id), Some(ids[1]));

@@ -11,6 +11,9 @@ const BYTES_PER_READ: usize = BYTES_PER_TURN / 4;
 /// with its connection. A subscription takes about as long as copying this.
 const BYTES_OF_COMMAND: usize = 256;
 
+/// What a TLS record counts for. To open one takes some hundred nanoseconds, and one of a single octet is 23 on the wire.
+const BYTES_OF_RECORD: usize = 256;
+
 /// What it counts for to look at a token. Its signature takes as long as hundreds of deliveries.
 const BYTES_OF_TOKEN: usize = 16 * 1024;
 
@@ -19,6 +22,8 @@ const BYTES_OF_TOKEN: usize = 16 * 1024;
 pub(super) struct Effort {
     /// Frames, requests, and what is in their lists.
     pub(super) commands: u64,
+    /// TLS records that were opened.
+    pub(super) records: usize,
     /// Tokens that were looked at.
     pub(super) tokens: usize,
     /// Bytes that were not on the wire.
@@ -28,7 +33,10 @@ pub(super) struct Effort {
 impl Effort {
     /// What it counts for, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.commands as usize * BYTES_OF_COMMAND + self.tokens * BYTES_OF_TOKEN + self.inflated_bytes
+        self.commands as usize * BYTES_OF_COMMAND
+            + self.records * BYTES_OF_RECORD
+            + self.tokens * BYTES_OF_TOKEN
+            + self.inflated_bytes
     }
 
     /// Whether the rest of what was read comes in another turn.
@@ -40,4 +48,18 @@ impl Effort {
 /// What the end of so many subscriptions counts for, in bytes.
 pub(super) const fn of_ended(subscriptions: usize) -> usize {
     subscriptions * BYTES_OF_COMMAND
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_counts_as_much_as_a_command() {
+        let commands = Effort { commands: 3, ..Effort::default() };
+        let records = Effort { records: 3, ..Effort::default() };
+        assert_eq!(records.bytes(), commands.bytes());
+        let many = Effort { records: BYTES_PER_READ / BYTES_OF_RECORD, ..Effort::default() };
+        assert!(many.is_enough() && !records.is_enough());
+    }
 }

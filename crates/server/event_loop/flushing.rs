@@ -30,13 +30,19 @@ impl EventLoop {
 
     /// Writes once to a connection. Returns the bytes that its socket took.
     fn write_once(&mut self, id: ConnectionId) -> usize {
-        let Some(connection) = self.connections.get_mut(id) else { return 0 };
+        let Some(mut connection) = self.connections.get_mut(id) else { return 0 };
         let Ok(Written { accepted, sent }) =
             connection.transport.write(self.shard.output(id), &mut self.sealed)
         else {
             self.drop_connection(id, DisconnectReason::Reset);
             return 0;
         };
+        // Asked here, where it is known how it was written, it costs a plain write next to nothing.
+        if !connection.transport.is_flushed() {
+            self.connections.count_kept(id);
+            let Some(same) = self.connections.get_mut(id) else { return 0 };
+            connection = same;
+        }
         self.metrics.add_bytes_out(sent as u64);
         let flushed = self.shard.wrote(id, accepted);
         if connection.place == Place::Paused && self.shard.may_read_from(id) {
@@ -50,19 +56,31 @@ impl EventLoop {
 
     /// A socket can take more: first what is left of earlier records, and only then what the shard has.
     pub(super) fn handle_writable(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        match connection.transport.flush() {
-            Ok(sent) => self.metrics.add_bytes_out(sent as u64),
-            Err(_) => return self.drop_connection(id, DisconnectReason::Reset),
-        }
-        if !connection.transport.is_flushed() {
+        if !self.flush_records(id) {
             return;
         }
+        let Some(connection) = self.connections.get_mut(id) else { return };
         let waits_to_end = matches!(&connection.phase, Phase::Closing(closing) if !closing.flushed);
         self.shard.handle_writable(id);
         self.handle_shard_events();
         if waits_to_end && self.shard.is_flushed(id) {
             self.end_if_closing(id);
         }
+    }
+
+    /// Writes what is left of earlier records. Returns whether nothing of them is left.
+    fn flush_records(&mut self, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        if connection.transport.is_flushed() {
+            return true;
+        }
+        let Ok(sent) = connection.transport.flush() else {
+            self.drop_connection(id, DisconnectReason::Reset);
+            return false;
+        };
+        let is_flushed = connection.transport.is_flushed();
+        self.metrics.add_bytes_out(sent as u64);
+        self.connections.count_kept(id);
+        is_flushed
     }
 }

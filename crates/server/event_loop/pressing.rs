@@ -16,8 +16,8 @@ const CLOSE_EVERY_MS: u64 = 100;
 /// Connections that a core closes at once at most. At 256 KiB each this is more than a publisher fills in that time.
 const CLOSED_AT_ONCE: usize = 128;
 
-/// Of a message that has not come whole, less than this is no reason to close its connection: every publisher that is in a
-/// hurry has its messages cut by reads, and holds no more of them.
+/// Of messages that have not come whole or wait for their turn, less than this is no reason to close their connection: every
+/// publisher that is in a hurry has its messages cut by reads, and holds no more of them.
 const CUT_BYTES: usize = SCRATCH_BYTES;
 
 /// How a core sees the shortage of memory.
@@ -46,7 +46,7 @@ impl EventLoop {
             history_bytes: counters.kept_bytes,
             backlog_bytes: counters.backlog_bytes + counters.reply_bytes,
             context_bytes: self.contexts.bytes(),
-            incoming_bytes: (self.connections.kept_bytes() + self.early_frames.bytes()) as u64,
+            incoming_bytes: (self.connections.kept().incoming + self.early_frames.bytes()) as u64,
             connections: self.connections.len() as u64,
             topics: counters.topics,
             subscriptions: counters.subscriptions,
@@ -104,12 +104,17 @@ impl EventLoop {
         }
     }
 
-    /// Closes those who hold the most: in their write queues, and where everybody pays, of messages that do not become whole.
+    /// Closes those who hold the most: in their write queues, and behind these of TLS records; and where everybody pays, of
+    /// messages that do not become whole or wait for their turn.
     fn close_largest_holders(&mut self) {
         let everybody_pays = self.pinch.shortage.general() == Pressure::Exhausted;
+        let early_frames = self.early_frames.bytes_by_connection();
         let connections = &self.connections;
-        let incoming = |id| Some(connections.incoming_bytes(id)).filter(|bytes| *bytes >= CUT_BYTES);
-        let besides = |id| if everybody_pays { incoming(id).unwrap_or(0) } else { 0 };
+        let incoming = |id| {
+            let bytes = connections.incoming_bytes(id) + early_frames.get(&id).copied().unwrap_or(0);
+            if everybody_pays && bytes >= CUT_BYTES { bytes } else { 0 }
+        };
+        let besides = |id| connections.unsent_bytes(id) + incoming(id);
         for id in self.shard.largest_holders(CLOSED_AT_ONCE, besides) {
             self.give_up(id);
             self.handle_shard_events();

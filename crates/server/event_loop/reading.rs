@@ -181,7 +181,8 @@ impl EventLoop {
         let was_handshaking = connection.transport.is_handshaking();
         let was_flushed = connection.transport.is_flushed();
         match connection.transport.read(scratch, opened, limit) {
-            Arrival::Bytes(Received { taken, input, has_more, is_last }) => {
+            Arrival::Bytes(Received { taken, input, records, has_more, is_last }) => {
+                self.effort.records += records;
                 connection.ending |= is_last;
                 // A short read has emptied the socket, unless the peer's end waits behind it.
                 connection.readable = has_more || connection.ending;

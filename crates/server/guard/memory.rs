@@ -34,11 +34,11 @@ const SLACK: u64 = 50;
 pub(crate) struct Holdings {
     /// Histories, last values and message ids, in bytes.
     pub(crate) history_bytes: u64,
-    /// Write queues, in bytes.
+    /// Write queues, and what TLS has made of what was in them, in bytes.
     pub(crate) backlog_bytes: u64,
     /// Contexts of compression that connections have for themselves, in bytes.
     pub(crate) context_bytes: u64,
-    /// Messages that have not come whole, or have not had their turn, in bytes.
+    /// Messages that have not come whole, or have not had their turn, and sessions of TLS, in bytes.
     pub(crate) incoming_bytes: u64,
     /// Open connections.
     pub(crate) connections: u64,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use rcgen::{CertificateParams, DnType, KeyPair};
+use rustls::SignatureScheme;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -69,19 +70,32 @@ impl Shown {
         [&self.first].into_iter().chain(&self.further)
     }
 
-    /// The certificate for a host: one that names it, or else one that names it by a wildcard, or else the first.
-    fn for_host(&self, host: &str) -> &Certificate {
-        let named = self.all().find(|certificate| certificate.names.iter().any(|name| name == host));
-        let by_wildcard =
-            || self.all().find(|certificate| certificate.names.iter().any(|name| covers(name, host)));
-        named.or_else(by_wildcard).unwrap_or(&self.first)
+    /// The certificates for a host, the best first: those that name it, and those that name it by a wildcard. Where there are
+    /// none, or the host is not known, it is all of them.
+    fn for_host(&self, host: Option<&str>) -> Vec<&Certificate> {
+        let that = |is_it: fn(&str, &str) -> bool| {
+            let names_it = move |certificate: &&Certificate| {
+                host.is_some_and(|host| certificate.names.iter().any(|name| is_it(name, host)))
+            };
+            self.all().filter(names_it)
+        };
+        let for_host: Vec<_> = that(|name, host| name == host).chain(that(covers)).collect();
+        if for_host.is_empty() { self.all().collect() } else { for_host }
+    }
+
+    /// The best certificate for a host whose key makes signatures of one of these schemes; or the best, if none does.
+    fn to_show(&self, host: Option<&str>, schemes: &[SignatureScheme]) -> &Certificate {
+        let candidates = self.for_host(host);
+        let fit = candidates.iter().find(|certificate| certificate.key.key.choose_scheme(schemes).is_some());
+        fit.or(candidates.first()).copied().unwrap_or(&self.first)
     }
 }
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let host = hello.server_name().map(str::to_ascii_lowercase);
-        let certificate = host.map_or(&self.first, |host| self.for_host(&host));
+        // Of TLS 1.2 these are the schemes that the client's cipher suites go with.
+        let certificate = self.to_show(host.as_deref(), hello.signature_schemes());
         Some(Arc::clone(&certificate.key))
     }
 }

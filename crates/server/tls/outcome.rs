@@ -5,6 +5,7 @@ use std::fmt;
 use rustls::Error;
 
 use super::stream::{MAX_INCOMING_BYTES, MAX_UNSENT_BYTES};
+use super::unfit::why_unfit;
 
 /// Why a connection cannot go on.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +33,10 @@ impl fmt::Display for TlsFailure {
             Self::BadSubject => {
                 f.write_str("the client's certificate has no subject that it could be known by")
             }
-            Self::Protocol(error) => error.fmt(f),
+            Self::Protocol(error) => match why_unfit(error) {
+                Some(why) => write!(f, "the client's certificate {why}"),
+                None => error.fmt(f),
+            },
         }
     }
 }

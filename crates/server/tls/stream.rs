@@ -36,7 +36,8 @@ pub(super) const MAX_INCOMING_BYTES: usize = 32 * 1024;
 /// nothing (RFC 8446 §4.6.3), and whatever a session makes of that, here it ends.
 pub(super) const MAX_UNSENT_BYTES: usize = 2 * SEALED_BYTES;
 
-/// What a session takes, about, in bytes: `tests/many_connections` measures it.
+/// What a session takes, rounded up, in bytes. An idle subscriber was measured at 4.7 KB (`docs/BENCHMARKS.md`, and
+/// `tests/many_connections` measures it anew), of which 1 KiB is counted with or without TLS.
 const SESSION_BYTES: usize = 4 * 1024;
 
 /// What a read has room for besides what is kept, in bytes, however little the caller wants: or a long handshake message
@@ -140,6 +141,11 @@ impl TlsStream {
         SESSION_BYTES + self.incoming.capacity()
     }
 
+    /// What it keeps that the socket has not taken, in bytes.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.unsent.capacity()
+    }
+
     /// The subject of the client's certificate, if it showed one.
     pub(crate) fn client_identity(&self) -> Option<&str> {
         self.client_identity.as_deref()
@@ -195,11 +201,12 @@ impl TlsStream {
             Err(_) => return Arrival::Reset,
         };
         scratch[..kept].copy_from_slice(&self.incoming);
+        let records = whole_records(&scratch[..kept + taken]);
         opened.clear();
         self.receive(&mut scratch[..kept + taken], opened);
         let is_last = self.peer_closed;
         let has_more = kept + taken == limit || self.failure.is_some();
-        Arrival::Bytes(Received { taken, input: opened, has_more, is_last })
+        Arrival::Bytes(Received { taken, input: opened, records, has_more, is_last })
     }
 
     /// Takes in octets that follow one another, `incoming` first.
@@ -388,6 +395,18 @@ impl TlsStream {
     }
 }
 
+/// How many whole records `octets` begin with, whatever is in them (RFC 8446 §5.1). Of what is no TLS it is any number.
+fn whole_records(octets: &[u8]) -> usize {
+    let mut rest = octets;
+    let mut count = 0;
+    while let Some(([_, _, _, length @ ..], behind)) = rest.split_first_chunk::<5>() {
+        let Some(next) = behind.get(usize::from(u16::from_be_bytes(*length))..) else { break };
+        rest = next;
+        count += 1;
+    }
+    count
+}
+
 /// Puts what records hold behind one another. Gives how many more octets of them are done with.
 fn open<Data>(mut traffic: ReadTraffic<'_, '_, Data>, opened: &mut Vec<u8>) -> Result<usize, Error> {
     let mut further = 0;
@@ -432,19 +451,53 @@ mod tests {
         hello
     }
 
-    /// What a session that has not sent so many bytes makes of its client's first words.
-    fn failure_with_unsent(bytes: usize) -> Option<TlsFailure> {
+    /// A stream that has not sent so many bytes, and the other end of its socket.
+    fn stream_with_unsent(bytes: usize) -> (TlsStream, std::net::TcpStream) {
         let config = TlsConfig { certificates: Certificates::SelfSigned, clients: None };
         let tls = Tls::load(config, &["tls://127.0.0.1:1".parse().unwrap()]).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
         let mut stream = tls.accept(TcpStream::from_std(socket)).unwrap();
         stream.unsent = vec![0; bytes];
-        client.write_all(&hello()).unwrap();
-        let (mut scratch, mut opened) = (vec![0; 65536], Vec::new());
-        assert!(matches!(stream.read(&mut scratch, &mut opened, 65536), Arrival::Bytes(_)));
+        (stream, client)
+    }
+
+    /// Has a stream read what its client says; how many whole records there were.
+    fn records_in(stream: &mut TlsStream, client: &mut std::net::TcpStream, said: &[u8]) -> usize {
+        client.write_all(said).unwrap();
+        match stream.read(&mut vec![0; 65536], &mut Vec::new(), 65536) {
+            Arrival::Bytes(Received { taken, records, .. }) if taken == said.len() => records,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What a session that has not sent so many bytes makes of its client's first words.
+    fn failure_with_unsent(bytes: usize) -> Option<TlsFailure> {
+        let (mut stream, mut client) = stream_with_unsent(bytes);
+        records_in(&mut stream, &mut client, &hello());
         stream.failure
+    }
+
+    #[test]
+    fn records_are_counted_once_when_they_are_whole() {
+        const RECORD: [u8; 7] = [22, 3, 1, 0, 2, 1, 0];
+        for (octets, expected) in [
+            (&[][..], 0),
+            (&RECORD[..4], 0),
+            (&RECORD[..6], 0),
+            (&RECORD, 1),
+            (&RECORD.repeat(3), 3),
+            (&RECORD.repeat(3)[..20], 2),
+            (&[23, 3, 3, 0, 0, 23, 3, 3, 0, 0], 2),
+        ] {
+            assert_eq!(whole_records(octets), expected, "{octets:?}");
+        }
+        let (mut stream, mut client) = stream_with_unsent(0);
+        let hello = hello();
+        let (beginning, rest) = hello.split_at(hello.len() / 2);
+        assert_eq!(records_in(&mut stream, &mut client, beginning), 0);
+        assert_eq!(records_in(&mut stream, &mut client, rest), 1);
     }
 
     #[test]

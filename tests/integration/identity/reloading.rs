@@ -12,7 +12,8 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
 use super::keys::{
-    EC_PRIVATE, EC_PUBLIC, P384_PUBLIC, RSA_PRIVATE, RSA_PUBLIC, SMALL_RSA_MODULUS, SMALL_RSA_PUBLIC,
+    EC_PRIVATE, EC_PUBLIC, P384_PUBLIC, RSA_MODULUS, RSA_PRIVATE, RSA_PUBLIC, SMALL_RSA_MODULUS,
+    SMALL_RSA_PUBLIC,
 };
 use super::{LATE, bearer, request, sign_with};
 use crate::support::{HttpClient, TemporaryFile};
@@ -78,6 +79,8 @@ fn of_a_set_only_what_can_verify_a_token_is_used() {
     let empty = secret_key("n", b"");
     let public = secret_key("b", EC_PUBLIC.as_bytes());
     let unknown = json!({"kty":"PQC","kid":"q"});
+    let even_exponent = json!({"kty":"RSA","n":RSA_MODULUS,"e":"AQAA","kid":"v"});
+    let exponent_of_1 = json!({"kty":"RSA","n":RSA_MODULUS,"e":"AQ","kid":"1"});
     let small = json!({"kty":"RSA","n":SMALL_RSA_MODULUS,"e":"AQAB","kid":"m"});
     let off_the_curve = json!({"kty":"EC","crv":"P-256","x":"AA","y":"AA","kid":"f"});
     let cut_short = json!({"kty":"OKP","crv":"Ed25519","x":"AA","kid":"d"});
@@ -92,6 +95,8 @@ fn of_a_set_only_what_can_verify_a_token_is_used() {
         public,
         unknown,
         small,
+        even_exponent,
+        exponent_of_1,
         off_the_curve,
         cut_short,
         json!(7),

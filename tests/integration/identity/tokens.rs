@@ -3,12 +3,12 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use fanwire::config::{Algorithm as KeyAlgorithm, KeyConfig, KeySource, MetricsAccess};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::keys::{EC_PRIVATE, EC_PUBLIC, ED_PRIVATE, ED_PUBLIC, RSA_PRIVATE, RSA_PUBLIC};
+use super::keys::{EC_PRIVATE, EC_PUBLIC, ED_PRIVATE, ED_PUBLIC, RSA_MODULUS, RSA_PRIVATE, RSA_PUBLIC};
 use super::{LATE, SECRET, alice, ask, bearer, request, sign, sign_with, start, start_with};
 use crate::support::{HttpResponse, TemporaryFile, TestBroker, handshake};
 
@@ -169,6 +169,42 @@ fn a_kid_that_names_no_key_is_not_said_to_name_one() {
     let header = Header { kid: Some("other".to_owned()), ..Header::new(Algorithm::RS256) };
     let token = jsonwebtoken::encode(&header, &claims(&json!({})), &key).unwrap();
     assert_eq!(objection(&broker, &token), "the token is signed with a key that is not known here");
+}
+
+/// The last so many octets of a key in PEM, which are its numbers.
+fn end_of(pem: &str, octets: usize) -> Vec<u8> {
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = STANDARD.decode(body).unwrap();
+    der[der.len() - octets..].to_vec()
+}
+
+#[test]
+fn a_key_of_a_set_verifies_its_tokens_and_one_that_is_passed_over_is_not_known() {
+    let point = end_of(EC_PUBLIC, 64);
+    let [x, y, ed] = [&point[..32], &point[32..], &end_of(ED_PUBLIC, 32)].map(|n| URL_SAFE_NO_PAD.encode(n));
+    let keys = json!({"keys":[
+        {"kid":"rsa","kty":"RSA","n":RSA_MODULUS,"e":"AQAB"},
+        {"kid":"encrypts","use":"enc","kty":"RSA","n":RSA_MODULUS,"e":"AQAB"},
+        {"kid":"ec","kty":"EC","crv":"P-256","x":x,"y":y},
+        {"kid":"ed","kty":"OKP","crv":"Ed25519","x":ed},
+    ]});
+    let file = TemporaryFile::new("of-each-kind", &keys.to_string());
+    let source = KeySource::Jwks(file.path().into());
+    let broker = start_with(|config| config.auth.keys = vec![KeyConfig { id: None, source }]);
+    let rsa = EncodingKey::from_rsa_pem(RSA_PRIVATE.as_bytes()).unwrap();
+    let token = |kid: &str, algorithm, key: &EncodingKey| {
+        let header = Header { kid: Some(kid.to_owned()), ..Header::new(algorithm) };
+        jsonwebtoken::encode(&header, &claims(&json!({})), key).unwrap()
+    };
+    for (kid, algorithm, key) in [
+        ("rsa", Algorithm::RS256, &rsa),
+        ("ec", Algorithm::ES256, &EncodingKey::from_ec_pem(EC_PRIVATE.as_bytes()).unwrap()),
+        ("ed", Algorithm::EdDSA, &EncodingKey::from_ed_pem(ED_PRIVATE.as_bytes()).unwrap()),
+    ] {
+        assert_eq!(get_with(&broker, &token(kid, algorithm, key)).status, 404, "{kid}");
+    }
+    let objection = objection(&broker, &token("encrypts", Algorithm::RS256, &rsa));
+    assert_eq!(objection, "the token is signed with a key that is not known here");
 }
 
 fn public_key(id: Option<&str>, algorithm: KeyAlgorithm, file: &TemporaryFile) -> KeyConfig {

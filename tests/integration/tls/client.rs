@@ -40,6 +40,16 @@ pub(crate) fn get(client: &mut TlsClient, path: &str) -> io::Result<String> {
     Ok(response)
 }
 
+/// Reads a response to the end of its head.
+pub(crate) fn read_head(client: &mut TlsClient) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut octet = [0];
+        client.read_exact(&mut octet).unwrap();
+        head.push(octet[0]);
+    }
+}
+
 /// A WebSocket over TLS.
 pub(crate) fn web_socket(address: SocketAddr, path: &str, config: ClientConfig) -> WebSocket<TlsClient> {
     let request = format!("wss://{address}{path}").into_client_request().unwrap();

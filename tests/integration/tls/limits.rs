@@ -7,8 +7,8 @@ use fanwire::config::{Limits, ProxyProtocol};
 
 use super::TlsBroker;
 use super::authority::Authority;
-use super::client::{TlsClient, get, shake_hands, tls_over, tls_to};
-use crate::support::{FOREVER_MS, connect};
+use super::client::{TlsClient, get, read_head, shake_hands, tls_over, tls_to};
+use crate::support::{FOREVER_MS, connect, connect_narrow, handshake};
 
 /// A client whose proxy says that it has this address.
 fn behind_header(broker: SocketAddr, client: &str, authority: &Authority) -> TlsClient {
@@ -67,4 +67,21 @@ fn who_looks_after_the_broker_over_tls_is_answered_when_nobody_is_let_in() {
     assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
     let mut mute = connect(broker.address);
     assert_eq!(mute.read(&mut [0]).unwrap(), 0);
+}
+
+/// Records that were made of it are no less a backlog than what they were made of.
+#[test]
+fn what_a_subscriber_has_not_read_is_its_backlog_until_it_has() {
+    const MESSAGE_BYTES: usize = 60_000;
+    let authority = Authority::new("unread");
+    let broker = TlsBroker::start(authority.tls());
+    let mut client = tls_over(connect_narrow(broker.address), "localhost", authority.client());
+    client.write_all(handshake("/topics/unread", "").as_bytes()).unwrap();
+    read_head(&mut client);
+    broker.plain.post("unread", &"x".repeat(MESSAGE_BYTES));
+    let backlog = || broker.plain.figure("fanwire_backlog_bytes");
+    broker.plain.wait_until("what its socket does not take is counted", |_| backlog() > 0);
+    assert!((20_000..60_000).contains(&backlog()), "{} bytes", backlog());
+    client.read_exact(&mut vec![0; 4 + MESSAGE_BYTES]).unwrap();
+    broker.plain.wait_until("it has read everything", |_| backlog() == 0);
 }

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use fanwire::config::CertificateFiles;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::authority::Authority;
+use super::authority::{Authority, of_version_1};
 use super::client::{get, receive_text, shake_hands, tls_to, web_socket};
 use crate::support::Process;
 
@@ -138,16 +140,48 @@ fn the_log_says_who_has_come_and_why_who_did_not() {
 }
 
 #[test]
+fn the_log_says_what_is_wrong_with_the_certificate_of_a_client() {
+    let authority = Authority::new("unfit-clients");
+    let text = format!(
+        "[tls]\ncertificates = [{}]\nclient_ca = {:?}\n",
+        authority.certify("broker", &["localhost"]),
+        authority.path("ca.pem")
+    );
+    let config = write_config(&authority, &text);
+    let mut process = Process::start_tls(&["--config", &config, "--log-level", "fanwire=debug"]);
+    let (certificate, key) = authority.identity("feeder");
+    for (identity, expected) in [
+        ((of_version_1(&certificate), key), "the client's certificate is X.509 of version 1, and version 3"),
+        (authority.sub_authority(), "the client's certificate is that of an authority (CA:TRUE)"),
+    ] {
+        let client = authority.client_showing(identity);
+        get(&mut tls_to(process.address, "localhost", client), "/healthz").unwrap_err();
+        let line = process.next_line_with("TLS has failed");
+        assert!(line.contains(expected), "{line}");
+    }
+}
+
+#[test]
 fn what_cannot_be_used_is_said_at_the_start_and_by_a_check() {
     let authority = Authority::new("refused");
     let (one, other) =
         (authority.certify("one", &["one.example"]), authority.certify("other", &["other.example"]));
+    let write = |name: &str, der: &[u8]| {
+        let octets = BASE64_STANDARD.encode(der);
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{octets}\n-----END CERTIFICATE-----\n");
+        fs::write(authority.path(name), pem).unwrap();
+        authority.text_path(name)
+    };
+    let old = write("old.pem", &of_version_1(&in_file(&one.cert)));
+    let nonsense = write("nonsense.pem", b"nonsense");
     let (cert, key) = (one.cert.to_str().unwrap(), other.key.to_str().unwrap());
     for (cert, key, complaint) in [
         (cert, key, "is not that of the certificate"),
         ("/nowhere.pem", key, "cannot read a certificate from /nowhere.pem"),
         (key, key, "has no certificate in it"),
         (cert, cert, "has no key in it"),
+        (&old, key, "/old.pem is X.509 of version 1, and version 3 is wanted"),
+        (&nonsense, key, "/nonsense.pem is not encoded as X.509 wants it"),
     ] {
         let arguments = ["--listen", "tls://127.0.0.1:0", "--tls-cert", cert, "--tls-key", key];
         let mut process = Process::spawn(&arguments);
