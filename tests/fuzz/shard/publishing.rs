@@ -55,7 +55,8 @@ pub fn assert_refusal(code: &str, asked: &Publish, atomic: bool) {
 }
 
 impl Broker {
-    fn may_say(&self, number: usize) -> bool {
+    /// Whether the server reads what the peer says.
+    pub fn may_say(&self, number: usize) -> bool {
         let peer = &self.peers[number];
         let shard = &self.cores[peer.core].shard;
         shard.may_read() && shard.may_read_from(peer.connection)

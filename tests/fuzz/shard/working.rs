@@ -103,6 +103,9 @@ impl Broker {
             let publisher = self.connect(0, usize::MAX);
             self.upgrade_json(publisher, false);
             for topic in 0..TOPICS.len() as u8 {
+                if !self.may_say(publisher) {
+                    self.settle();
+                }
                 self.publish(publisher, Said { topic, ..Said::default() }, true);
             }
             self.settle();
