@@ -179,7 +179,8 @@ impl Broker {
     /// The files that it goes by, and what to do when they change.
     pub fn watched(&self) -> Vec<Watched> {
         let site = Arc::clone(&self.site);
-        let certificates = self.site.tls.as_ref().map(|tls| {
+        let has_files = |tls: &&Tls| !tls.files().is_empty();
+        let certificates = self.site.tls.as_ref().filter(has_files).map(|tls| {
             let site = Arc::clone(&site);
             let reload = move || site.tls.as_ref().map_or(Ok(()), Tls::reload).map_err(Into::into);
             Watched::new("certificates", tls.files(), reload)

@@ -21,7 +21,7 @@ mod units;
 mod written;
 
 use std::ffi::OsString;
-use std::fmt;
+use std::fmt::{self, Display as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
@@ -242,6 +242,17 @@ impl Config {
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(&[], f)
+    }
+}
+
+impl Config {
+    /// The same file, where comments say what the limits come out as that it leaves open.
+    pub(crate) fn annotated(&self, left_open: &[String]) -> impl fmt::Display {
+        fmt::from_fn(move |f| self.write(left_open, f))
+    }
+
+    fn write(&self, left_open: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "listen = {}", texts(&self.listen))?;
         writeln!(f, "cores = {}", self.cores)?;
         writeln!(f, "pin = {}", self.pin)?;
@@ -258,7 +269,7 @@ impl fmt::Display for Config {
         writeln!(f, "\n[origins]\nallow = {}", texts(self.origins.iter()))?;
         self.auth.fmt(f)?;
         self.timeouts.fmt(f)?;
-        self.limits.fmt(f)?;
+        self.limits.write(left_open, f)?;
         self.proxies.fmt(f)?;
         self.log.fmt(f)?;
         self.tls.as_ref().map_or(Ok(()), |tls| tls.fmt(f))?;

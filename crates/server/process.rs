@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io::Write;
 use std::process::{self, ExitCode};
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use crossbeam_channel::Sender;
@@ -73,6 +74,7 @@ pub(crate) fn complain(why: &dyn Display) {
 /// | exit code | |
 /// |---|---|
 /// | 0 | they can |
+/// | 1 | standard output does not take it |
 /// | 2 | they cannot, and standard error says why |
 pub fn check(config: &Config) -> ExitCode {
     if let Some(Err(error)) = config.tls.clone().map(|tls| Tls::load(tls, &config.listen)) {
@@ -83,19 +85,24 @@ pub fn check(config: &Config) -> ExitCode {
         complain(&error);
         return ExitCode::from(MISCONFIGURED);
     }
-    // Whoever reads it may have seen enough: a closed pipe is no failure.
-    let _ = write!(io::stdout(), "{config}{}", left_open(config).unwrap_or_default());
-    ExitCode::SUCCESS
+    match print(config) {
+        // Whoever reads it may have seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(&format_args!("cannot print the configuration: {error}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
-/// What the configuration leaves to this machine, as comments behind it.
-fn left_open(config: &Config) -> io::Result<String> {
+/// Prints the configuration, with what it leaves to this machine.
+fn print(config: &Config) -> io::Result<()> {
     // As the broker would.
     raise_file_limit()?;
-    let lines = broker::budget(config)?.left_open_by(&config.limits);
-    let lines: Vec<_> = lines.into_iter().map(|line| format!("# limits.{line}\n")).collect();
-    let heading = "\n# What it does not say comes out on this machine as:\n";
-    Ok(if lines.is_empty() { String::new() } else { format!("{heading}{}", lines.concat()) })
+    let left_open = broker::budget(config)?.left_open_by(&config.limits);
+    let mut output = io::stdout().lock();
+    write!(output, "{}", config.annotated(&left_open))?;
+    output.flush()
 }
 
 /// Runs a broker until a signal stops it.
@@ -122,24 +129,62 @@ fn watch_files(watched: Vec<Watched>) -> io::Result<Sender<()>> {
     Ok(ask)
 }
 
+/// A signal so soon after another is the same wish: `timeout` and shells signal a process, and then its group.
+const SAME_WISH: Duration = Duration::from_millis(200);
+
+/// What a signal to end asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Wish {
+    /// To stop in order.
+    Stop,
+    /// What the one before it asked for.
+    Same,
+    /// To end at once.
+    End,
+}
+
+/// What signals to end have asked for.
+#[derive(Default)]
+struct Wishes {
+    stopping_since: Option<Instant>,
+}
+
+impl Wishes {
+    fn next(&mut self, now: Instant) -> Wish {
+        match self.stopping_since {
+            Some(since) if now.duration_since(since) < SAME_WISH => Wish::Same,
+            Some(_) => Wish::End,
+            None => {
+                self.stopping_since = Some(now);
+                Wish::Stop
+            }
+        }
+    }
+}
+
 /// Has files read again at SIGHUP; stops the broker in order at the first signal to end, and at once at the second.
 fn heed_signals(stopper: Stopper, reload: Sender<()>, log: Log) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     thread::Builder::new().name("fanwire-signals".to_owned()).spawn(move || {
-        let mut is_stopping = false;
+        let mut wishes = Wishes::default();
         for signal in signals.forever() {
             if signal == SIGHUP {
                 if reload.send(()).is_err() {
                     tracing::info!("nothing is read again: no certificates or keys are in files");
                 }
-            } else if is_stopping {
-                tracing::warn!("ended by a second signal: what was not flushed is lost");
-                log.flush();
-                process::exit(128 + signal);
-            } else {
-                tracing::info!("stopping; a second signal ends the process at once");
-                is_stopping = true;
-                stopper.stop();
+                continue;
+            }
+            match wishes.next(Instant::now()) {
+                Wish::Stop => {
+                    tracing::info!("stopping; a second signal ends the process at once");
+                    stopper.stop();
+                }
+                Wish::Same => {}
+                Wish::End => {
+                    tracing::warn!("ended by a second signal: what was not flushed is lost");
+                    log.flush();
+                    process::exit(128 + signal);
+                }
             }
         }
     })?;
@@ -171,5 +216,22 @@ fn warn_of_open_addresses(broker: &Broker) {
         tracing::warn!(
             "anybody who reaches {address} may publish and subscribe to everything (insecure_open)"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_comes_twice_at_once_is_one_wish() {
+        let start = Instant::now();
+        let wishes = |after: &[Duration]| {
+            let mut wishes = Wishes::default();
+            after.iter().map(|after| wishes.next(start + *after)).collect::<Vec<_>>()
+        };
+        let soon = SAME_WISH / 2;
+        assert_eq!(wishes(&[Duration::ZERO, Duration::ZERO, soon]), [Wish::Stop, Wish::Same, Wish::Same]);
+        assert_eq!(wishes(&[Duration::ZERO, soon, SAME_WISH]), [Wish::Stop, Wish::Same, Wish::End]);
     }
 }

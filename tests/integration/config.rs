@@ -116,16 +116,18 @@ fn a_check_says_what_the_limits_come_out_as_that_are_left_to_the_machine() {
     let printed = String::from_utf8(check(&TemporaryFile::new("left-open", text)).stdout).unwrap();
     let comments: Vec<_> = printed.lines().filter(|line| line.starts_with('#')).collect();
     let expected = [
-        "# What it does not say comes out on this machine as:",
-        "# limits.backlog_memory = \"10MiB\"",
-        "# limits.context_memory = \"2MiB\"",
+        "# On this machine, the rest comes out as:",
+        "# backlog_memory = \"10MiB\"",
+        "# context_memory = \"2MiB\"",
     ];
     assert_eq!(comments, expected);
 
     let printed = String::from_utf8(check(&TemporaryFile::new("open", "")).stdout).unwrap();
     for key in ["connections", "memory", "history_memory", "backlog_memory", "context_memory"] {
-        assert!(printed.contains(&format!("\n# limits.{key} = ")), "{key}: {printed}");
+        assert!(printed.contains(&format!("\n# {key} = ")), "{key}: {printed}");
     }
+    let said = printed.replace("\n# On", "\n#On").replace("\n# ", "\n");
+    config_of("open-said", &said).expect("it can be said as it stands there");
     let all = text.replace(" }", ", backlog_memory = \"1MiB\", context_memory = \"1MiB\" }");
     let printed = String::from_utf8(check(&TemporaryFile::new("all-said", &all)).stdout).unwrap();
     assert!(!printed.contains('#'), "{printed}");

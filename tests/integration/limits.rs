@@ -279,6 +279,21 @@ fn what_is_asked_for_in_one_command_counts_each_for_itself() {
 }
 
 #[test]
+fn a_batch_over_http_is_as_many_commands_as_it_has_messages() {
+    let broker = broker_with(Limits { commands_per_second: Some(10), patience_ms: 300, ..Limits::default() });
+    let messages = vec![r#"{"topic":"a","data":1}"#; 1_000].join(",");
+    let body = format!(r#"{{"messages":[{messages}]}}"#);
+    let mut client = broker.http();
+    client.send(format!(
+        "POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    assert_eq!(client.response().status, 200);
+    let last = client.response();
+    assert_eq!((last.status, last.code().as_str()), (429, "over_rate"));
+}
+
+#[test]
 fn an_http_client_that_stays_over_a_rate_is_told_too() {
     let broker = broker_with(Limits { commands_per_second: Some(5), patience_ms: 100, ..Limits::default() });
     let mut client = broker.http();

@@ -71,6 +71,8 @@ fn each_request_is_written_down_with_who_asks_and_without_what_may_be_a_token() 
         [("GET", "/healthz", &Value::Null), ("GET", "/topics/a", &by_alice), ("POST", "/topics/b", &by_alice)]
     {
         let asked = line(&mut process, "asked");
+        let status = if path == "/topics/a" { 404 } else { 200 };
+        assert_eq!(line(&mut process, "answered")["status"], status, "{path}");
         assert_eq!(
             (whom(&asked), &asked["method"], &asked["path"]),
             ((&*address, identity), &json!(method), &json!(path))

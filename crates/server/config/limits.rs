@@ -65,9 +65,16 @@ impl Default for Limits {
     }
 }
 
-impl fmt::Display for Limits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Limits {
+    /// Writes the table, with comments for what it leaves open.
+    pub(super) fn write(&self, left_open: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n[limits]")?;
+        if !left_open.is_empty() {
+            writeln!(f, "# On this machine, the rest comes out as:")?;
+        }
+        for line in left_open {
+            writeln!(f, "# {line}")?;
+        }
         if let Some(connections) = self.connections {
             writeln!(f, "connections = {connections}")?;
         }

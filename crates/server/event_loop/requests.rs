@@ -111,6 +111,8 @@ impl EventLoop {
 
     /// Answers the current request, and goes on to the next or closes.
     pub(super) fn respond(&mut self, id: ConnectionId, response: &Response, reply: &Reply) {
+        let (peer, identity) = (self.peer(id), self.known_as(id));
+        tracing::debug!(peer, identity, status = response.status().code(), "answered");
         self.shard.reply(id, &response.to_octets(reply));
         if response.ends_connection(reply) {
             let reason =
@@ -171,6 +173,8 @@ impl EventLoop {
             Err(response) => self.respond(id, &response, &reply),
             Ok((drafts, atomic)) => {
                 self.metrics.add_message_in();
+                // The request is one command already.
+                self.effort.commands += drafts.len().saturating_sub(1) as u64;
                 self.await_answer(id, Awaited::PublishedBatch, reply);
                 self.shard.publish_batch(id, drafts, atomic);
             }

@@ -22,11 +22,12 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// What the limits say; where they say nothing, the connections that there is `room` for, and shares of the memory.
+    /// What the limits say; where they say nothing, shares of the memory. Of connections, there are no more than there is
+    /// `room` for.
     pub(crate) fn new(limits: &Limits, room: usize) -> Self {
         let memory = limits.memory.unwrap_or_else(default_memory);
         Self {
-            connections: limits.connections.unwrap_or(room),
+            connections: limits.connections.unwrap_or(room).min(room),
             memory,
             // None of the three, nor all together, are to come to where everybody pays for them.
             history_memory: limits.history_memory.unwrap_or(memory / 2),
@@ -39,7 +40,7 @@ impl Budget {
     pub(crate) fn left_open_by(&self, limits: &Limits) -> Vec<String> {
         let size = |bytes| format!("\"{}\"", rounded(bytes));
         let lines = [
-            ("connections", limits.connections.is_none(), self.connections.to_string()),
+            ("connections", limits.connections != Some(self.connections), self.connections.to_string()),
             ("memory", limits.memory.is_none(), size(self.memory)),
             ("history_memory", limits.history_memory.is_none(), size(self.history_memory)),
             ("backlog_memory", limits.backlog_memory.is_none(), size(self.backlog_memory)),
@@ -109,6 +110,11 @@ mod tests {
             context_memory: 2 * MEBIBYTE,
         };
         assert_eq!(budget, expected);
+        assert_eq!(
+            Budget::new(&some, 2).left_open_by(&some)[0],
+            "connections = 2",
+            "no more than there is room for"
+        );
         let left_open = ["history_memory = \"20MiB\"", "context_memory = \"2MiB\""];
         assert_eq!(budget.left_open_by(&some), left_open);
     }

@@ -131,6 +131,11 @@ impl Response {
         Self::with_content(status, Content::Whole(content_type.into(), body.into()))
     }
 
+    /// Its status.
+    pub(crate) fn status(&self) -> Status {
+        self.status
+    }
+
     /// A response that has no content by its status.
     pub(crate) fn without_content(status: Status) -> Self {
         Self::with_content(status, Content::None)

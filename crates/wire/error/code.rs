@@ -138,7 +138,7 @@ impl ErrorCode {
             }
             Self::TooManyTopics => "the broker keeps as many topics as it may; use one that exists",
             Self::TooManyPatterns => {
-                "the broker's clients subscribe to as many patterns as they may; use one that another client has, or topics"
+                "the broker's clients subscribe to as many patterns as they may; subscribe to topics instead"
             }
             Self::PolicyNotAllowed => {
                 "the operator does not allow this overflow policy for all that you subscribe to with it; \
