@@ -12,8 +12,10 @@
 //! in the log what is missing, and at its end prints to standard output if nobody reads: that never returns where both streams
 //! go to the same pipe.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
+use std::panic::{self, PanicHookInfo};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -21,6 +23,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvError, Sender};
 use tracing::dispatcher::{self, Dispatch};
+use tracing::field;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -71,6 +74,23 @@ impl Log {
     /// and not have said why. It is to be a warning or an error, and has room where other lines have none.
     pub fn insist(&self, say: impl FnOnce()) {
         self.queue.push_anyway(&self.unfiltered.line(say));
+    }
+
+    /// Has the log say why a thread panics. The hook that every program has writes to standard error itself: there
+    /// a core would wait for whoever reads it, instead of ending the process.
+    pub fn tell_panics(&self) {
+        let log = self.clone();
+        panic::set_hook(Box::new(move |panic| log.tell_panic(panic)));
+    }
+
+    fn tell_panic(&self, panic: &PanicHookInfo<'_>) {
+        let why = panic.payload_as_str().unwrap_or("for a reason that is no text");
+        let at = panic.location().map(field::display);
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| field::display(&backtrace));
+        let current = thread::current();
+        self.insist(|| tracing::error!(thread = current.name(), at, backtrace, "panicked: {why}"));
+        self.flush();
     }
 
     /// Waits until everything before this is written, and told that was dropped; for a second at most, where nobody reads.
@@ -397,6 +417,34 @@ mod tests {
         });
         let is = |line: &[u8], event: &str| line.ends_with(event.as_bytes()) && line.lines().count() == 1;
         assert!(is(&own, "own\n") && is(&of_another, "of another\n"), "{own:?}, {of_another:?}");
+    }
+
+    #[test]
+    fn a_panic_is_an_event_of_the_log_that_says_who_where_and_why() {
+        const NAME: &str = "a thread that panics";
+        let mut output = Output::default();
+        let (queue, mut writer) = log(&mut output);
+        let log = Log { queue: Arc::new(queue), unfiltered: Unfiltered::new(LogFormat::Json) };
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| match thread::current().name() {
+            Some(NAME) => log.tell_panic(panic),
+            _ => usual(panic),
+        }));
+        thread::scope(|scope| {
+            let panics = thread::Builder::new().name(NAME.to_owned());
+            let panics = panics.spawn_scoped(scope, || panic!("{} is lost", "all")).unwrap();
+            // The line, and the flush behind it.
+            (0..2).for_each(|_| writer.handle_next().unwrap());
+            panics.join().unwrap_err();
+        });
+        drop(panic::take_hook());
+        let line: serde_json::Value = serde_json::from_slice(&output.text).unwrap();
+        let (who, why) = (&line["thread"], &line["message"]);
+        assert_eq!(
+            (&line["level"], who, why),
+            (&"ERROR".into(), &NAME.into(), &"panicked: all is lost".into())
+        );
+        assert!(line["at"].as_str().unwrap().starts_with(file!()), "{line}");
     }
 
     #[test]

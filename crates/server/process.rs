@@ -40,6 +40,7 @@ pub fn run(config: Config) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    log.tell_panics();
     let code = match serve(config, &log) {
         Ok(()) => {
             tracing::info!("stopped");
