@@ -12,6 +12,7 @@
 mod definition;
 #[path = "tokens/issuer.rs"]
 mod issuer;
+#[expect(dead_code, reason = "the tests write sets of them too")]
 #[path = "../integration/identity/keys.rs"]
 mod keys;
 #[path = "tokens/order.rs"]

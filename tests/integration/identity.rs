@@ -7,6 +7,7 @@ mod minting;
 mod origins;
 mod reloading;
 mod tokens;
+mod unfit_keys;
 
 use fanwire::config::{Config, KeyConfig, KeySource, MetricsAccess, Secret};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};

@@ -99,9 +99,9 @@ impl Connections {
             let encoding = encoding.map(|id| self.palette.encoding(id));
             return self.writer.encode(slot, &behind.queue, &mut self.palette.encoder, encoding);
         }
-        match (*encoding, self.spans.pieces(slot), self.spans.span(slot)) {
-            (Some(id), [], Piece::Log(start, end)) => self.palette.bytes(id, start, end),
-            (_, [Piece::Reply(from, to, _)], Piece::Log(start, end)) if start == end => {
+        match (*encoding, self.spans.of(slot)) {
+            (Some(id), ([], Piece::Log(start, end))) => self.palette.bytes(id, start, end),
+            (_, ([Piece::Reply(from, to, _)], Piece::Log(start, end))) if start == end => {
                 self.palette.replies(*from, *to)
             }
             _ => self.gather(slot),
@@ -113,7 +113,8 @@ impl Connections {
         let gathered = &mut self.writer.written.bytes;
         gathered.clear();
         let encoding = self.slots[slot as usize].encoding;
-        for piece in self.spans.pieces(slot).iter().chain([&self.spans.span(slot)]) {
+        let (pieces, span) = self.spans.of(slot);
+        for piece in pieces.iter().chain([&span]) {
             gathered.extend_from_slice(match *piece {
                 Piece::Reply(from, to, _) => self.palette.replies(from, to),
                 Piece::Log(from, to) if from < to => {

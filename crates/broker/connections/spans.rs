@@ -3,6 +3,8 @@
 //! Runs that follow one another in the log of a connection's encoding are one *span*, whatever their number. What comes in
 //! between, a reply or the run of another topic, cuts it: then what it had so far is a *piece* in front of the next span.
 
+use std::num::NonZeroU32;
+
 use smallvec::SmallVec;
 
 use crate::write_queue::ReplyKind;
@@ -10,12 +12,13 @@ use crate::write_queue::ReplyKind;
 /// Spans and pieces, by slot.
 #[derive(Debug)]
 pub(crate) struct Spans {
-    /// Apart from the rest, so that a fan-out touches 12 bytes a subscriber.
+    /// Apart from the rest, so that a fan-out touches 16 bytes a subscriber.
     by_slot: Vec<Span>,
-    /// What connections have in front of their spans.
+    /// What some connections have in front of their spans. A connection without has none here, so that an idle one holds no
+    /// vector, and nobody looks for what is not there.
     pieces: Vec<Vec<Piece>>,
-    /// Vectors for pieces that are not in use, so that no idle connection holds one.
-    spare_pieces: Vec<Vec<Piece>>,
+    /// Those of the vectors that are not in use.
+    spare: Vec<InFront>,
     /// Spans with another stamp are of an earlier palette: empty.
     stamp: u32,
     /// The slots that have a span or pieces, in the order in which they got them.
@@ -30,6 +33,22 @@ struct Span {
     start: u32,
     end: u32,
     stamp: u32,
+    pieces: Option<InFront>,
+}
+
+/// Which of the vectors has the pieces in front of a span.
+#[derive(Clone, Copy, Debug)]
+struct InFront(NonZeroU32);
+
+impl InFront {
+    /// The one that comes behind so many.
+    fn after(count: usize) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(count as u32))
+    }
+
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
 }
 
 /// The stamp of a connection that is behind: it is given nothing from the palette.
@@ -70,7 +89,7 @@ impl Spans {
         Self {
             by_slot: Vec::new(),
             pieces: Vec::new(),
-            spare_pieces: Vec::new(),
+            spare: Vec::new(),
             stamp: Span::default().stamp + 1,
             touched: Vec::new(),
             flushing: Vec::new(),
@@ -80,7 +99,6 @@ impl Spans {
     /// There may be connections in this many slots.
     pub(super) fn make_room(&mut self, slots: usize) {
         self.by_slot.resize(slots, Span::default());
-        self.pieces.resize_with(slots, Vec::new);
     }
 
     /// Gives the connection the range of its encoding's log.
@@ -104,7 +122,8 @@ impl Spans {
         if span.stamp == BEHIND {
             return Given::Behind;
         }
-        *span = Span { start, end, stamp: self.stamp };
+        debug_assert!(span.pieces.is_none(), "they went with its last span");
+        *span = Span { start, end, stamp: self.stamp, pieces: None };
         self.touched.push(slot);
         Given::Taken
     }
@@ -123,27 +142,26 @@ impl Spans {
         } else if span.start < span.end {
             self.add_piece(slot, Piece::Log(span.start, span.end));
         }
-        self.by_slot[slot as usize] = Span { start: 0, end: 0, stamp: self.stamp };
+        self.by_slot[slot as usize] =
+            Span { start: 0, end: 0, stamp: self.stamp, ..self.by_slot[slot as usize] };
         self.add_piece(slot, Piece::Reply(start, end, kind));
     }
 
     fn add_piece(&mut self, slot: u32, piece: Piece) {
-        let pieces = &mut self.pieces[slot as usize];
-        if pieces.capacity() == 0 {
-            *pieces = self.spare_pieces.pop().unwrap_or_default();
-        }
-        pieces.push(piece);
+        let in_front = *self.by_slot[slot as usize].pieces.get_or_insert_with(|| {
+            self.spare.pop().unwrap_or_else(|| {
+                self.pieces.push(Vec::new());
+                InFront::after(self.pieces.len() - 1)
+            })
+        });
+        self.pieces[in_front.index()].push(piece);
     }
 
-    /// What the connection has in front of its span.
-    pub(super) fn pieces(&self, slot: u32) -> &[Piece] {
-        &self.pieces[slot as usize]
-    }
-
-    /// The connection's span, which may be empty.
-    pub(super) fn span(&self, slot: u32) -> Piece {
-        let Span { start, end, .. } = self.by_slot[slot as usize];
-        Piece::Log(start, end)
+    /// What the connection has in front of its span, and that, which may be empty.
+    pub(super) fn of(&self, slot: u32) -> (&[Piece], Piece) {
+        let Span { start, end, pieces, .. } = self.by_slot[slot as usize];
+        let pieces = pieces.map_or(&[][..], |in_front| &self.pieces[in_front.index()]);
+        (pieces, Piece::Log(start, end))
     }
 
     /// Whether the connection has anything in the palette.
@@ -153,22 +171,22 @@ impl Spans {
 
     /// How many bytes the connection has in the palette.
     pub(crate) fn bytes(&self, slot: u32) -> usize {
-        self.pieces(slot).iter().map(Piece::len).sum::<usize>() + self.span(slot).len()
+        let (pieces, span) = self.of(slot);
+        pieces.iter().map(Piece::len).sum::<usize>() + span.len()
     }
 
     /// How many bytes of that are replies.
     pub(super) fn reply_bytes(&self, slot: u32) -> usize {
-        let replies = self.pieces(slot).iter().filter(|piece| matches!(piece, Piece::Reply(..)));
+        let (pieces, _) = self.of(slot);
+        let replies = pieces.iter().filter(|piece| matches!(piece, Piece::Reply(..)));
         replies.map(Piece::len).sum()
     }
 
     /// The connection has nothing in the palette any more, and is given what comes from here on.
     pub(crate) fn clear(&mut self, slot: u32) {
-        self.by_slot[slot as usize] = Span::default();
-        let pieces = &mut self.pieces[slot as usize];
-        if !pieces.is_empty() {
-            pieces.clear();
-            self.spare_pieces.push(std::mem::take(pieces));
+        if let Some(in_front) = std::mem::take(&mut self.by_slot[slot as usize]).pieces {
+            self.pieces[in_front.index()].clear();
+            self.spare.push(in_front);
         }
     }
 
@@ -176,8 +194,9 @@ impl Spans {
     pub(crate) fn take(&mut self, slot: u32) -> SmallVec<[Piece; 4]> {
         let mut pieces = SmallVec::new();
         if self.has_any(slot) {
-            pieces.extend_from_slice(self.pieces(slot));
-            pieces.push(self.span(slot));
+            let (in_front, span) = self.of(slot);
+            pieces.extend_from_slice(in_front);
+            pieces.push(span);
             self.clear(slot);
         }
         pieces

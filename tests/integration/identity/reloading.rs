@@ -11,10 +11,8 @@ use jsonwebtoken::Algorithm::{ES256, RS256};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::keys::{
-    EC_PRIVATE, EC_PUBLIC, P384_PUBLIC, RSA_MODULUS, RSA_PRIVATE, RSA_PUBLIC, SMALL_RSA_MODULUS,
-    SMALL_RSA_PUBLIC,
-};
+use super::keys::{EC_PRIVATE, EC_PUBLIC, RSA_MODULUS, RSA_PRIVATE, RSA_PUBLIC};
+use super::unfit_keys::{P384_PUBLIC, SMALL_RSA_MODULUS, SMALL_RSA_PUBLIC};
 use super::{LATE, bearer, request, sign_with};
 use crate::support::{HttpClient, TemporaryFile};
 
