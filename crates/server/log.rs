@@ -12,15 +12,18 @@
 //! in the log what is missing, and at its end prints to standard output if nobody reads: that never returns where both streams
 //! go to the same pipe.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
-use std::mem;
+use std::panic::{self, PanicHookInfo};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvError, Sender};
 use tracing::dispatcher::{self, Dispatch};
+use tracing::field;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -68,12 +71,29 @@ pub fn init(config: &LogConfig) -> io::Result<Log> {
 
 impl Log {
     /// Writes the event that `say` makes, whatever the levels of the configuration say: without it, the process would end
-    /// and not have said why. It is to be a warning or an error.
+    /// and not have said why. It is to be a warning or an error, and has room where other lines have none.
     pub fn insist(&self, say: impl FnOnce()) {
-        self.queue.push(&self.unfiltered.line(say));
+        self.queue.push_anyway(&self.unfiltered.line(say));
     }
 
-    /// Waits until everything before this is written; for a second at most, where nobody reads.
+    /// Has the log say why a thread panics. The hook that every program has writes to standard error itself: there
+    /// a core would wait for whoever reads it, instead of ending the process.
+    pub fn tell_panics(&self) {
+        let log = self.clone();
+        panic::set_hook(Box::new(move |panic| log.tell_panic(panic)));
+    }
+
+    fn tell_panic(&self, panic: &PanicHookInfo<'_>) {
+        let why = panic.payload_as_str().unwrap_or("for a reason that is no text");
+        let at = panic.location().map(field::display);
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| field::display(&backtrace));
+        let current = thread::current();
+        self.insist(|| tracing::error!(thread = current.name(), at, backtrace, "panicked: {why}"));
+        self.flush();
+    }
+
+    /// Waits until everything before this is written, and told that was dropped; for a second at most, where nobody reads.
     pub fn flush(&self) {
         let (done, is_done) = crossbeam_channel::bounded(1);
         self.queue.send(Entry::Flush(done));
@@ -96,39 +116,33 @@ where
 
 /// Gives warnings and errors the form of the log, by whatever levels that is filtered.
 #[derive(Clone)]
-struct Unfiltered {
-    dispatch: Dispatch,
-    line: Arc<Line>,
-}
+struct Unfiltered(Dispatch);
 
 impl Unfiltered {
     fn new(format: LogFormat) -> Self {
-        let line: Arc<Line> = Arc::default();
         // A level that is enabled here is looked at by every event of that level, everywhere.
-        let lines = lines(format, Arc::clone(&line)).with_filter(LevelFilter::WARN);
-        Self { dispatch: tracing_subscriber::registry().with(lines).into(), line }
+        let lines = lines(format, || Line).with_filter(LevelFilter::WARN);
+        Self(tracing_subscriber::registry().with(lines).into())
     }
 
     /// The line of the event that `say` makes.
     fn line(&self, say: impl FnOnce()) -> Vec<u8> {
-        dispatcher::with_default(&self.dispatch, say);
-        mem::take(&mut *self.line.octets())
+        dispatcher::with_default(&self.0, say);
+        LINE.take()
     }
 }
 
-/// The line of the event that is being made.
-#[derive(Default)]
-struct Line(Mutex<Vec<u8>>);
-
-impl Line {
-    fn octets(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+thread_local! {
+    /// The line of the event that this thread makes. Whoever has another made at the same time has it alone.
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Write for &Line {
+/// Takes the line of this thread's event.
+struct Line;
+
+impl Write for Line {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.octets().write(octets)
+        LINE.with_borrow_mut(|line| line.write(octets))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -175,7 +189,17 @@ impl Queue {
             dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        self.send(Entry::Line { text: line.into(), dropped: dropped.load(Ordering::Relaxed) });
+        self.send_line(line);
+    }
+
+    /// Has a line written, whether there is room or not. Never waits.
+    fn push_anyway(&self, line: &[u8]) {
+        self.fill.waiting_bytes.fetch_add(line.len(), Ordering::Relaxed);
+        self.send_line(line);
+    }
+
+    fn send_line(&self, line: &[u8]) {
+        self.send(Entry::Line { text: line.into(), dropped: self.fill.dropped.load(Ordering::Relaxed) });
     }
 
     fn send(&self, entry: Entry) {
@@ -219,8 +243,11 @@ impl<W: Write> Writer<W> {
     fn handle_next(&mut self) -> Result<(), RecvError> {
         match self.next()? {
             Entry::Line { text, dropped } => self.write(&text, dropped),
-            // Whoever asked may have stopped waiting.
-            Entry::Flush(done) => drop(done.send(())),
+            Entry::Flush(done) => {
+                self.tell_all_dropped();
+                // Whoever asked may have stopped waiting.
+                let _ = done.send(());
+            }
         }
         Ok(())
     }
@@ -228,7 +255,7 @@ impl<W: Write> Writer<W> {
     /// The next entry, which is waited for. Before that, everything is told that is to be told.
     fn next(&mut self) -> Result<Entry, RecvError> {
         self.waiting.try_recv().or_else(|_| {
-            self.tell_dropped(self.fill.dropped.load(Ordering::Relaxed));
+            self.tell_all_dropped();
             self.waiting.recv()
         })
     }
@@ -239,6 +266,10 @@ impl<W: Write> Writer<W> {
             self.fill.dropped.fetch_add(1, Ordering::Relaxed);
         }
         self.fill.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
+    }
+
+    fn tell_all_dropped(&mut self) {
+        self.tell_dropped(self.fill.dropped.load(Ordering::Relaxed));
     }
 
     /// Tells how many lines are missing here, if so many were dropped and it was not told before.
@@ -259,6 +290,8 @@ impl<W: Write> Writer<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::BufRead;
+
     use super::*;
 
     const LINE_BYTES: usize = 1024;
@@ -332,6 +365,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_flushed_is_told_too_if_it_was_dropped_and_what_is_insisted_on_is_not() {
+        let mut output = Output::default();
+        let (queue, mut writer) = log(&mut output);
+        let log = Log { queue: Arc::new(queue), unfiltered: Unfiltered::new(LogFormat::Text) };
+        // One more than there is room for.
+        for number in 0..=MAX_WAITING_BYTES / LINE_BYTES {
+            log.queue.push(&line(&number.to_string()));
+        }
+        log.insist(|| tracing::error!("it cannot go on"));
+        log.queue.push(&line("too late"));
+        let (done, is_done) = crossbeam_channel::bounded(1);
+        log.queue.send(Entry::Flush(done));
+        while is_done.try_recv().is_err() {
+            writer.handle_next().unwrap();
+        }
+        assert_eq!(log.queue.fill.waiting_bytes.load(Ordering::Relaxed), 0);
+        let text = str::from_utf8(&output.text).unwrap();
+        let ends: Vec<_> = text.lines().rev().take(3).collect();
+        let [notice, last_words, other] = *ends else { panic!("{text}") };
+        assert!(notice.ends_with("lines=1") && other.ends_with("lines=1"), "{notice}\n{other}");
+        assert!(last_words.ends_with("it cannot go on"), "{last_words}");
+    }
+
+    #[test]
     fn lines_that_cannot_be_written_are_counted_and_told_when_one_can() {
         let mut output = Output { failures_to_come: 3, ..Output::default() };
         let (queue, mut writer) = log(&mut output);
@@ -345,6 +402,49 @@ mod tests {
         drop(queue);
         writer.run();
         assert_eq!(seen(&output), [Seen::Dropped(2), Seen::Line(2), Seen::Line(3)]);
+    }
+
+    #[test]
+    fn lines_that_are_made_at_the_same_time_are_told_apart() {
+        let unfiltered = Unfiltered::new(LogFormat::Text);
+        let mut of_another = Vec::new();
+        let own = unfiltered.line(|| {
+            tracing::warn!("own");
+            thread::scope(|scope| {
+                let another = scope.spawn(|| unfiltered.line(|| tracing::warn!("of another")));
+                of_another = another.join().unwrap();
+            });
+        });
+        let is = |line: &[u8], event: &str| line.ends_with(event.as_bytes()) && line.lines().count() == 1;
+        assert!(is(&own, "own\n") && is(&of_another, "of another\n"), "{own:?}, {of_another:?}");
+    }
+
+    #[test]
+    fn a_panic_is_an_event_of_the_log_that_says_who_where_and_why() {
+        const NAME: &str = "a thread that panics";
+        let mut output = Output::default();
+        let (queue, mut writer) = log(&mut output);
+        let log = Log { queue: Arc::new(queue), unfiltered: Unfiltered::new(LogFormat::Json) };
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| match thread::current().name() {
+            Some(NAME) => log.tell_panic(panic),
+            _ => usual(panic),
+        }));
+        thread::scope(|scope| {
+            let panics = thread::Builder::new().name(NAME.to_owned());
+            let panics = panics.spawn_scoped(scope, || panic!("{} is lost", "all")).unwrap();
+            // The line, and the flush behind it.
+            (0..2).for_each(|_| writer.handle_next().unwrap());
+            panics.join().unwrap_err();
+        });
+        drop(panic::take_hook());
+        let line: serde_json::Value = serde_json::from_slice(&output.text).unwrap();
+        let (who, why) = (&line["thread"], &line["message"]);
+        assert_eq!(
+            (&line["level"], who, why),
+            (&"ERROR".into(), &NAME.into(), &"panicked: all is lost".into())
+        );
+        assert!(line["at"].as_str().unwrap().starts_with(file!()), "{line}");
     }
 
     #[test]

@@ -22,7 +22,8 @@ use crate::tls::Tls;
 /// What the process ends with if the configuration cannot be used.
 pub(crate) const MISCONFIGURED: u8 = 2;
 
-/// Is a broker until a signal stops it: takes the process's log, its signals and its limit on open files.
+/// Is a broker until a signal stops it: takes the process's log, into which its panics go too, its signals and its limit on
+/// open files.
 ///
 /// This is the `fanwire` program after its arguments, for programs that start themselves as a broker. One that has other
 /// things to do beside it starts a [`Broker`].
@@ -41,6 +42,7 @@ pub fn run(config: Config) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    log.tell_panics();
     let code = match serve(config, &log) {
         Ok(()) => {
             tracing::info!("stopped");

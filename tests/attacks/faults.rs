@@ -1,7 +1,7 @@
 //! What a process runs short of, a core that stands still, a process that is killed.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::process::Command;
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use fanwire_wire::frame::OpCode;
 use tungstenite::Message;
 
 use crate::process::{Process, any_port, free_port, temporary};
@@ -157,6 +158,20 @@ fn a_log_that_nobody_reads_costs_what_does_not_fit_and_says_how_many_lines_when_
     assert!(told <= dropped_lines(address));
     while_others_are_served(address, || overfill_log(address));
     assert!(process.stop().success(), "it ends though nobody reads");
+}
+
+#[test]
+fn a_second_signal_ends_a_broker_whose_log_nobody_reads() {
+    let (_reader, writer) = full_pipe();
+    let mut command = Command::new("env");
+    command.stderr(writer);
+    let process = Process::start_unheard(command, TALKATIVE);
+    let mut client = Attacker::web_socket(process.address, "/topics/any", "");
+    process.signal("-TERM");
+    let mut head = [0; 2];
+    client.0.read_exact(&mut head).expect("it is told");
+    assert_eq!(head[0], 0x80 | OpCode::Close as u8, "and does not answer, so that it is waited for");
+    assert_eq!(process.stop().code(), Some(128 + libc::SIGTERM));
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Process {
         result
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         let told = Command::new("kill").args([signal, &id]).status().expect("a shell's tool");
         assert!(told.success(), "it ran until now");

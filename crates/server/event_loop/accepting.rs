@@ -311,12 +311,15 @@ impl EventLoop {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::{self, Shutdown};
+    use std::thread;
 
     use mio::Poll;
     use socket2::SockRef;
 
     use super::*;
+    use crate::listener::acknowledged;
 
     /// An entrance with so many doors, and where these are.
     fn entrance(doors: usize) -> (Entrance, Vec<SocketAddr>) {
@@ -327,12 +330,23 @@ mod tests {
         (Entrance::open(listeners, &vec![listen; doors], poll.registry()).unwrap(), addresses)
     }
 
+    /// A client that waits at a door by now: it has said something, and the kernel there has taken it.
+    fn client_at(address: SocketAddr) -> net::TcpStream {
+        let mut client = net::TcpStream::connect(address).unwrap();
+        let before = acknowledged(&client).unwrap().bytes;
+        client.write_all(b"?").unwrap();
+        while acknowledged(&client).unwrap().bytes == before {
+            thread::yield_now();
+        }
+        client
+    }
+
     #[test]
     fn a_door_that_fails_is_left_alone_for_a_while_and_the_others_are_not() {
         let (mut entrance, addresses) = entrance(2);
         // The kernel refuses accepts from here on.
         SockRef::from(&entrance.doors[0].listener).shutdown(Shutdown::Both).unwrap();
-        let _client = net::TcpStream::connect(addresses[1]).unwrap();
+        let _client = client_at(addresses[1]);
         assert!([0, 1].into_iter().all(|door| entrance.note_readiness(token_of(door))));
         assert!(matches!(entrance.accept(5), Arrival::DoorFailed(0, _)));
         assert!(matches!(entrance.accept(5), Arrival::Newcomer(_)));
@@ -351,8 +365,7 @@ mod tests {
     #[test]
     fn a_crowd_at_one_door_does_not_keep_those_at_another_waiting() {
         let (mut entrance, addresses) = entrance(2);
-        let connect = |door: usize| net::TcpStream::connect(addresses[door]).unwrap();
-        let _clients = [0, 0, 0, 0, 1, 1].map(connect);
+        let _clients = [0, 0, 0, 0, 1, 1].map(|door| client_at(addresses[door]));
         assert!([0, 1].into_iter().all(|door| entrance.note_readiness(token_of(door))));
         let mut let_in = Vec::new();
         while let Arrival::Newcomer(newcomer) = entrance.accept(0) {

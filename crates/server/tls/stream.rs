@@ -432,6 +432,7 @@ mod tests {
     use std::io::Write;
     use std::net::TcpListener;
     use std::sync::Arc;
+    use std::thread;
 
     use rustls::crypto::aws_lc_rs;
     use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -466,9 +467,12 @@ mod tests {
     /// Has a stream read what its client says; how many whole records there were.
     fn records_in(stream: &mut TlsStream, client: &mut std::net::TcpStream, said: &[u8]) -> usize {
         client.write_all(said).unwrap();
-        match stream.read(&mut vec![0; 65536], &mut Vec::new(), 65536) {
-            Arrival::Bytes(Received { taken, records, .. }) if taken == said.len() => records,
-            other => panic!("{other:?}"),
+        loop {
+            match stream.read(&mut vec![0; 65536], &mut Vec::new(), 65536) {
+                Arrival::Nothing => thread::yield_now(),
+                Arrival::Bytes(Received { taken, records, .. }) if taken == said.len() => return records,
+                other => panic!("{other:?}"),
+            }
         }
     }
 

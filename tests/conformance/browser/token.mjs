@@ -12,10 +12,9 @@ const TIMEOUT_MS = 10_000;
 const [binary, out] = process.argv.slice(2);
 
 const config = path.join(out, "browser-token.toml");
-writeFileSync(config, `
-[auth]
-keys = [{ algorithm = "HS256", secret = "thirty-two octets that only this test knows" }]
-`);
+const useSecret = (secret) =>
+  writeFileSync(config, `[auth]\nkeys = [{ algorithm = "HS256", secret = "${secret}" }]\n`);
+useSecret("thirty-two octets that only this test knows");
 const grants = ["--subject", "alice", "--subscribe", "chat.>", "--publish", "chat.>"];
 const token = execFileSync(binary, ["token", "--config", config, ...grants], { encoding: "utf8" }).trim();
 const broker = await Broker.start(binary, path.join(out, "browser-token.broker.log"), "--config", config);
@@ -39,10 +38,18 @@ await stranger.page.evaluate((fragment) => { location.hash = fragment; }, `acces
 await stranger.page.waitForURL(/access_token/);
 await stranger.page.click("#join");
 await stranger.sees("hello");
-const forger = await Chat.enter(browser, `${page}#access_token=x.y.z`, "forger", PHONE, TIMEOUT_MS);
-await forger.notices(/refuses the token/);
-if ((await forger.messages()).length > 0) throw new Error("whoever has a bad token sees what is said");
+for (const forged of ["x.y.z", "Bearer x.y.z"]) {
+  const forger = await Chat.enter(browser, `${page}#access_token=${forged}`, "forger", PHONE, TIMEOUT_MS);
+  await forger.notices(/refuses the token/);
+  if ((await forger.messages()).length > 0) throw new Error("whoever has a bad token sees what is said");
+}
 console.log("ok  who has none, or none that holds, is told so and sees nothing until there is one");
+
+await broker.stop();
+useSecret("thirty-two octets that are others than before");
+await broker.resume();
+await alice.notices(/refuses the token/);
+console.log("ok  whose token holds no longer is told so");
 
 await browser.close();
 await broker.stop();
