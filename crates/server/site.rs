@@ -2,7 +2,7 @@
 //! what is read from files again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use mio::Waker;
 
@@ -55,8 +55,8 @@ pub(crate) struct Site {
 /// What the cores of a broker tell one another besides messages, and how they are stopped.
 pub(crate) struct Control {
     stopping: AtomicBool,
-    /// A core has said that there are no file descriptors left, and none has found one since.
-    out_of_files: AtomicBool,
+    /// The cores, a bit each, that have found no file descriptor left, and have not accepted everyone since.
+    out_of_files: AtomicU64,
     /// How many cores have sent their connections away.
     drained: AtomicUsize,
     wakers: Vec<Arc<Waker>>,
@@ -67,7 +67,7 @@ impl Control {
     pub(crate) fn new(wakers: Vec<Arc<Waker>>) -> Self {
         Self {
             stopping: AtomicBool::new(false),
-            out_of_files: AtomicBool::new(false),
+            out_of_files: AtomicU64::new(0),
             drained: AtomicUsize::new(0),
             wakers,
         }
@@ -105,13 +105,34 @@ impl Control {
         }
     }
 
-    /// Notes that there are no file descriptors left. `true` for the first to say so.
-    pub(crate) fn note_out_of_files(&self) -> bool {
-        !self.out_of_files.swap(true, Ordering::Relaxed)
+    /// Notes that a core has no file descriptor for who waits. `true` if no other core had none.
+    pub(crate) fn note_out_of_files(&self, core: usize) -> bool {
+        self.out_of_files.fetch_or(1 << core, Ordering::Relaxed) == 0
     }
 
-    /// Notes that everyone who waited was accepted. `true` if that was not so before.
-    pub(crate) fn note_all_accepted(&self) -> bool {
-        self.out_of_files.load(Ordering::Relaxed) && self.out_of_files.swap(false, Ordering::Relaxed)
+    /// Notes that everyone who waited at a core was accepted. `true` if it was the last where somebody did.
+    pub(crate) fn note_all_accepted(&self, core: usize) -> bool {
+        let own = 1 << core;
+        // Hardly ever set: who accepts is not to pay for what all cores share.
+        self.out_of_files.load(Ordering::Relaxed) & own != 0
+            && self.out_of_files.fetch_and(!own, Ordering::Relaxed) == own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_files_begins_with_the_first_core_and_ends_with_the_last() {
+        let control = Control::new(Vec::new());
+        assert!(
+            control.note_out_of_files(0) && !control.note_out_of_files(63) && !control.note_out_of_files(0)
+        );
+        assert!(!control.note_all_accepted(1), "nobody waited there");
+        assert!(!control.note_all_accepted(0), "somebody waits elsewhere");
+        assert!(!control.note_out_of_files(0), "that is no news");
+        assert!(!control.note_all_accepted(0) && control.note_all_accepted(63));
+        assert!(!control.note_all_accepted(63) && control.note_out_of_files(1));
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use fanwire_wire::frame::OpCode;
 use tungstenite::Message;
 
-use crate::process::{Process, any_port, free_port, temporary};
+use crate::process::{Process, free_port, temporary};
 use crate::support::{Attacker, PATIENCE, figure, wait_until, while_others_are_served};
 
 /// A thread of another process, stopped by this one as its debugger. It goes on when this is dropped.
@@ -43,10 +43,9 @@ impl Drop for Stopped {
 #[test]
 fn a_process_without_file_descriptors_serves_those_who_are_there_and_recovers() {
     const FILES: usize = 128;
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("ulimit -n {FILES}; exec \"$0\" \"$@\"")]);
-    // By default it takes no more connections than it has files for.
-    let process = Process::start_by(shell, any_port(), "limits.connections = 1000\n");
+    let process = Process::start("");
+    // It takes no more connections than it had files for at the start: somebody else has to take these away.
+    process.limit_files(FILES);
     while_others_are_served(process.address, || {
         // The kernel accepts them; the broker cannot, and they wait.
         let waiting: Vec<_> = (0..3 * FILES).map(|_| Attacker::connect(process.address)).collect();
@@ -171,7 +170,7 @@ fn a_second_signal_ends_a_broker_whose_log_nobody_reads() {
     let mut head = [0; 2];
     client.0.read_exact(&mut head).expect("it is told");
     assert_eq!(head[0], 0x80 | OpCode::Close as u8, "and does not answer, so that it is waited for");
-    assert_eq!(process.stop().code(), Some(128 + libc::SIGTERM));
+    assert_eq!(process.insist().code(), Some(128 + libc::SIGTERM));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::certificate::Certificate;
 use crate::support::{PATIENCE, files};
@@ -78,6 +78,24 @@ impl Process {
     pub(crate) fn stop(mut self) -> ExitStatus {
         self.signal("-TERM");
         self.child.wait().expect("it ends")
+    }
+
+    /// Has it open no more than so many files from here on.
+    pub(crate) fn limit_files(&self, files: usize) {
+        let (id, limit) = (self.child.id().to_string(), format!("--nofile={files}"));
+        let set = Command::new("prlimit").args(["--pid", &id, &limit]).status().expect("a tool of Linux");
+        assert!(set.success(), "it runs");
+    }
+
+    /// Has it end, however long it would take in order. A signal at once is the same wish again.
+    pub(crate) fn insist(mut self) -> ExitStatus {
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is a child") {
+                return status;
+            }
+            self.signal("-TERM");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Does something while it stands still.

@@ -399,6 +399,13 @@ impl Process {
         assert!(killed.success());
     }
 
+    /// Has it open no more than so many files from here on.
+    pub(crate) fn limit_files(&self, files: usize) {
+        let (id, limit) = (self.child.id().to_string(), format!("--nofile={files}"));
+        let set = Command::new("prlimit").args(["--pid", &id, &limit]).status().unwrap();
+        assert!(set.success());
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

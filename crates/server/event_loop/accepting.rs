@@ -287,7 +287,7 @@ impl EventLoop {
     fn wait_for_files(&mut self) {
         self.entrance.retry_at_ms = Some(self.now.monotonic_ms + RETRY_AFTER_MS);
         self.metrics.add_accept_error();
-        if self.site.control.note_out_of_files() {
+        if self.site.control.note_out_of_files(self.shard.core()) {
             tracing::warn!(
                 "no file descriptors left: new connections wait until one closes; raise the limit (ulimit -n)"
             );
@@ -303,7 +303,7 @@ impl EventLoop {
     }
 
     fn note_all_accepted(&mut self) {
-        if self.site.control.note_all_accepted() {
+        if self.site.control.note_all_accepted(self.shard.core()) {
             tracing::info!("file descriptors are left again: all who waited are connected");
         }
     }
