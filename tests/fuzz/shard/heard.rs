@@ -24,6 +24,8 @@ pub enum Going {
     ByTopic,
     /// The same: a pattern brings it, and has brought what is in front of it.
     ByPattern,
+    /// The same, but that what it has brought is a snapshot's values: what others have taken the place of is not among them.
+    BySnapshot,
 }
 
 impl Heard {

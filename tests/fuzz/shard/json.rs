@@ -98,7 +98,7 @@ impl Json {
     fn loosen(&mut self, name: &str) {
         let Ok(pattern) = Pattern::parse(name) else { return };
         for (topic, heard) in &mut self.topics {
-            if pattern.matches(topic) && heard.going == Going::ByPattern {
+            if pattern.matches(topic) && [Going::ByPattern, Going::BySnapshot].contains(&heard.going) {
                 heard.going = Going::Loose;
             }
         }
@@ -174,7 +174,7 @@ impl Json {
         one.hear(topic, key, offset);
         if is_only && one.is_of_pattern() {
             let heard = self.heard(topic);
-            (heard.next, heard.going) = (offset + 1, Going::ByPattern);
+            (heard.next, heard.going) = (offset + 1, Going::BySnapshot);
         }
     }
 
@@ -195,7 +195,15 @@ impl Json {
         let patterns = self.patterns_for(topic);
         let heard = self.topics.entry(topic.to_owned()).or_default();
         assert!(patterns > 0 || heard.subscribed, "{topic} to somebody who does not subscribe to it");
-        heard.account(topic, skipped, told, |offset| truth.is_unwanted(peer, topic, offset));
+        // The values that the last of a snapshot is behind end with those that the peer has published itself.
+        let end = (heard.going == Going::BySnapshot).then_some(told.start);
+        heard.account(topic, skipped, told, |offset| {
+            truth.is_unwanted(peer, topic, offset)
+                || end.is_some_and(|end| truth.is_hidden(peer, topic, offset, end))
+        });
+        if heard.going == Going::BySnapshot {
+            heard.going = Going::ByPattern;
+        }
         if heard.subscribed {
             for (_, snapshot) in self.snapshots.iter().filter(|(name, _)| *name == topic) {
                 assert!(snapshot.is_of_pattern(), "{topic} in front of the end of its snapshot");

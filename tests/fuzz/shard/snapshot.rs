@@ -67,14 +67,9 @@ impl Snapshot {
 /// No value that anybody knows of is newer, but for what `peer` published and did not want back.
 pub fn assert_newest(topic: &str, values: &Values, peer: usize, truth: &Truth) {
     let Some(last) = values.last() else { return };
-    let key_of = |key: &Option<String>| key.clone().filter(|_| keeps_keys(topic)).unwrap_or_default();
-    let messages: Vec<_> = truth.messages_up_to(topic, u64::MAX).collect();
-    let theirs = messages.iter().filter(|(offset, asked)| {
+    let theirs = truth.messages_up_to(topic, last).filter(|(offset, asked)| {
         // What took the place of an own one is not known to have been there in time.
-        let hides = |(other, own): &(u64, &crate::truth::Publish)| {
-            other > offset && own.is_unwanted(peer) && key_of(&own.key) == key_of(&asked.key)
-        };
-        *offset <= last && !asked.is_unwanted(peer) && !messages.iter().any(hides)
+        !asked.is_unwanted(peer) && !truth.is_hidden(peer, topic, *offset, u64::MAX)
     });
-    values.assert_newest(topic, theirs.map(|(offset, asked)| (*offset, key_of(&asked.key))));
+    values.assert_newest(topic, theirs.map(|(offset, asked)| (offset, asked.value_key().to_owned())));
 }

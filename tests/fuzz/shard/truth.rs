@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::settings::keeps_keys;
 use crate::together::Together;
 
 /// Every message has a number of its own.
@@ -116,12 +117,29 @@ impl Truth {
 
     /// Whether the message is one that `peer` published and did not want back.
     pub fn is_unwanted(&self, peer: usize, topic: &str, offset: u64) -> bool {
-        let payload = self.places.get(&(topic.to_owned(), offset));
-        payload.is_some_and(|payload| self.asked(*payload).is_unwanted(peer))
+        self.at(topic, offset).is_some_and(|asked| asked.is_unwanted(peer))
+    }
+
+    /// Whether such a one has taken the place of the message among the values of the topic, in front of `end`: then `peer` is
+    /// sent neither of them as a value.
+    pub fn is_hidden(&self, peer: usize, topic: &str, offset: u64, end: u64) -> bool {
+        let Some(asked) = self.at(topic, offset) else { return false };
+        let mut later =
+            self.messages_up_to(topic, end).filter(|(other, _)| (offset + 1..end).contains(other));
+        later.any(|(_, own)| own.is_unwanted(peer) && own.value_key() == asked.value_key())
+    }
+
+    fn at(&self, topic: &str, offset: u64) -> Option<&Publish> {
+        self.places.get(&(topic.to_owned(), offset)).map(|payload| self.asked(*payload))
     }
 }
 
 impl Publish {
+    /// The key that it is a value of: there is but one where the topic keeps none.
+    pub fn value_key(&self) -> &str {
+        self.key.as_deref().filter(|_| keeps_keys(&self.topic)).unwrap_or_default()
+    }
+
     /// Whether `peer` published it and did not want it back.
     pub fn is_unwanted(&self, peer: usize) -> bool {
         self.publisher == peer && !self.echo
