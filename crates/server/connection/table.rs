@@ -77,7 +77,7 @@ impl Connections {
 
     /// Where its client is, if there is a log that would say so. Of a connection that has gone too, to the end of the turn.
     pub(crate) fn peer(&self, id: ConnectionId) -> Option<Peer> {
-        self.slots.get(id.slot as usize).filter(|connection| connection.id == id)?;
+        self.get(id)?;
         self.peers.at(id.slot)
     }
 
@@ -88,8 +88,12 @@ impl Connections {
 
     /// The subject of its client's certificate. Of a connection that has gone too, to the end of the turn.
     pub(crate) fn certificate(&self, id: ConnectionId) -> Option<&str> {
-        let connection = self.slots.get(id.slot as usize).filter(|connection| connection.id == id)?;
-        connection.transport.client_identity()
+        self.get(id)?.transport.client_identity()
+    }
+
+    /// The connection; one that has gone too, to the end of the turn.
+    fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.slots.get(id.slot as usize).filter(|connection| connection.id == id)
     }
 
     /// The connection, unless it has gone.
@@ -132,14 +136,12 @@ impl Connections {
 
     /// What the connection keeps of a message or a request that has not come whole, in bytes.
     pub(crate) fn incoming_bytes(&self, id: ConnectionId) -> usize {
-        let connection = self.slots.get(id.slot as usize).filter(|connection| connection.id == id);
-        connection.map_or(0, Connection::incoming_bytes)
+        self.get(id).map_or(0, Connection::incoming_bytes)
     }
 
     /// What the connection keeps of TLS records that its socket has not taken, in bytes.
     pub(crate) fn unsent_bytes(&self, id: ConnectionId) -> usize {
-        let connection = self.slots.get(id.slot as usize).filter(|connection| connection.id == id);
-        connection.map_or(0, |connection| connection.transport.unsent_bytes())
+        self.get(id).map_or(0, |connection| connection.transport.unsent_bytes())
     }
 
     /// Ends the turn: closes the sockets of those that have gone, and frees their slots.
