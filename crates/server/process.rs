@@ -76,7 +76,7 @@ pub(crate) fn complain(why: &dyn Display) {
 /// | exit code | |
 /// |---|---|
 /// | 0 | they can |
-/// | 1 | standard output does not take it |
+/// | 1 | standard output does not take it, or the kernel does not say how many files may be open |
 /// | 2 | they cannot, and standard error says why |
 pub fn check(config: &Config) -> ExitCode {
     if let Some(Err(error)) = config.tls.clone().map(|tls| Tls::load(tls, &config.listen)) {
@@ -87,24 +87,33 @@ pub fn check(config: &Config) -> ExitCode {
         complain(&error);
         return ExitCode::from(MISCONFIGURED);
     }
-    match print(config) {
+    match left_open_by(config) {
+        Ok(left_open) => print(&config.annotated(&left_open)),
+        Err(error) => {
+            complain(&format_args!("cannot tell how many files may be open: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the configuration leaves to this machine, as lines of `[limits]`.
+fn left_open_by(config: &Config) -> io::Result<Vec<String>> {
+    // As the broker would.
+    raise_file_limit()?;
+    Ok(broker::budget(config)?.left_open_by(&config.limits))
+}
+
+/// Prints what the program was asked for, and says how the process ends: with 1 where standard output does not take it.
+pub(crate) fn print(text: &impl Display) -> ExitCode {
+    let mut output = io::stdout().lock();
+    match write!(output, "{text}").and_then(|()| output.flush()) {
         // Whoever reads it may have seen enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(&format_args!("cannot print the configuration: {error}"));
+            complain(&format_args!("cannot write to standard output: {error}"));
             ExitCode::FAILURE
         }
         _ => ExitCode::SUCCESS,
     }
-}
-
-/// Prints the configuration, with what it leaves to this machine.
-fn print(config: &Config) -> io::Result<()> {
-    // As the broker would.
-    raise_file_limit()?;
-    let left_open = broker::budget(config)?.left_open_by(&config.limits);
-    let mut output = io::stdout().lock();
-    write!(output, "{}", config.annotated(&left_open))?;
-    output.flush()
 }
 
 /// Runs a broker until a signal stops it.

@@ -1,6 +1,5 @@
 //! Tokens for trying out.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::keys::{KeyError, read, secret_in};
 use crate::config::{Algorithm, Secret};
-use crate::process::{MISCONFIGURED, complain};
+use crate::process::{self, MISCONFIGURED};
 
 /// A token that is to be signed.
 #[derive(Debug)]
@@ -62,18 +61,13 @@ impl Mint {
     /// Signs and prints it, and says how the process ends: with 0, or with 2 if it could not be signed, or with 1 if it
     /// could not be printed.
     pub fn print(&self) -> ExitCode {
-        let token = match self.sign() {
-            Ok(token) => token,
+        match self.sign() {
+            Ok(token) => process::print(&format_args!("{token}\n")),
             Err(error) => {
-                complain(&error);
-                return ExitCode::from(MISCONFIGURED);
+                process::complain(&error);
+                ExitCode::from(MISCONFIGURED)
             }
-        };
-        if let Err(error) = writeln!(io::stdout(), "{token}") {
-            complain(&format_args!("cannot print the token: {error}"));
-            return ExitCode::FAILURE;
         }
-        ExitCode::SUCCESS
     }
 
     fn claims(&self, now_s: u64) -> Value {
