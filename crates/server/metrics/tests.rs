@@ -133,29 +133,30 @@ fn every_figure_is_rendered_under_its_own_name_and_core() {
 
 #[test]
 fn disconnects_are_counted_by_reason() {
-    let metrics = metrics(1);
-    for (index, reason) in DisconnectReason::ALL.into_iter().enumerate() {
-        assert_eq!(reason as usize, index, "it has a place of its own");
-        (0..=index).for_each(|_| metrics.core(0).add_disconnect(reason));
-    }
-    let samples = samples(&metrics.render());
-    for (index, reason) in DisconnectReason::ALL.into_iter().enumerate() {
-        let sample = format!("fanwire_disconnects_total{{core=\"0\",reason=\"{}\"}}", reason.as_str());
-        assert_eq!(samples[&sample], index as u64 + 1, "{reason:?}");
-    }
+    let add = |core: &CoreMetrics, index: usize| core.add_disconnect(DisconnectReason::ALL[index]);
+    assert_counted_by_reason("disconnects", DisconnectReason::ALL.map(DisconnectReason::as_str), add);
 }
 
 #[test]
 fn refusals_are_counted_by_reason() {
+    let add = |core: &CoreMetrics, index: usize| core.add_refusal(Refusal::ALL[index]);
+    assert_counted_by_reason("refusals", Refusal::ALL.map(Refusal::as_str), add);
+}
+
+/// `add` counts by the index of the reason, and each reason has a place of its own.
+fn assert_counted_by_reason<const N: usize>(
+    family: &str,
+    reasons: [&str; N],
+    add: impl Fn(&CoreMetrics, usize),
+) {
     let metrics = metrics(1);
-    for (index, refusal) in Refusal::ALL.into_iter().enumerate() {
-        assert_eq!(refusal as usize, index, "it has a place of its own");
-        (0..=index).for_each(|_| metrics.core(0).add_refusal(refusal));
+    for index in 0..N {
+        (0..=index).for_each(|_| add(&metrics.core(0), index));
     }
     let samples = samples(&metrics.render());
-    for (index, refusal) in Refusal::ALL.into_iter().enumerate() {
-        let sample = format!("fanwire_refusals_total{{core=\"0\",reason=\"{}\"}}", refusal.as_str());
-        assert_eq!(samples[&sample], index as u64 + 1, "{refusal:?}");
+    for (count, reason) in (1..).zip(reasons) {
+        let sample = format!("fanwire_{family}_total{{core=\"0\",reason=\"{reason}\"}}");
+        assert_eq!(samples[&sample], count, "{reason}");
     }
 }
 

@@ -19,13 +19,19 @@ fn replies_that_wait_in_the_palette_count() {
     assert!(shard.may_read_from(SUBSCRIBER));
 }
 
-#[test]
-fn gaps_that_do_not_join_are_bounded_too() {
+/// One core with a subscriber to everything that does not read, and whose queue is full.
+fn full_shard() -> Shard {
     let mut shard = shard(Interface::Json, 2_000);
     say(&mut shard, r#"{"type":"subscribe","topic":">"}"#);
     flush(&mut shard, usize::MAX);
     publish(&mut shard, "filler", 0, 1_900);
     block(&mut shard);
+    shard
+}
+
+#[test]
+fn gaps_that_do_not_join_are_bounded_too() {
+    let mut shard = full_shard();
     for n in 0..200 {
         publish(&mut shard, &format!("topic.n{n}"), 0, 1_000);
         assert!(shard.poll_flush().is_none());
@@ -60,11 +66,7 @@ fn patterns_are_bounded_on_each_core_and_one_that_several_subscribe_to_counts_on
 
 #[test]
 fn topics_that_catch_up_are_bounded() {
-    let mut shard = shard(Interface::Json, 2_000);
-    say(&mut shard, r#"{"type":"subscribe","topic":">"}"#);
-    flush(&mut shard, usize::MAX);
-    publish(&mut shard, "filler", 0, 1_900);
-    block(&mut shard);
+    let mut shard = full_shard();
     let most = Settings::default().max_subscriptions;
     for n in 0..=most {
         assert!(shard.poll_event().is_none(), "{n} topics are not too many");
