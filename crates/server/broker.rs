@@ -233,13 +233,7 @@ pub(crate) fn budget(config: &Config) -> io::Result<Budget> {
     // A core's poll, its waker, what it listens on, and those who are told why they are refused.
     let files_of_core = 2 + config.listen.len() + MAX_REFUSED;
     let room = listener::room_for_connections(config.cores * files_of_core)?;
-    if let Some(connections) = config.limits.connections.filter(|connections| *connections > room) {
-        tracing::warn!(
-            connections,
-            room,
-            "the limit on open files leaves less room than limits.connections asks for; raise it (ulimit -n)"
-        );
-    }
+    Budget::warn_of_excess(&config.limits, room);
     Ok(Budget::new(&config.limits, room))
 }
 

@@ -181,6 +181,23 @@ fn a_start_that_fails_says_why_whatever_the_log_leaves_out() {
 }
 
 #[test]
+fn limits_beyond_what_the_machine_has_are_named_at_the_start() {
+    let of = |name, limits: &str| {
+        let file = TemporaryFile::new(name, &format!("limits = {{ {limits} }}\n"));
+        let mut process = Process::spawn(&["--listen", "127.0.0.1:0", "--config", file.path()]);
+        let lines: Vec<_> = std::iter::repeat_with(|| process.next_line_with(""))
+            .take_while(|line| !line.contains("listening on"))
+            .collect();
+        lines.concat()
+    };
+    let beyond = of("limits-beyond", "connections = 1000000, memory = \"1024GiB\"");
+    for warning in ["less room than limits.connections asks for", "limits.memory is more than there is"] {
+        assert_eq!(beyond.matches(warning).count(), 1, "{beyond}");
+    }
+    assert!(!of("limits-within", "connections = 10, memory = \"64MiB\"").contains("WARN"));
+}
+
+#[test]
 fn whoever_asks_for_files_to_be_read_again_where_there_are_none_is_told() {
     let mut process = Process::start(&[]);
     process.signal("-HUP");

@@ -36,6 +36,25 @@ impl Budget {
         }
     }
 
+    /// Warns of limits beyond what there is on this machine, where there is `room` for so many connections.
+    pub(crate) fn warn_of_excess(limits: &Limits, room: usize) {
+        if let Some(connections) = limits.connections.filter(|connections| *connections > room) {
+            tracing::warn!(
+                connections,
+                room,
+                "the limit on open files leaves less room than limits.connections asks for; raise it (ulimit -n)"
+            );
+        }
+        let machine = memory_of_process();
+        if let Some(memory) = limits.memory.filter(|memory| *memory > machine) {
+            tracing::warn!(
+                memory = rounded(memory),
+                machine = rounded(machine),
+                "limits.memory is more than there is: the kernel may kill the broker before it comes to that; lower it"
+            );
+        }
+    }
+
     /// What the limits leave to this machine, as lines of `[limits]`.
     pub(crate) fn left_open_by(&self, limits: &Limits) -> Vec<String> {
         let size = |bytes| format!("\"{}\"", rounded(bytes));
@@ -68,14 +87,17 @@ fn rounded(bytes: u64) -> String {
     if bytes < MEBIBYTE { bytes.to_string() } else { format!("{}MiB", bytes / MEBIBYTE) }
 }
 
-/// Three quarters of what the process may have, in bytes: the machine's memory, or its share in a container. The rest is
-/// for what allocators and the kernel add.
+/// Three quarters of what the process may have, in bytes. The rest is for what allocators and the kernel add.
 fn default_memory() -> u64 {
+    memory_of_process() / 4 * 3
+}
+
+/// What the process may have, in bytes: the machine's memory, or its share in a container.
+fn memory_of_process() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of(&text));
     let groups = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     let group = groups.iter().find_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
-    let most: u64 = machine.into_iter().chain(group).min().unwrap_or(u64::MAX);
-    most / 4 * 3
+    machine.into_iter().chain(group).min().unwrap_or(u64::MAX)
 }
 
 fn total_of(meminfo: &str) -> Option<u64> {
