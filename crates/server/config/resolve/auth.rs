@@ -92,8 +92,7 @@ impl Sayings<'_> {
     /// The file of a set of keys. Identity providers publish theirs at a URL, which is not one.
     fn set_of_keys(&self, file: Written<Name>) -> Result<PathBuf, ConfigError> {
         let Said { value: Name(file), place } = self.written("auth.keys.jwks", file);
-        let is_url = ["http://", "https://"].iter().any(|scheme| file.starts_with(scheme));
-        if is_url {
+        if file.contains("://") {
             return Err(ConfigError::Rejected {
                 place,
                 problem: Problem::Auth(AuthProblem::JwksNotAFile { url: file }),

@@ -52,7 +52,7 @@ fn a_key_says_in_one_way_what_it_is() {
 
 #[test]
 fn a_set_of_keys_is_a_file_and_nothing_is_fetched() {
-    for url in ["https://id.example.com/jwks.json", "http://id.example.com/jwks.json"] {
+    for url in ["https://id.example.com/jwks.json", "HTTP://id.example.com/jwks.json"] {
         let complaint = complaint(&format!("[auth]\n\nkeys = [{{ jwks = \"{url}\" }}]"));
         let expected =
             "test.toml:3: auth.keys.jwks: a file is wanted, and nothing is fetched; have a timer fetch ";
