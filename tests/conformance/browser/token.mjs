@@ -1,4 +1,4 @@
-// The demo chat of a broker that asks for tokens: whoever has one talks, and whoever has none is told what to do.
+// The demo of a broker that asks for tokens: whoever has one talks, and whoever has none is told what to do.
 //
 //     node token.mjs BINARY OUT
 
@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { Broker } from "./broker.mjs";
-import { Chat, launch, PHONE, screenshot } from "./window.mjs";
+import { Chat, launch, openWindow, PHONE, screenshot } from "./window.mjs";
 
 const TIMEOUT_MS = 10_000;
 const [binary, out] = process.argv.slice(2);
@@ -18,7 +18,8 @@ useSecret("thirty-two octets that only this test knows");
 const grants = ["--subject", "alice", "--subscribe", "chat.>", "--publish", "chat.>"];
 const token = execFileSync(binary, ["token", "--config", config, ...grants], { encoding: "utf8" }).trim();
 const broker = await Broker.start(binary, path.join(out, "browser-token.broker.log"), "--config", config);
-const page = `http://127.0.0.1:${broker.port}/demo/chat`;
+const index = `http://127.0.0.1:${broker.port}/`;
+const page = `${index}demo/chat`;
 const browser = await launch();
 
 const alice = await Chat.enter(browser, `${page}#access_token=${token}`, "alice", PHONE, TIMEOUT_MS);
@@ -44,6 +45,27 @@ for (const forged of ["x.y.z", "Bearer x.y.z"]) {
   if ((await forger.messages()).length > 0) throw new Error("whoever has a bad token sees what is said");
 }
 console.log("ok  who has none, or none that holds, is told so and sees nothing until there is one");
+
+/** Opens the index behind this fragment, and sends what each of its forms holds; each is to be answered this. */
+async function ask(fragment, answers) {
+  const window = await openWindow(browser, index + fragment, PHONE, TIMEOUT_MS);
+  for (const [service, answer] of Object.entries(answers)) {
+    const form = `form[data-path="/demo/${service}"]`;
+    await window.click(`${form} button`);
+    await window.locator(`${form} + output`).getByText(answer).waitFor();
+  }
+  return window;
+}
+
+const isAsked = /asks for a token: write one behind this page's address/;
+await screenshot(await ask("", { hello: isAsked, echo: isAsked }), out, "index-without-token");
+await ask("#access_token=x.y.z", { hello: /refuses the token/, echo: /refuses the token/ });
+const welcome = await ask(`#access_token=${token}`, { hello: "← Hello from server, John!", echo: "← Is there anybody" });
+await welcome.getByRole("link", { name: "Open the chat" }).click();
+await welcome.fill("#name", "alice");
+await welcome.click("#join");
+await welcome.locator("#messages").getByText("hello").waitFor();
+console.log("ok  the index tells the same, takes a token as well, and hands it on to the chat");
 
 await broker.stop();
 useSecret("thirty-two octets that are others than before");
