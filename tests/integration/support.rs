@@ -6,7 +6,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
+use std::{mem, thread};
 
 use fanwire::broker::Broker;
 use fanwire::config::Config;
@@ -124,7 +126,7 @@ impl Drop for TestBroker {
         if let Some(broker) = self.broker.take() {
             broker.stopper().stop();
             let ended = broker.join();
-            assert!(std::thread::panicking() || ended.is_ok(), "{ended:?}");
+            assert!(thread::panicking() || ended.is_ok(), "{ended:?}");
         }
     }
 }
@@ -320,10 +322,24 @@ impl HttpClient {
     }
 }
 
+/// The lines of a log as they come, each with its end.
+fn lines_of(log: ChildStderr) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    let mut log = BufReader::new(log);
+    thread::spawn(move || {
+        let mut line = String::new();
+        while log.read_line(&mut line).is_ok_and(|count| count > 0) {
+            // Once the test has ended, nobody wants to know.
+            let _ = sender.send(mem::take(&mut line));
+        }
+    });
+    lines
+}
+
 /// The real binary. It is killed when the test ends.
 pub(crate) struct Process {
     child: Child,
-    log: BufReader<ChildStderr>,
+    log: Receiver<String>,
     pub(crate) address: SocketAddr,
 }
 
@@ -359,7 +375,7 @@ impl Process {
     fn spawn_with(mut command: Command, arguments: &[&str]) -> Self {
         command.arg(env!("CARGO_BIN_EXE_fanwire")).args(["--cores", "2"]).args(arguments);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
+        let log = lines_of(child.stderr.take().unwrap());
         Self { child, log, address: ([127, 0, 0, 1], 0).into() }
     }
 
@@ -375,8 +391,7 @@ impl Process {
     /// Reads the log up to a line that has `text` in it.
     pub(crate) fn next_line_with(&mut self, text: &str) -> String {
         loop {
-            let mut line = String::new();
-            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "the log ends without {text:?}");
+            let line = self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("the log has no {text:?}"));
             if line.contains(text) {
                 return line;
             }
@@ -385,8 +400,13 @@ impl Process {
 
     pub(crate) fn rest_of_log(&mut self) -> String {
         let mut rest = String::new();
-        self.log.read_to_string(&mut rest).unwrap();
-        rest
+        loop {
+            match self.log.recv_timeout(PATIENCE) {
+                Ok(line) => rest.push_str(&line),
+                Err(RecvTimeoutError::Disconnected) => return rest,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end; so far it said: {rest}"),
+            }
+        }
     }
 
     /// How many files it has open.
