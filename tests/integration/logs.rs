@@ -198,6 +198,27 @@ fn limits_beyond_what_the_machine_has_are_named_at_the_start() {
 }
 
 #[test]
+fn a_shortage_of_memory_is_written_down_with_its_levels_and_so_is_its_end() {
+    let limits = "limits = { memory = \"1MiB\", history_memory = \"1MiB\" }\n";
+    let file = TemporaryFile::new("shortage", &format!("log.format = \"json\"\n{limits}"));
+    let mut process = Process::start(&["--config", file.path()]);
+    let mut client = HttpClient::connect(process.address);
+    let mut post_to_all = |payload: &str| {
+        for topic in 0..9 {
+            let head = format!("Host: localhost\r\nContent-Length: {}", payload.len());
+            let request = format!("POST /topics/t{topic} HTTP/1.1\r\n{head}\r\n\r\n{payload}");
+            assert_eq!(client.request(request).status, 200);
+        }
+    };
+    post_to_all(&"x".repeat(95_000));
+    let short = line(&mut process, "memory is short");
+    let levels = ["everything", "backlogs"].map(|of| short[of].as_u64().unwrap());
+    assert_eq!(levels, [1, 0], "last values are more than 80 %: {short:?}");
+    post_to_all("x");
+    line(&mut process, "memory is not short any more");
+}
+
+#[test]
 fn whoever_asks_for_files_to_be_read_again_where_there_are_none_is_told() {
     let mut process = Process::start(&[]);
     process.signal("-HUP");

@@ -148,6 +148,12 @@ fn log(shortage: Shortage) {
     if shortage == Shortage::default() {
         tracing::info!("memory is not short any more");
     } else {
-        tracing::warn!(everything, sockets, histories, backlogs, "memory is short, on a scale of 0 to 3");
+        tracing::warn!(
+            everything,
+            sockets,
+            histories,
+            backlogs,
+            "memory is short: 1 is from 80 % of the limit on, 2 from 90 %, 3 from 100 %; docs/LIMITS.md has what is given up at each"
+        );
     }
 }
