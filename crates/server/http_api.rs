@@ -14,7 +14,7 @@ use std::fmt;
 
 use fanwire_broker::message::Draft;
 use fanwire_wire::error::{ErrorCode, HandshakeError};
-use fanwire_wire::handshake::{is_upgrade, write_rejection};
+use fanwire_wire::handshake::is_upgrade;
 use fanwire_wire::http::{Method, Request, Status, percent_decode};
 use fanwire_wire::topic::Topic;
 use tracing::field;
@@ -72,8 +72,8 @@ pub(crate) struct Channel<'a> {
 pub(crate) enum Call {
     /// The answer needs nobody else.
     Answer(Response),
-    /// The same, in octets, and the connection ends with it.
-    Reject(Vec<u8>),
+    /// The handshake of a WebSocket is none. The connection ends with the answer.
+    Reject(HandshakeError),
     /// The latest message of a topic, unless the client has it.
     Latest(Topic, Known),
     /// What a topic has since a position.
@@ -117,9 +117,7 @@ impl Call {
 
 impl From<HandshakeError> for Call {
     fn from(error: HandshakeError) -> Self {
-        let mut octets = Vec::new();
-        write_rejection(error, &mut octets);
-        Self::Reject(octets)
+        Self::Reject(error)
     }
 }
 

@@ -78,8 +78,30 @@ fn each_request_is_written_down_with_who_asks_and_without_what_may_be_a_token() 
             ((&*address, identity), &json!(method), &json!(path))
         );
     }
+    assert_eq!(client.get(&format!("/topics/a..b?access_token={token}")).status, 400);
+    let answered = line(&mut process, "answered");
+    assert_eq!((&answered["status"], &answered["code"]), (&json!(400), &json!("bad_topic")));
     process.signal("-TERM");
     assert!(!process.rest_of_log().contains(&token));
+}
+
+#[test]
+fn what_is_no_request_is_written_down_with_what_is_wrong_with_it() {
+    let mut process = start("log-nonsense", "");
+    let hello = "\u{16}\u{3}\u{1}\u{0}\u{0}";
+    let old = handshake("/v1/ws", &bearer(&alice(&["a"], &[]))).replace("Version: 13", "Version: 8");
+    for (nonsense, why) in [
+        (hello, "this port speaks plain HTTP, and this is TLS"),
+        ("nonsense\r\n\r\n", "the request line is not"),
+        (&old, "Sec-WebSocket-Version"),
+    ] {
+        let mut client = HttpClient::connect(process.address);
+        let address = client.stream().get_ref().local_addr().unwrap().to_string();
+        client.send(nonsense);
+        let refused = line(&mut process, "refused: ");
+        assert!(refused["message"].as_str().unwrap().contains(why), "{refused:?}");
+        assert_eq!(whom(&refused).0, address);
+    }
 }
 
 #[test]

@@ -8,8 +8,9 @@ use fanwire_broker::encoder::{Encoding, Interface};
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_broker::message::Draft;
 use fanwire_wire::command::check_payload;
-use fanwire_wire::error::RequestError;
+use fanwire_wire::error::{HandshakeError, RequestError};
 use fanwire_wire::frame::Role;
+use fanwire_wire::handshake::write_rejection;
 use fanwire_wire::http::Request;
 use fanwire_wire::message::MessageReader;
 use fanwire_wire::notification::Notification;
@@ -33,7 +34,7 @@ impl EventLoop {
                 Ok(Step::Wait) => return,
                 Ok(Step::Continue) => self.shard.reply(id, http_api::CONTINUE),
                 Ok(Step::Answer(exchange)) => self.carry_out(id, exchange),
-                Err(error) => self.respond(id, &http_api::bad_request(&error), &Reply::to_nonsense()),
+                Err(error) => self.refuse_nonsense(id, &error),
             }
             self.handle_shard_events();
         }
@@ -102,17 +103,35 @@ impl EventLoop {
             Call::Post(Ok(draft)) => self.publish(id, Draft { payload: Bytes::from(body), ..*draft }, reply),
             Call::PostBatch(Ok(())) => self.publish_batch(id, &body, reply),
             Call::Upgrade(upgrade) => self.upgrade(id, upgrade, reply),
-            Call::Reject(octets) => {
-                self.shard.reply(id, &octets);
-                self.begin_closing(id, DisconnectReason::Refused);
-            }
+            Call::Reject(error) => self.reject(id, error),
         }
+    }
+
+    /// Answers what could not be read as a request.
+    fn refuse_nonsense(&mut self, id: ConnectionId, error: &RequestError) {
+        tracing::debug!(peer = self.peer(id), identity = self.known_as(id), "refused: {error}");
+        self.respond(id, &http_api::bad_request(error), &Reply::to_nonsense());
+    }
+
+    /// Answers a handshake that is none.
+    fn reject(&mut self, id: ConnectionId, error: HandshakeError) {
+        tracing::debug!(peer = self.peer(id), identity = self.known_as(id), "refused: {error}");
+        let mut octets = Vec::new();
+        write_rejection(error, &mut octets);
+        self.shard.reply(id, &octets);
+        self.begin_closing(id, DisconnectReason::Refused);
     }
 
     /// Answers the current request, and goes on to the next or closes.
     pub(super) fn respond(&mut self, id: ConnectionId, response: &Response, reply: &Reply) {
         let (peer, identity) = (self.peer(id), self.known_as(id));
-        tracing::debug!(peer, identity, status = response.status().code(), "answered");
+        tracing::debug!(
+            peer,
+            identity,
+            status = response.status().code(),
+            code = response.code(),
+            "answered"
+        );
         self.shard.reply(id, &response.to_octets(reply));
         if response.ends_connection(reply) {
             let reason =

@@ -113,6 +113,8 @@ enum Content {
     None,
     /// This body, of this type.
     Whole(Cow<'static, str>, Bytes),
+    /// What is wrong, in JSON, which programs know by this code.
+    Error(&'static str, Bytes),
     /// Something of this type that ends with the connection.
     Endless(&'static str),
 }
@@ -136,6 +138,11 @@ impl Response {
         self.status
     }
 
+    /// What an error is called.
+    pub(crate) fn code(&self) -> Option<&'static str> {
+        if let Content::Error(code, _) = self.content { Some(code) } else { None }
+    }
+
     /// A response that has no content by its status.
     pub(crate) fn without_content(status: Status) -> Self {
         Self::with_content(status, Content::None)
@@ -151,13 +158,13 @@ impl Response {
     }
 
     /// An error, as JSON: `code` for programs, `message` for people.
-    pub(crate) fn error(status: Status, code: &str, message: &str) -> Self {
+    pub(crate) fn error(status: Status, code: &'static str, message: &str) -> Self {
         let mut body = br#"{"error":{"code":"#.to_vec();
         write_json_string(&mut body, code.as_bytes());
         body.extend_from_slice(br#","message":"#);
         write_json_string(&mut body, message.as_bytes());
         body.extend_from_slice(b"}}\n");
-        Self::new(status, JSON, body)
+        Self::with_content(status, Content::Error(code, body.into()))
     }
 
     /// The same with one more header field.
@@ -188,7 +195,10 @@ impl Response {
 
     /// The octets that answer a request.
     pub(crate) fn to_octets(&self, reply: &Reply) -> Vec<u8> {
-        let body = if let Content::Whole(_, body) = &self.content { body.as_ref() } else { &[] };
+        let body = match &self.content {
+            Content::Whole(_, body) | Content::Error(_, body) => body.as_ref(),
+            Content::None | Content::Endless(_) => &[],
+        };
         let mut out = Vec::with_capacity(256 + body.len());
         let mut head = ResponseHead::begin(&mut out, self.status);
         for (name, value) in &self.headers {
@@ -200,6 +210,7 @@ impl Response {
             Content::Whole(content_type, body) => {
                 head.header("Content-Type", content_type.as_bytes()).content_length(body.len())
             }
+            Content::Error(_, body) => head.header("Content-Type", JSON).content_length(body.len()),
             Content::Endless(content_type) => head.header("Content-Type", content_type),
         };
         head.keep_alive(!self.ends_connection(reply)).end();
