@@ -86,7 +86,12 @@ fn stamps(paths: &[PathBuf]) -> Vec<Option<Stamp>> {
 pub fn watch(mut watched: Vec<Watched>, asked: &Receiver<()>) {
     loop {
         match asked.recv_timeout(LOOK_EVERY) {
-            Ok(()) => watched.iter_mut().for_each(Watched::reload),
+            Ok(()) => {
+                tracing::info!(
+                    "asked to read certificates and keys again; the configuration is read at the start only"
+                );
+                watched.iter_mut().for_each(Watched::reload);
+            }
             Err(RecvTimeoutError::Timeout) => watched.iter_mut().for_each(Watched::look),
             Err(RecvTimeoutError::Disconnected) => return,
         }

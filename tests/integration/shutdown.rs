@@ -158,8 +158,8 @@ fn the_log_says_how_many_did_not_close() {
         process.signal("-TERM");
         let log = process.rest_of_log();
         let of_each_core = log.lines().filter_map(|line| {
-            let (_, connections) = line.split_once("did not close in time, and were cut off connections=")?;
-            connections.trim().parse::<usize>().ok()
+            let (_, figures) = line.split_once("did not close in time, and were cut off core=")?;
+            figures.split_once(" connections=")?.1.trim().parse::<usize>().ok()
         });
         assert_eq!(of_each_core.sum::<usize>(), clients, "{log}");
         assert_eq!(process.exit_code(), Some(0));

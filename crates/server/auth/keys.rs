@@ -120,7 +120,7 @@ impl fmt::Display for KeyError {
             Self::NotSecret { path, problem: BadSecret::Pem } => write!(
                 f,
                 "{} is a PEM file and no secret; say which algorithm its key is for (RS256, ES256 or EdDSA), beside \
-                 public_key in the configuration, or to fanwire token such as --algorithm ES256",
+                 public_key in the configuration, or to fanwire token, such as --algorithm ES256",
                 path.display()
             ),
             Self::NotJwks { path } => {

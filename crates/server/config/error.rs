@@ -233,7 +233,7 @@ impl fmt::Display for Problem {
             ),
             Self::Auth(problem) => problem.fmt(f),
             Self::NothingToSignWith => f.write_str(
-                "it has no secret that a token could be signed with; name a private key with --key-file",
+                "it has no secret that a token could be signed with; name a file with a private key or a secret, by --key-file",
             ),
             Self::TooFewCores { wanted, present } => {
                 write!(

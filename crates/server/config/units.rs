@@ -320,7 +320,7 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
         if text.is_empty() {
-            return Err(BadValue::new(text, "a text that is not empty"));
+            return Err(BadValue::new(text, "a text with something in it"));
         }
         Ok(Self(text.to_owned()))
     }

@@ -75,7 +75,7 @@ impl EventLoop {
         let before = self.drain.as_ref().map_or(0, |drain| drain.cut_off);
         let connections = before + self.connections.len();
         if connections > 0 {
-            tracing::warn!(connections, "did not close in time, and were cut off");
+            tracing::warn!(core = self.shard.core(), connections, "did not close in time, and were cut off");
         }
     }
 

@@ -57,7 +57,7 @@ pub(super) fn turn_away(
     }
     if site.checks_hosts && !PROBES.contains(&request.path()) && !site.origins.know_host(request) {
         channel.log_refusal(request, &"a Host that may be anybody's");
-        return Some(misdirected());
+        return Some(misdirected(channel.is_secure));
     }
     let refusal = channel.refusal.filter(|_| !OPERATION.contains(&request.path()))?;
     channel.log_refusal(request, &refusal);
@@ -71,10 +71,13 @@ fn strange() -> Response {
 }
 
 /// The answer to a request that may be of a page whose owner has pointed its name at this machine.
-fn misdirected() -> Response {
-    let message = "this broker has no keys, and does not know the name in Host; use localhost or an address, have its operator \
-                   allow http://NAME in [origins], or give it keys";
-    Response::error(Status::MisdirectedRequest, "host_not_allowed", message)
+fn misdirected(is_secure: bool) -> Response {
+    let scheme = if is_secure { "https" } else { "http" };
+    let message = format!(
+        "this broker has no keys, and does not know the name in Host; use localhost or an address, have its operator allow \
+         {scheme}://NAME in [origins], or give it keys"
+    );
+    Response::error(Status::MisdirectedRequest, "host_not_allowed", &message)
 }
 
 /// The answer to a request of which it is not known who sends it (RFC 6750 §3).

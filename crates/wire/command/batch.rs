@@ -37,9 +37,9 @@ pub fn parse_batch(text: &str) -> Result<(Messages<'_>, bool), CommandError> {
 }
 
 fn messages_of<'a>(fields: &Fields<'a>) -> Result<(Messages<'a>, bool), CommandError> {
-    fields.without(&OF_EACH_MESSAGE, BESIDE_MESSAGES)?;
     let list = fields.optional_json(Field::Messages);
     let list = list.ok_or(CommandError::MissingField(Field::Messages.name()))?;
+    fields.without(&OF_EACH_MESSAGE, BESIDE_MESSAGES)?;
     let atomic = fields.optional_boolean(Field::Atomic)?.unwrap_or(false);
     Ok((parse_messages(list)?, atomic))
 }

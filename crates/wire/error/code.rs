@@ -136,9 +136,11 @@ impl ErrorCode {
             Self::TooManySubscriptions => {
                 "this connection has as many subscriptions as it may have; unsubscribe from another first"
             }
-            Self::TooManyTopics => "the broker keeps as many topics as it may; use one that exists",
+            Self::TooManyTopics => {
+                "the broker keeps as many topics as it may (max_topics); use one that exists"
+            }
             Self::TooManyPatterns => {
-                "the broker's clients subscribe to as many patterns as they may; subscribe to topics instead"
+                "the broker's clients subscribe to as many patterns as they may (max_patterns); subscribe to topics instead"
             }
             Self::PolicyNotAllowed => {
                 "the operator does not allow this overflow policy for all that you subscribe to with it; \

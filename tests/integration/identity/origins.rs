@@ -70,6 +70,11 @@ fn a_name_that_somebody_points_at_a_broker_without_keys_is_no_name_of_the_broker
             assert_ne!(under_name(&broker, name, &request).0, 421, "{name}");
         }
     }
+    for (scheme, remedy) in [("http", "allow http://NAME"), ("https", "allow https://NAME")] {
+        let asked = format!("Host: evil.example\r\nX-Forwarded-Proto: {scheme}\r\n");
+        let response = ask(&broker, request("GET", "/", "", "").replace("Host: localhost\r\n", &asked));
+        assert!(response.text().contains(remedy), "{response:?}");
+    }
     for path in ["/healthz", "/readyz"] {
         let probe = request("GET", path, "", "");
         assert_eq!(under_name(&broker, "evil.example", &probe).0, 200, "{path}");
