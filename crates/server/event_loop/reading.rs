@@ -5,7 +5,7 @@ use std::mem;
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_wire::deflate::Inflater;
 
-use super::effort::{self, BYTES_PER_TURN};
+use super::effort::{self, BYTES_PER_TURN, Effort};
 use super::{EventLoop, Stage};
 use crate::connection::{Phase, Place};
 use crate::guard::{Spent, Standing};
@@ -44,6 +44,8 @@ impl Intake {
 impl EventLoop {
     /// Gives each connection on the ready list one read, as far as the turn's budget and the shard's room go.
     pub(super) fn read_ready(&mut self, intake: &mut Intake) {
+        // What was answered since the last read is none of this turn's.
+        self.effort = Effort::default();
         self.read_early_frames(intake);
         let mut budget = BYTES_PER_TURN;
         let mut handshakes = TLS_HANDSHAKE_STEPS_PER_TURN;
@@ -132,7 +134,8 @@ impl EventLoop {
         }
         let subscriptions = self.shard.subscriptions();
         self.answer_requests(id);
-        let waits = self.has_early_frames(id) || self.is_blocked(id);
+        // What came before is answered before anything more is read: what is read last may be the end.
+        let waits = self.has_early_frames(id) || self.is_blocked(id) || self.effort.is_enough();
         let read = if waits { 0 } else { self.read_once(id, intake) };
         let cost = self.cost(read, subscriptions);
         self.settle(id, read);
