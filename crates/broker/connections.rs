@@ -71,6 +71,13 @@ pub(crate) enum State {
     Closing,
 }
 
+impl Connection {
+    /// What its write queue holds, in bytes.
+    fn held_bytes(&self) -> usize {
+        self.behind.as_ref().map_or(0, |behind| behind.queue.bytes() + behind.queue.certain_bytes())
+    }
+}
+
 impl Connections {
     /// Nobody, in a run of this epoch. Payloads from `deflate_above_bytes` on are compressed where that was negotiated.
     pub(crate) fn new(epoch: Arc<str>, deflate_above_bytes: usize) -> Self {
@@ -169,10 +176,13 @@ impl Connections {
     pub(crate) fn backlogs(&self) -> impl Iterator<Item = (ConnectionId, usize)> {
         let open = self.slots.iter().zip(0..).filter(|(connection, _)| connection.state == State::Open);
         open.map(|(connection, slot)| {
-            let queue = connection.behind.as_ref().map(|behind| &behind.queue);
-            let bytes = queue.map_or(0, |queue| queue.bytes() + queue.certain_bytes());
-            (ConnectionId { slot, generation: connection.generation }, bytes)
+            (ConnectionId { slot, generation: connection.generation }, connection.held_bytes())
         })
+    }
+
+    /// What the connection's write queue holds, in bytes.
+    pub(crate) fn held_bytes(&self, id: ConnectionId) -> usize {
+        self.slot(id).map_or(0, Connection::held_bytes)
     }
 
     /// How many of the connections are event streams.

@@ -190,6 +190,37 @@ fn a_turn_inflates_a_bounded_number_of_octets() {
     assert!(turns >= least, "{turns} turns, and not {least}, for {count} messages");
 }
 
+/// Whether they are sent, or no more than their heads are asked for.
+#[test]
+fn a_turn_makes_answers_of_a_bounded_number_of_octets() {
+    const CLIENTS: u64 = 20;
+    const REQUESTS: u64 = 300;
+    /// What a turn does at most, with its last read.
+    const AT_ONCE_BYTES: u64 = (1024 + 256) * 1024;
+    let octets = "HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(REQUESTS as usize);
+    let say = |mut attacker: Attacker| {
+        attacker.send_whole(octets.as_bytes());
+        // What it has asked for is answered all the same.
+        attacker.0.shutdown(Shutdown::Write).expect("a socket");
+        Some(attacker)
+    };
+    let all_are_answered = |_, attackers: Vec<Attacker>| {
+        for mut attacker in attackers {
+            assert_eq!(attacker.rest().matches("HTTP/1.1 200 ").count() as u64, REQUESTS);
+        }
+    };
+    let process = Process::start("");
+    let turns = turns_of(&process, CLIENTS as usize, Attacker::connect, say, all_are_answered);
+    let mut reader = Attacker::connect(process.address);
+    reader.send_whole(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let page_bytes = reader.rest().len() as u64;
+    let least = CLIENTS * REQUESTS * page_bytes / (AT_ONCE_BYTES + page_bytes);
+    assert!(
+        turns >= least,
+        "{turns} turns, and not {least}, for {CLIENTS} times {REQUESTS} pages of figures"
+    );
+}
+
 /// However little is in them.
 #[test]
 fn a_turn_opens_a_bounded_number_of_tls_records() {

@@ -1,10 +1,10 @@
 //! The memory budgets reached.
 
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
-use fanwire::config::{Certificates, Limits, TlsConfig};
+use fanwire::config::{Certificates, Config, Limits, TlsConfig};
 use fanwire_broker::history::HistoryLimits;
 use fanwire_broker::settings::{TopicRule, TopicSettings};
 use fanwire_wire::frame::OpCode;
@@ -14,8 +14,8 @@ use tungstenite::Message;
 
 use crate::certificate::Certificate;
 use crate::support::{
-    Attacker, PATIENCE, Target, figure, figure_with, files, is_well, json, masked, next_text, upgrade,
-    wait_until, web_socket, while_others_are_served,
+    Attacker, PATIENCE, Target, close_code, figure, figure_with, files, is_well, json, masked, next_text,
+    upgrade, wait_until, web_socket, while_others_are_served,
 };
 
 const MIB: u64 = 1 << 20;
@@ -113,38 +113,77 @@ fn backlogs_at_their_budget_cost_those_that_do_not_read_and_nobody_else() {
     });
 }
 
-/// A subscriber that has room for little, and has read the head of its answer.
-fn sleeper_over_tls(address: SocketAddr, certificate: &Certificate) -> impl Read + use<> {
+/// A socket that has room for little.
+fn narrow(address: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a size");
     socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
     socket.connect(&address.into()).expect("the kernel accepts");
-    let mut sleeper = certificate.speak(socket.into());
-    upgrade(&mut sleeper, "/topics/loud", "");
-    sleeper
+    socket.into()
 }
 
-/// What the socket of such a reader does not take is sealed already, so that no write queue has it.
-#[test]
-fn readers_over_tls_that_never_read_are_seen_in_the_budget_of_backlogs() {
+/// Has subscribers let go that have read the head of their answer and read no more, for one message: each holds the rest of it,
+/// which was begun, so that it goes only with its connection.
+fn have_let_go(target: &Target, message_bytes: usize, sleeper: impl Fn() -> Box<dyn Read>) {
     const SLEEPERS: usize = 64;
-    const MESSAGE_BYTES: usize = 60_000;
-    let certificate = Certificate::write(Path::new(env!("CARGO_TARGET_TMPDIR")), "sleepers");
-    let target = Target::start(|config| {
-        config.listen.push("tls://127.0.0.1:0".parse().unwrap());
-        let certificates = Certificates::Files(vec![files(&certificate)]);
-        config.tls = Some(TlsConfig { certificates, clients: None });
-        config.limits = Limits { memory: Some(16 << 30), backlog_memory: Some(MIB), ..Limits::default() };
-    });
     while_others_are_served(target.address, || {
-        let _sleepers: Vec<_> =
-            (0..SLEEPERS).map(|_| sleeper_over_tls(target.tls_address(), &certificate)).collect();
+        let _sleepers: Vec<_> = (0..SLEEPERS).map(|_| sleeper()).collect();
         let mut publisher = Attacker::web_socket(target.address, "/topics/loud?echo=false", "");
-        // One message, of which each has the rest in records.
-        publisher.send_whole(&masked(OpCode::Binary, false, &vec![7; MESSAGE_BYTES]));
+        publisher.send_whole(&masked(OpCode::Binary, false, &vec![7; message_bytes]));
         let let_go = || figure_with(target.address, "fanwire_disconnects_total", "short_of_memory");
         wait_until("those that hold the most are let go", || let_go() > 0);
         wait_until("the rest has room", || figure(target.address, "fanwire_backlog_bytes") < MIB);
         assert!(is_well(target.address), "newcomers are let in");
     });
+}
+
+/// A broker whose backlogs may be 1 MiB together, and which waits long for those whom it closes.
+fn patient_target(configure: impl FnOnce(&mut Config)) -> Target {
+    Target::start(|config| {
+        config.timeouts.close_ms = 600_000;
+        config.limits = Limits { memory: Some(16 << 30), backlog_memory: Some(MIB), ..Limits::default() };
+        configure(config);
+    })
+}
+
+#[test]
+fn readers_that_never_read_the_rest_of_a_long_message_do_not_hold_it_until_they_have_closed() {
+    let target = patient_target(|_| {});
+    have_let_go(&target, 1_000_000, || {
+        let mut socket = narrow(target.address);
+        upgrade(&mut socket, "/topics/loud", "");
+        Box::new(socket)
+    });
+}
+
+/// What the socket of such a reader does not take is sealed already, so that no write queue has it.
+#[test]
+fn readers_over_tls_that_never_read_are_seen_in_the_budget_of_backlogs() {
+    let certificate = Certificate::write(Path::new(env!("CARGO_TARGET_TMPDIR")), "sleepers");
+    let target = patient_target(|config| {
+        config.listen.push("tls://127.0.0.1:0".parse().unwrap());
+        let certificates = Certificates::Files(vec![files(&certificate)]);
+        config.tls = Some(TlsConfig { certificates, clients: None });
+    });
+    have_let_go(&target, 60_000, || {
+        let mut socket = certificate.speak(narrow(target.tls_address()));
+        upgrade(&mut socket, "/topics/loud", "");
+        Box::new(socket)
+    });
+}
+
+#[test]
+fn a_subscriber_that_is_closed_for_its_backlog_is_told_so_when_it_reads_on() {
+    // One alone may have more than all together.
+    let target = patient_target(|config| config.settings.backlog_bytes = 1 << 30);
+    let subscriptions = || figure(target.address, "fanwire_subscriptions");
+    let mut sleeper = Attacker(narrow(target.address));
+    upgrade(&mut sleeper.0, "/topics/loud", "");
+    let mut publisher = Attacker::web_socket(target.address, "/topics/loud", "");
+    wait_until("both are there", || subscriptions() == 2);
+    while subscriptions() == 2 {
+        publisher.send_whole(&masked(OpCode::Binary, false, &[7; 1_000]).repeat(10));
+        publisher.0.read_exact(&mut [0; 10 * 1_004]).expect("its own messages");
+    }
+    assert_eq!(close_code(&sleeper.rest_octets()), 1013);
 }

@@ -31,6 +31,11 @@ impl Shard {
         holders.into_iter().take(count).map(|(_, id)| id).collect()
     }
 
+    /// What the connection's write queue holds, in bytes: of one that is closed, what was begun, and its close frame.
+    pub fn held_bytes(&self, id: ConnectionId) -> usize {
+        self.connections.held_bytes(id)
+    }
+
     /// Halves histories once a second, some of them each turn.
     pub(super) fn ease(&mut self) {
         if self.pressures.histories == Pressure::None || self.now.monotonic_ms < self.halve_at_ms {

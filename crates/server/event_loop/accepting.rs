@@ -201,7 +201,11 @@ impl EventLoop {
                 Admission::refused(refusal)
             }
         };
-        let Some(id) = self.connect(newcomer, admission) else { return };
+        let Some(id) = self.connect(newcomer, admission) else {
+            // The client sees it closed, and may come back.
+            self.metrics.add_accept_error();
+            return self.site.guard.release(admission);
+        };
         self.entrance.refused += usize::from(admission.refusal().is_some());
         if let Some(connection) = self.connections.get_mut(id)
             && self.site.guard.expects_header(peer)
@@ -211,22 +215,14 @@ impl EventLoop {
         self.arm_deadline(id);
     }
 
+    /// A connection with whoever was accepted, unless TLS has no session for it, or the kernel no memory to watch its socket.
     fn connect(&mut self, newcomer: Newcomer, admission: Admission) -> Option<ConnectionId> {
         let admitted = (newcomer.peer, admission);
-        let Some(transport) = self.transport(newcomer) else {
-            self.metrics.add_accept_error();
-            self.site.guard.release(admission);
-            return None;
-        };
+        let transport = self.transport(newcomer)?;
         let registry = self.poll.registry();
         let both = Interest::READABLE | Interest::WRITABLE;
         let register = |stream: &mut TcpStream, slot| registry.register(stream, Token(slot), both);
-        let Ok(id) = self.connections.insert(transport, admitted, self.now.monotonic_ms, register) else {
-            // The kernel has no memory to watch the socket: the client sees it closed, and may come back.
-            self.metrics.add_accept_error();
-            self.site.guard.release(admission);
-            return None;
-        };
+        let id = self.connections.insert(transport, admitted, self.now.monotonic_ms, register).ok()?;
         self.shard.connect(id);
         self.rates.open(id.slot, self.now.monotonic_ms);
         Some(id)

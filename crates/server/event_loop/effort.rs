@@ -28,6 +28,8 @@ pub(super) struct Effort {
     pub(super) tokens: usize,
     /// Bytes that were not on the wire.
     pub(super) inflated_bytes: usize,
+    /// What answers were made of, in bytes, also where no more than their heads are sent.
+    pub(super) answered_bytes: usize,
 }
 
 impl Effort {
@@ -37,6 +39,7 @@ impl Effort {
             + self.records * BYTES_OF_RECORD
             + self.tokens * BYTES_OF_TOKEN
             + self.inflated_bytes
+            + self.answered_bytes
     }
 
     /// Whether the rest of what was read comes in another turn.

@@ -1,5 +1,7 @@
 //! What a core does while memory is short: see `docs/LIMITS.md` for the order.
 
+use std::mem;
+
 use fanwire_broker::shard::{Backlog, Counters};
 use fanwire_broker::{ConnectionId, Pressure};
 use fanwire_wire::close::CloseCode;
@@ -20,6 +22,10 @@ const CLOSED_AT_ONCE: usize = 128;
 /// publisher that is in a hurry has its messages cut by reads, and holds no more of them.
 const CUT_BYTES: usize = SCRATCH_BYTES;
 
+/// Who was closed, and still holds more than this when connections are closed again, is let go of: the rest of a long frame that
+/// was begun, or of TLS records, which only a client that reads would take. A close frame is less, and may wait to be read.
+const TOLD_BYTES: usize = 4 * 1024;
+
 /// How a core sees the shortage of memory.
 #[derive(Debug, Default)]
 pub(super) struct Pinch {
@@ -28,6 +34,8 @@ pub(super) struct Pinch {
     relent_at_ms: u64,
     /// When connections are closed again.
     close_at_ms: u64,
+    /// Those who were closed the last time.
+    told: Vec<ConnectionId>,
 }
 
 impl Pinch {
@@ -88,7 +96,10 @@ impl EventLoop {
         }
         if shortage.of_slow_readers() == Pressure::Exhausted && self.pinch.close_at_ms <= now_ms {
             self.pinch.close_at_ms = now_ms + CLOSE_EVERY_MS;
-            self.close_largest_holders();
+            // What was let go of has to show before anybody else pays.
+            if !self.drop_who_was_told() {
+                self.close_largest_holders();
+            }
         }
     }
 
@@ -115,10 +126,23 @@ impl EventLoop {
             if everybody_pays && bytes >= CUT_BYTES { bytes } else { 0 }
         };
         let besides = |id| connections.unsent_bytes(id) + incoming(id);
-        for id in self.shard.largest_holders(CLOSED_AT_ONCE, besides) {
-            self.give_up(id);
+        let largest = self.shard.largest_holders(CLOSED_AT_ONCE, besides);
+        for id in &largest {
+            self.give_up(*id);
             self.handle_shard_events();
         }
+        self.pinch.told = largest;
+    }
+
+    /// Lets go of those who were closed the last time, and hold much all the same. Returns whether there were any.
+    fn drop_who_was_told(&mut self) -> bool {
+        let mut told = mem::take(&mut self.pinch.told);
+        told.retain(|id| self.shard.held_bytes(*id) + self.connections.unsent_bytes(*id) > TOLD_BYTES);
+        for id in &told {
+            self.drop_connection(*id, DisconnectReason::ShortOfMemory);
+            self.handle_shard_events();
+        }
+        !told.is_empty()
     }
 
     /// Closes a connection without what is queued for it. One that is closing already has been told all that there is to say.

@@ -1,11 +1,9 @@
 //! Reading from sockets: the ready list, and one connection's share of a turn.
 
-use std::mem;
-
 use fanwire_broker::lanes::ConnectionId;
 use fanwire_wire::deflate::Inflater;
 
-use super::effort::{self, BYTES_PER_TURN};
+use super::effort::{self, BYTES_PER_TURN, Effort};
 use super::{EventLoop, Stage};
 use crate::connection::{Phase, Place};
 use crate::guard::{Spent, Standing};
@@ -75,7 +73,7 @@ impl EventLoop {
             if let Some(connection) = self.connections.get_mut(id) {
                 connection.place = Place::Resting;
             }
-            let subscriptions = self.shard.subscriptions();
+            let subscriptions = self.begin_share();
             self.read_messages(id, &mut frames, &mut intake.inflater);
             budget = budget.saturating_sub(self.cost(frames.len(), subscriptions));
             // Their bytes were counted when they came.
@@ -130,13 +128,21 @@ impl EventLoop {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.leave_ready_list();
         }
-        let subscriptions = self.shard.subscriptions();
+        let subscriptions = self.begin_share();
         self.answer_requests(id);
-        let waits = self.has_early_frames(id) || self.is_blocked(id);
+        // What came before is answered before anything more is read: what is read last may be the end.
+        let waits = self.has_early_frames(id) || self.is_blocked(id) || self.effort.is_enough();
         let read = if waits { 0 } else { self.read_once(id, intake) };
         let cost = self.cost(read, subscriptions);
         self.settle(id, read);
         cost
+    }
+
+    /// Counts anew: what others were answered since the last share is none of this one's. Returns how many subscriptions there
+    /// are, for [`Self::cost`].
+    fn begin_share(&mut self) -> usize {
+        self.effort = Effort::default();
+        self.shard.subscriptions()
     }
 
     fn has_early_frames(&mut self, id: ConnectionId) -> bool {
@@ -160,7 +166,7 @@ impl EventLoop {
 
     /// Counts what a read of so many bytes brought against the connection's rates.
     fn charge(&mut self, id: ConnectionId, bytes: usize) {
-        let spent = Spent { commands: mem::take(&mut self.effort).commands, bytes: bytes as u64 };
+        let spent = Spent { commands: self.effort.commands, bytes: bytes as u64 };
         match self.rates.spend(id.slot, spent, self.now.monotonic_ms) {
             Standing::Within => {}
             Standing::Over { .. } => self.metrics.add_throttled_read(),

@@ -26,9 +26,13 @@ use crate::metrics::DisconnectReason;
 use crate::transport::Transport;
 
 impl EventLoop {
-    /// Answers the requests that have come whole, one after the other, as long as the client reads the answers.
+    /// Answers the requests that have come whole, one after the other, as long as the client reads the answers. Where that is
+    /// much, the rest of them has to wait for the next turn.
     pub(super) fn answer_requests(&mut self, id: ConnectionId) {
         while !self.is_blocked(id) {
+            if self.effort.is_enough() {
+                return self.list_unless_paused(id);
+            }
             let Some(step) = self.next_step(id) else { return };
             match step {
                 Ok(Step::Wait) => return,
@@ -132,6 +136,7 @@ impl EventLoop {
             code = response.code(),
             "answered"
         );
+        self.effort.answered_bytes += response.body_bytes();
         self.shard.reply(id, &response.to_octets(reply));
         if response.ends_connection(reply) {
             let reason =

@@ -188,6 +188,18 @@ impl Response {
         self.is_last || !reply.keeps_alive()
     }
 
+    /// How long its body is, in bytes, whether it is sent or not.
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.body().len()
+    }
+
+    fn body(&self) -> &[u8] {
+        match &self.content {
+            Content::Whole(_, body) | Content::Error(_, body) => body,
+            Content::None | Content::Endless(_) => &[],
+        }
+    }
+
     /// Whether it says that the request was wrong or cannot be carried out.
     pub(crate) fn is_error(&self) -> bool {
         self.status.code() >= 400
@@ -195,10 +207,7 @@ impl Response {
 
     /// The octets that answer a request.
     pub(crate) fn to_octets(&self, reply: &Reply) -> Vec<u8> {
-        let body = match &self.content {
-            Content::Whole(_, body) | Content::Error(_, body) => body.as_ref(),
-            Content::None | Content::Endless(_) => &[],
-        };
+        let body = self.body();
         let mut out = Vec::with_capacity(256 + body.len());
         let mut head = ResponseHead::begin(&mut out, self.status);
         for (name, value) in &self.headers {
