@@ -24,7 +24,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tracing::field;
+use tracing::level_filters::LevelFilter;
+use tracing::{dispatcher, field};
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
@@ -65,6 +66,14 @@ pub fn init(config: &LogConfig) -> io::Result<Log> {
     let lines = lines(config.format, Arc::clone(&queue)).with_filter(config.level.clone());
     tracing_subscriber::registry().with(lines).init();
     Ok(Log { queue, unfiltered })
+}
+
+/// Has what `work` warns of said on standard error at once, by a program that has no log.
+pub(crate) fn with_warnings<R>(work: impl FnOnce() -> R) -> R {
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let lines = lines.with_target(false).without_time().log_internal_errors(false);
+    let warnings = tracing_subscriber::registry().with(lines.with_filter(LevelFilter::WARN));
+    dispatcher::with_default(&warnings.into(), work)
 }
 
 impl Log {

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Display;
 use std::io::Write;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::{self, ExitCode};
 use std::time::{Duration, Instant};
 use std::{io, thread};
@@ -71,7 +72,8 @@ pub(crate) fn complain(why: &dyn Display) {
     let _ = writeln!(io::stderr(), "fanwire: {why}");
 }
 
-/// Prints the configuration that would hold, as a file, if the files that it names can be used.
+/// Prints the configuration that would hold, as a file, if the files that it names can be used. What the broker would warn of at
+/// its start goes to standard error.
 ///
 /// | exit code | |
 /// |---|---|
@@ -79,6 +81,10 @@ pub(crate) fn complain(why: &dyn Display) {
 /// | 1 | standard output does not take it, or the kernel does not say how many files may be open |
 /// | 2 | they cannot, and standard error says why |
 pub fn check(config: &Config) -> ExitCode {
+    log::with_warnings(|| check_and_print(config))
+}
+
+fn check_and_print(config: &Config) -> ExitCode {
     if let Some(Err(error)) = config.tls.clone().map(|tls| Tls::load(tls, &config.listen)) {
         complain(&error);
         return ExitCode::from(MISCONFIGURED);
@@ -211,13 +217,23 @@ fn announce(broker: &Broker, cores: usize, demo: bool, file_limit: FileLimit) {
     tracing::info!(inherited, raised, "limit on open files, which is one for each connection");
     broker.budget().log();
     if demo {
-        for Listen { address, tls } in broker.listening() {
-            let scheme = if *tls { "https" } else { "http" };
-            tracing::info!(
-                "open {scheme}://{address}/ for the demo, {scheme}://{address}/demo/chat for the chat"
-            );
+        for listen in broker.listening() {
+            let url = url_on_this_machine(*listen);
+            tracing::info!("open {url}/ for the demo, {url}/demo/chat for the chat");
         }
     }
+}
+
+/// What a browser on this machine reaches the address by.
+fn url_on_this_machine(Listen { mut address, tls }: Listen) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    format!("{}://{address}", if tls { "https" } else { "http" })
 }
 
 /// Says what it means that nobody is asked who it is.
@@ -233,6 +249,17 @@ fn warn_of_open_addresses(broker: &Broker) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_browser_is_sent_to_an_address_that_it_can_open() {
+        for (listen, url) in [
+            ("192.0.2.1:80", "http://192.0.2.1:80"),
+            ("tls://0.0.0.0:8443", "https://127.0.0.1:8443"),
+            ("[::]:80", "http://[::1]:80"),
+        ] {
+            assert_eq!(url_on_this_machine(listen.parse().unwrap()), url);
+        }
+    }
 
     #[test]
     fn a_signal_that_comes_twice_at_once_is_one_wish() {

@@ -116,7 +116,7 @@ fn a_check_says_what_the_limits_come_out_as_that_are_left_to_the_machine() {
     let printed = String::from_utf8(check(&TemporaryFile::new("left-open", text)).stdout).unwrap();
     let comments: Vec<_> = printed.lines().filter(|line| line.starts_with('#')).collect();
     let expected = [
-        "# On this machine, the rest comes out as:",
+        "# What comes out on this machine:",
         "# backlog_memory = \"10MiB\"",
         "# context_memory = \"2MiB\"",
     ];
@@ -126,7 +126,7 @@ fn a_check_says_what_the_limits_come_out_as_that_are_left_to_the_machine() {
     for key in ["connections", "memory", "history_memory", "backlog_memory", "context_memory"] {
         assert!(printed.contains(&format!("\n# {key} = ")), "{key}: {printed}");
     }
-    let said = printed.replace("\n# On", "\n#On").replace("\n# ", "\n");
+    let said = printed.replace("\n# What", "\n#What").replace("\n# ", "\n");
     config_of("open-said", &said).expect("it can be said as it stands there");
     let all = text.replace(" }", ", backlog_memory = \"1MiB\", context_memory = \"1MiB\" }");
     let printed = String::from_utf8(check(&TemporaryFile::new("all-said", &all)).stdout).unwrap();
@@ -169,6 +169,7 @@ fn the_examples_of_the_help_fit_a_terminal_of_80_columns() {
 #[test]
 fn where_nothing_can_be_written_the_exit_code_says_it() {
     let bad = TemporaryFile::new("unwritable", "max_message = \"1MB\"\n");
+    let warned_of = TemporaryFile::new("warned-of", "limits.connections = 1000000\n");
     let (secret, config) = (TemporaryFile::new("secret", &"s".repeat(32)), ["--config", bad.path()]);
     let no_cert = ["--listen", "tls://127.0.0.1:0", "--tls-cert", "/nowhere", "--tls-key", "/nowhere"];
     let token = ["token", "--subject", "alice", "--key-file"];
@@ -177,6 +178,7 @@ fn where_nothing_can_be_written_the_exit_code_says_it() {
         (&[&["check"], &config[..]].concat(), 2),
         (&[&["check"], &no_cert[..]].concat(), 2),
         (&["check", "--config", "/nowhere"], 2),
+        (&["check", "--config", warned_of.path()], 1),
         (&["--no-such-flag"], 2),
         (&["--help"], 0),
         (&[&token[..], &["/nowhere"]].concat(), 2),

@@ -1,6 +1,7 @@
 //! What the log says of connections: where their clients are, and who.
 
 use std::collections::HashMap;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -203,20 +204,26 @@ fn a_start_that_fails_says_why_whatever_the_log_leaves_out() {
 }
 
 #[test]
-fn limits_beyond_what_the_machine_has_are_named_at_the_start() {
-    let of = |name, limits: &str| {
+fn limits_beyond_what_the_machine_has_are_named_at_the_start_and_by_a_check() {
+    let said_of = |name, limits: &str| {
         let file = TemporaryFile::new(name, &format!("limits = {{ {limits} }}\n"));
         let mut process = Process::spawn(&["--listen", "127.0.0.1:0", "--config", file.path()]);
         let lines: Vec<_> = std::iter::repeat_with(|| process.next_line_with(""))
             .take_while(|line| !line.contains("listening on"))
             .collect();
-        lines.concat()
+        let mut check = Command::new(env!("CARGO_BIN_EXE_fanwire"));
+        let checked = check.args(["check", "--config", file.path()]).output().unwrap();
+        assert_eq!(checked.status.code(), Some(0));
+        [lines.concat(), String::from_utf8(checked.stderr).unwrap()]
     };
-    let beyond = of("limits-beyond", "connections = 1000000, memory = \"1024GiB\"");
-    for warning in ["less room than limits.connections asks for", "limits.memory is more than there is"] {
-        assert_eq!(beyond.matches(warning).count(), 1, "{beyond}");
+    for beyond in said_of("limits-beyond", "connections = 1000000, memory = \"1024GiB\"") {
+        for warning in ["less room than limits.connections asks for", "limits.memory is more than there is"] {
+            assert_eq!(beyond.matches(warning).count(), 1, "{beyond}");
+        }
     }
-    assert!(!of("limits-within", "connections = 10, memory = \"64MiB\"").contains("WARN"));
+    for within in said_of("limits-within", "connections = 10, memory = \"64MiB\"") {
+        assert!(!within.contains("WARN"), "{within}");
+    }
 }
 
 #[test]

@@ -62,12 +62,23 @@ impl Mint {
     /// could not be printed.
     pub fn print(&self) -> ExitCode {
         match self.sign() {
-            Ok(token) => process::print(&format_args!("{token}\n")),
+            Ok(token) => {
+                if self.grants_nothing() {
+                    process::complain(
+                        &"this token allows nothing; --subscribe and --publish say what it may",
+                    );
+                }
+                process::print(&format_args!("{token}\n"))
+            }
             Err(error) => {
                 process::complain(&error);
                 ExitCode::from(MISCONFIGURED)
             }
         }
+    }
+
+    fn grants_nothing(&self) -> bool {
+        self.subscribe.is_empty() && self.publish.is_empty() && !self.metrics
     }
 
     fn claims(&self, now_s: u64) -> Value {

@@ -70,7 +70,7 @@ impl Limits {
     pub(super) fn write(&self, left_open: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n[limits]")?;
         if !left_open.is_empty() {
-            writeln!(f, "# On this machine, the rest comes out as:")?;
+            writeln!(f, "# What comes out on this machine:")?;
         }
         for line in left_open {
             writeln!(f, "# {line}")?;

@@ -54,6 +54,9 @@ fn a_token_is_signed_with_a_private_key_in_a_file() {
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("it has no secret that a token could be signed with"), "{said}");
+    let empty = mint(&[&key[..], &["--subject", "alice"]].concat());
+    assert_eq!(empty.status.code(), Some(0));
+    assert!(String::from_utf8(empty.stderr).unwrap().contains("this token allows nothing"));
     let wrong = mint(&["--key-file", public.path(), "--algorithm", "RS256", "--subject", "alice"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(String::from_utf8(wrong.stderr).unwrap().contains("is not a private key for RS256 in PEM"));
