@@ -126,11 +126,17 @@ pub(crate) fn print(text: &impl Display) -> ExitCode {
 fn serve(config: Config, log: &Log) -> Result<(), Box<dyn Error>> {
     let file_limit = raise_file_limit()?;
     let (cores, demo, is_exposed) = (config.cores, config.demo, config.exposed_address().is_some());
+    let is_open_in_vain = config.insecure_open && config.auth.asks_clients();
     let broker = Broker::start(config)?;
     heed_signals(broker.stopper(), watch_files(broker.watched())?, log.clone())?;
     announce(&broker, cores, demo, file_limit);
     if is_exposed {
         warn_of_open_addresses(&broker);
+    }
+    if is_open_in_vain {
+        tracing::warn!(
+            "insecure_open does nothing beside keys or clients in [auth]; leave it out, or without them all is open"
+        );
     }
     Ok(broker.join()?)
 }

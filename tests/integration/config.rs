@@ -115,11 +115,8 @@ fn a_check_says_what_the_limits_come_out_as_that_are_left_to_the_machine() {
     let text = "limits = { connections = 5, memory = \"40MiB\", history_memory = \"10MiB\" }\n";
     let printed = String::from_utf8(check(&TemporaryFile::new("left-open", text)).stdout).unwrap();
     let comments: Vec<_> = printed.lines().filter(|line| line.starts_with('#')).collect();
-    let expected = [
-        "# What comes out on this machine:",
-        "# backlog_memory = \"10MiB\"",
-        "# context_memory = \"2MiB\"",
-    ];
+    let expected =
+        ["# What comes out on this machine:", "# backlog_memory = \"10MiB\"", "# context_memory = \"2MiB\""];
     assert_eq!(comments, expected);
 
     let printed = String::from_utf8(check(&TemporaryFile::new("open", "")).stdout).unwrap();

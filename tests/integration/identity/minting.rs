@@ -127,4 +127,7 @@ fn a_broker_that_others_may_reach_needs_keys_or_says_loudly_that_it_has_none() {
     closed.signal("-TERM");
     assert_eq!(closed.exit_code(), Some(0));
     assert!(!closed.rest_of_log().contains("WARN"));
+
+    let mut confused = Process::spawn(&["--config", config.path(), "--insecure-open"]);
+    assert!(confused.next_line_with("WARN").contains("insecure_open does nothing"));
 }
