@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { Broker } from "./broker.mjs";
-import { DESK, launch, openWindow, PHONE, screenshot } from "./window.mjs";
+import { DESK, launch, openWindow, PHONE, publishAsTold, screenshot } from "./window.mjs";
 
 const TIMEOUT_MS = 10_000;
 const [binary, out] = process.argv.slice(2);
@@ -28,6 +28,7 @@ async function visit(name, viewport, origin = `http://127.0.0.1:${broker.port}`)
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "it is wider than the window");
   await screenshot(page, out, `index-${name}`);
   await ask(page, "hello", /closed: 1000/);
+  await publishAsTold(page);
   console.log(`ok  the index on a ${name}`);
   return page;
 }

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { Broker } from "./broker.mjs";
-import { Chat, launch, openWindow, PHONE, screenshot } from "./window.mjs";
+import { Chat, launch, openWindow, PHONE, publishAsTold, screenshot } from "./window.mjs";
 
 const TIMEOUT_MS = 10_000;
 const [binary, out] = process.argv.slice(2);
@@ -15,7 +15,7 @@ const config = path.join(out, "browser-token.toml");
 const useSecret = (secret) =>
   writeFileSync(config, `[auth]\nkeys = [{ algorithm = "HS256", secret = "${secret}" }]\n`);
 useSecret("thirty-two octets that only this test knows");
-const grants = ["--subject", "alice", "--subscribe", "chat.>", "--publish", "chat.>"];
+const grants = ["--subject", "alice", "--subscribe", "chat.>", "--publish", "chat.>", "--publish", "prices.>"];
 const token = execFileSync(binary, ["token", "--config", config, ...grants], { encoding: "utf8" }).trim();
 const broker = await Broker.start(binary, path.join(out, "browser-token.broker.log"), "--config", config);
 const index = `http://127.0.0.1:${broker.port}/`;
@@ -61,6 +61,7 @@ const isAsked = /asks for a token: write one behind this page's address/;
 await screenshot(await ask("", { hello: isAsked, echo: isAsked }), out, "index-without-token");
 await ask("#access_token=x.y.z", { hello: /refuses the token/, echo: /refuses the token/ });
 const welcome = await ask(`#access_token=${token}`, { hello: "← Hello from server, John!", echo: "← Is there anybody" });
+await publishAsTold(welcome);
 await welcome.getByRole("link", { name: "Open the chat" }).click();
 await welcome.fill("#name", "alice");
 await welcome.click("#join");

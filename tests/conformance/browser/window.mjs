@@ -1,6 +1,7 @@
 // Chromium, and what a person sees and does in a window of it.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import path from "node:path";
 import { chromium } from "playwright-core";
 
@@ -37,6 +38,14 @@ export async function openWindow(browser, url, viewport, timeoutMs) {
 
 export function screenshot(page, folder, name) {
   return page.screenshot({ path: path.join(folder, `browser-${name}.png`), animations: "disabled" });
+}
+
+/** Publishes with the command that the index tells people to type. */
+export async function publishAsTold(page) {
+  const [, command] = (await page.locator("#commands").textContent()).split("\n");
+  const isUnvouched = await page.locator("#over-tls").isVisible();
+  const answer = execFileSync("sh", ["-c", isUnvouched ? `${command} -k` : command], { encoding: "utf8", stdio: "pipe" });
+  assert.match(answer, /"offset":\d+/, command);
 }
 
 /** The demo chat, by the hooks that its page keeps stable. */
