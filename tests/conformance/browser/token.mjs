@@ -15,8 +15,9 @@ const config = path.join(out, "browser-token.toml");
 const useSecret = (secret) =>
   writeFileSync(config, `[auth]\nkeys = [{ algorithm = "HS256", secret = "${secret}" }]\n`);
 useSecret("thirty-two octets that only this test knows");
-const grants = ["--subject", "alice", "--subscribe", "chat.>", "--publish", "chat.>", "--publish", "prices.>"];
-const token = execFileSync(binary, ["token", "--config", config, ...grants], { encoding: "utf8" }).trim();
+const mint = (...grants) =>
+  execFileSync(binary, ["token", "--config", config, "--subject", "alice", ...grants], { encoding: "utf8" }).trim();
+const token = mint("--subscribe", "chat.>", "--publish", "chat.>", "--publish", "prices.>");
 const broker = await Broker.start(binary, path.join(out, "browser-token.broker.log"), "--config", config);
 const index = `http://127.0.0.1:${broker.port}/`;
 const page = `${index}demo/chat`;
@@ -39,11 +40,14 @@ await stranger.page.evaluate((fragment) => { location.hash = fragment; }, `acces
 await stranger.page.waitForURL(/access_token/);
 await stranger.page.click("#join");
 await stranger.sees("hello");
-for (const forged of ["x.y.z", "Bearer x.y.z"]) {
+for (const [forged, answer] of [["x.y.z", /refuses the token \(the token /], ["Bearer x.y.z", /refuses the token: write another/]]) {
   const forger = await Chat.enter(browser, `${page}#access_token=${forged}`, "forger", PHONE, TIMEOUT_MS);
-  await forger.notices(/refuses the token/);
+  await forger.notices(answer);
   if ((await forger.messages()).length > 0) throw new Error("whoever has a bad token sees what is said");
 }
+const elsewhere = await Chat.enter(browser, `${page}#access_token=${mint("--subscribe", "other")}`, "elsewhere", PHONE, TIMEOUT_MS);
+await elsewhere.notices(/refused/);
+await elsewhere.page.waitForSelector('#status[data-state="refused"]');
 console.log("ok  who has none, or none that holds, is told so and sees nothing until there is one");
 
 /** Opens the index behind this fragment, and sends what each of its forms holds; each is to be answered this. */
