@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -145,19 +146,28 @@ impl Generator {
         self.start().record()
     }
 
-    /// The record of a run that says of itself that it can be trusted: on a machine that others use too, not every one does.
-    pub(crate) fn trusted_record(arguments: &[&str]) -> Record {
+    /// Makes runs until one says of itself that it can be trusted, and its latencies, in milliseconds, are as `expected`. On a
+    /// machine that others use too, not every one does; and in one that does, it may have been the server that was late.
+    pub(crate) fn assert_latencies(arguments: &[&str], expected: impl Fn(&Record) -> Vec<Expected>) {
         let mut reasons = Vec::new();
         for _ in 0..TRIES {
             let record = Self::new(arguments).record();
-            if record.verdict.is_valid() {
-                return record;
-            }
+            let strange = expected(&record).into_iter().filter(|Expected(_, ms, range)| !range.contains(ms));
+            let strange =
+                strange.map(|Expected(what, ms, range)| format!("{what} is {ms} ms, not {range:?}"));
+            let before = reasons.len();
+            reasons.extend(strange);
             reasons.extend(record.verdict.reasons.into_iter().map(|reason| reason.explanation));
+            if reasons.len() == before {
+                return;
+            }
         }
-        panic!("none of {TRIES} runs can be trusted: {reasons:#?}");
+        panic!("none of {TRIES} runs can be trusted and is as expected: {reasons:#?}");
     }
 }
+
+/// A latency by its name, what it is, and where it is expected, in milliseconds.
+pub(crate) struct Expected(pub(crate) &'static str, pub(crate) f64, pub(crate) Range<f64>);
 
 impl Running {
     pub(crate) fn pid(&self) -> u32 {
