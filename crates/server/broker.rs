@@ -132,7 +132,7 @@ impl From<io::Error> for StartError {
 impl Broker {
     /// Listens, and starts a thread for each core. When this returns, clients can connect.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        if let Some(address) = config.exposed_address().filter(|_| !config.insecure_open) {
+        if let Some(address) = config.exposed_addresses().next().filter(|_| !config.insecure_open) {
             return Err(StartError::Exposed(address));
         }
         let auth = Auth::load(config.auth.clone())?;

@@ -214,9 +214,9 @@ impl Config {
         }
     }
 
-    /// The first address that others than this machine may reach, if nobody is asked there who it is.
-    pub(crate) fn exposed_address(&self) -> Option<SocketAddr> {
-        resolve::exposed_address(&self.listen, &self.auth, self.tls.as_ref())
+    /// The addresses that others than this machine may reach, and where nobody is asked who it is.
+    pub(crate) fn exposed_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        resolve::exposed_addresses(&self.listen, &self.auth, self.tls.as_ref())
     }
 
     /// The token that the flags ask for, to be signed with their key or the configuration's.

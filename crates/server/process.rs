@@ -93,6 +93,7 @@ fn check_and_print(config: &Config) -> ExitCode {
         complain(&error);
         return ExitCode::from(MISCONFIGURED);
     }
+    warn_of_openness(config);
     match left_open_by(config) {
         Ok(left_open) => print(&config.annotated(&left_open)),
         Err(error) => {
@@ -125,19 +126,11 @@ pub(crate) fn print(text: &impl Display) -> ExitCode {
 /// Runs a broker until a signal stops it.
 fn serve(config: Config, log: &Log) -> Result<(), Box<dyn Error>> {
     let file_limit = raise_file_limit()?;
-    let (cores, demo, is_exposed) = (config.cores, config.demo, config.exposed_address().is_some());
-    let is_open_in_vain = config.insecure_open && config.auth.asks_clients();
+    let (cores, demo) = (config.cores, config.demo);
+    warn_of_openness(&config);
     let broker = Broker::start(config)?;
     heed_signals(broker.stopper(), watch_files(broker.watched())?, log.clone())?;
     announce(&broker, cores, demo, file_limit);
-    if is_exposed {
-        warn_of_open_addresses(&broker);
-    }
-    if is_open_in_vain {
-        tracing::warn!(
-            "insecure_open does nothing beside keys or clients in [auth]; leave it out, or without them all is open"
-        );
-    }
     Ok(broker.join()?)
 }
 
@@ -242,12 +235,19 @@ fn url_on_this_machine(Listen { mut address, tls }: Listen) -> String {
     format!("{}://{address}", if tls { "https" } else { "http" })
 }
 
-/// Says what it means that nobody is asked who it is.
-fn warn_of_open_addresses(broker: &Broker) {
-    let open = broker.addresses().iter().filter(|address| !address.ip().to_canonical().is_loopback());
-    for address in open {
+/// Says what it means that nobody is asked who it is; or that everybody is, all the same.
+fn warn_of_openness(config: &Config) {
+    if !config.insecure_open {
+        return;
+    }
+    for address in config.exposed_addresses() {
         tracing::warn!(
             "anybody who reaches {address} may publish and subscribe to everything (insecure_open)"
+        );
+    }
+    if config.auth.asks_clients() {
+        tracing::warn!(
+            "insecure_open does nothing beside keys or clients in [auth]; leave it out, or without them all is open"
         );
     }
 }

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use fanwire_broker::settings::Settings;
 use fanwire_wire::limits::{MAX_MAX_MESSAGE_BYTES, MIN_DEFLATE_PAYLOAD_BYTES};
 
-pub(super) use self::auth::{exposed_address, mint};
+pub(super) use self::auth::{exposed_addresses, mint};
 use super::error::{ConfigError, Origin, Place, Problem};
 use super::file::{File, Source, TimeoutsTable, Written};
 use super::flags::Flags;

@@ -180,28 +180,25 @@ pub(super) fn refuse_if_exposed(
     tls: Option<&TlsConfig>,
     insecure_open: bool,
 ) -> Result<(), ConfigError> {
-    match exposed_address(&listen.value, auth, tls) {
+    match exposed_addresses(&listen.value, auth, tls).next() {
         Some(address) if !insecure_open => Err(listen.rejected(Problem::Exposed { address })),
         _ => Ok(()),
     }
 }
 
-/// The first of the addresses that others than this machine may reach, if nobody is asked who it is there: neither for a token,
-/// nor for a certificate.
-pub(in crate::config) fn exposed_address(
+/// The addresses that others than this machine may reach, and where nobody is asked who it is: neither for a token, nor for a
+/// certificate.
+pub(in crate::config) fn exposed_addresses(
     listen: &[Listen],
     auth: &AuthConfig,
     tls: Option<&TlsConfig>,
-) -> Option<SocketAddr> {
+) -> impl Iterator<Item = SocketAddr> {
     let wants_certificate = tls.and_then(|tls| tls.clients.as_ref()).is_some_and(|clients| clients.required);
-    let is_safe = |listen: &Listen| {
-        listen.address.ip().to_canonical().is_loopback() || (listen.tls && wants_certificate)
+    let asks_clients = auth.asks_clients();
+    let is_safe = move |listen: &&Listen| {
+        asks_clients || listen.address.ip().to_canonical().is_loopback() || (listen.tls && wants_certificate)
     };
-    listen
-        .iter()
-        .find(|listen| !is_safe(listen))
-        .map(|listen| listen.address)
-        .filter(|_| !auth.asks_clients())
+    listen.iter().filter(move |listen| !is_safe(listen)).map(|listen| listen.address)
 }
 
 fn names(written: Option<Written<Vec<Name>>>) -> Vec<String> {

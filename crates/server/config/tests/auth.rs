@@ -24,6 +24,18 @@ fn what_others_may_reach_needs_keys_or_to_be_meant() {
 }
 
 #[test]
+fn an_address_where_a_certificate_is_required_is_not_open_whatever_the_others_are() {
+    let open = |client_certificates: &str| {
+        let listen = r#"listen = ["192.0.2.1:1", "127.0.0.1:2", "tls://192.0.2.1:3"]"#;
+        let tls = "tls = { self_signed = true, client_ca = \"ca\", client_certificates";
+        let config = config(&["--insecure-open"], &format!("{listen}\n{tls} = \"{client_certificates}\" }}"));
+        config.unwrap().exposed_addresses().map(|address| address.port()).collect::<Vec<_>>()
+    };
+    assert_eq!(open("required"), [1]);
+    assert_eq!(open("optional"), [1, 3]);
+}
+
+#[test]
 fn a_key_says_in_one_way_what_it_is() {
     let parse = |key: &str| config(&[], &format!("[auth]\nkeys = [{key}]"));
     for key in [
