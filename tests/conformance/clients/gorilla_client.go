@@ -1,4 +1,4 @@
-// The client scenario of tests/conformance/README.md with gorilla/websocket.
+// The scenario that all clients here go through, with gorilla/websocket.
 //
 //	gorilla_client HOST:PORT
 package main

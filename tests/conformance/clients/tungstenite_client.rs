@@ -1,4 +1,4 @@
-//! The client scenario of `tests/conformance/README.md` with tungstenite.
+//! The scenario that all clients here go through, with tungstenite.
 //!
 //! ```text
 //! tungstenite_client HOST:PORT

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The client scenario of tests/conformance/README.md with websocat, as a person would use it: JSON, a line
+# The scenario that all clients here go through, with websocat, as a person would use it: JSON, a line
 # per message. (It has no permessage-deflate, and its lines cannot carry binary messages.)
 #
 #     websocat_client.sh WEBSOCAT ORIGIN          # ws://HOST:PORT

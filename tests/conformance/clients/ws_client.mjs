@@ -1,4 +1,4 @@
-// The client scenario of tests/conformance/README.md with Node's `ws`.
+// The scenario that all clients here go through, with Node's `ws`.
 //
 //     node ws_client.mjs ORIGIN          # ws://HOST:PORT, or wss://HOST:PORT
 
