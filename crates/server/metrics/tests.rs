@@ -134,27 +134,30 @@ fn every_figure_is_rendered_under_its_own_name_and_core() {
 #[test]
 fn disconnects_are_counted_by_reason() {
     let add = |core: &CoreMetrics, index: usize| core.add_disconnect(DisconnectReason::ALL[index]);
-    assert_counted_by_reason("disconnects", DisconnectReason::ALL.map(DisconnectReason::as_str), add);
+    let reasons = DisconnectReason::ALL.map(|reason| (reason as usize, reason.as_str()));
+    assert_counted_by_reason("disconnects", reasons, add);
 }
 
 #[test]
 fn refusals_are_counted_by_reason() {
     let add = |core: &CoreMetrics, index: usize| core.add_refusal(Refusal::ALL[index]);
-    assert_counted_by_reason("refusals", Refusal::ALL.map(Refusal::as_str), add);
+    let reasons = Refusal::ALL.map(|refusal| (refusal as usize, refusal.as_str()));
+    assert_counted_by_reason("refusals", reasons, add);
 }
 
-/// `add` counts by the index of the reason, and each reason has a place of its own.
+/// `add` counts by the index of the reason, and each reason has a place of its own, which is that index.
 fn assert_counted_by_reason<const N: usize>(
     family: &str,
-    reasons: [&str; N],
+    reasons: [(usize, &str); N],
     add: impl Fn(&CoreMetrics, usize),
 ) {
     let metrics = metrics(1);
-    for index in 0..N {
+    for (index, (place, reason)) in reasons.into_iter().enumerate() {
+        assert_eq!(place, index, "{reason} has a place of its own");
         (0..=index).for_each(|_| add(&metrics.core(0), index));
     }
     let samples = samples(&metrics.render());
-    for (count, reason) in (1..).zip(reasons) {
+    for (count, (_, reason)) in (1..).zip(reasons) {
         let sample = format!("fanwire_{family}_total{{core=\"0\",reason=\"{reason}\"}}");
         assert_eq!(samples[&sample], count, "{reason}");
     }
