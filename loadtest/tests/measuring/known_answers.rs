@@ -16,19 +16,19 @@ const MS_NS: f64 = 1e6;
 fn short_polling_is_late_by_half_its_period_in_the_mean_and_by_nearly_all_of_it_at_the_p99() {
     // 97 messages a second, so that they fall on ever other moments of a period.
     let arguments = ["pubsub", "--transport", "poll:200ms", "-c", "200", "-r", "97", "-d", "4s"];
-    Generator::assert_latencies(&arguments, |record| {
+    Generator::assert_tail(&arguments, |record| {
         let measured = &record.series[0].merged;
         assert_eq!(measured.counts.lost, 0);
         let latencies = &measured.latencies.end_to_end;
         let at = |quantile| latencies.value_at_quantile(quantile) as f64 / MS_NS;
         // The answer itself takes a part of a millisecond, or a few on a busy machine.
-        vec![
-            Expected("the mean", latencies.mean() / MS_NS, 98.0..106.0),
-            Expected("the first quartile", at(0.25), 46.0..58.0),
-            Expected("the median", at(0.5), 96.0..108.0),
-            Expected("the third quartile", at(0.75), 146.0..158.0),
-            Expected("the p99", at(0.99), 196.0..212.0),
-        ]
+        let mean_ms = latencies.mean() / MS_NS;
+        assert!((98.0..106.0).contains(&mean_ms), "a mean of {mean_ms} ms");
+        for (quantile, expected_ms) in [(0.25, 50.0), (0.5, 100.0), (0.75, 150.0)] {
+            let ms = at(quantile);
+            assert!((expected_ms - 4.0..expected_ms + 8.0).contains(&ms), "{ms} ms at {quantile}");
+        }
+        Expected("the p99", at(0.99), 196.0..212.0)
     });
 }
 
@@ -36,11 +36,11 @@ fn short_polling_is_late_by_half_its_period_in_the_mean_and_by_nearly_all_of_it_
 #[test]
 fn short_polling_keeps_up_with_more_than_an_answer_holds() {
     let arguments = ["pubsub", "--transport", "poll:1s", "-c", "5", "-r", "400", "-s", "1KiB", "-d", "3s"];
-    Generator::assert_latencies(&arguments, |record| {
+    Generator::assert_tail(&arguments, |record| {
         let measured = &record.series[0].merged;
         assert_eq!((measured.counts.lost, measured.counts.told), (0, 0));
         let max_ms = measured.latencies.end_to_end.max() as f64 / MS_NS;
-        vec![Expected("the highest", max_ms, 900.0..1_200.0)]
+        Expected("the highest", max_ms, 900.0..1_200.0)
     });
 }
 
