@@ -45,8 +45,8 @@ impl Budget {
                 "the limit on open files leaves less room than limits.connections asks for; raise it (ulimit -n)"
             );
         }
-        let machine = memory_of_process();
-        if let Some(memory) = limits.memory.filter(|memory| *memory > machine) {
+        let memory = limits.memory.map(|memory| (memory, memory_of_process()));
+        if let Some((memory, machine)) = memory.filter(|(memory, machine)| memory > machine) {
             tracing::warn!(
                 memory = rounded(memory),
                 machine = rounded(machine),
