@@ -1,7 +1,7 @@
 //! Carrying out HTTP requests.
 
-use std::mem;
 use std::net::IpAddr;
+use std::{fmt, mem};
 
 use bytes::Bytes;
 use fanwire_broker::encoder::{Encoding, Interface};
@@ -113,17 +113,21 @@ impl EventLoop {
 
     /// Answers what could not be read as a request.
     fn refuse_nonsense(&mut self, id: ConnectionId, error: &RequestError) {
-        tracing::debug!(peer = self.peer(id), identity = self.known_as(id), "refused: {error}");
+        self.log_refusal(id, error);
         self.respond(id, &http_api::bad_request(error), &Reply::to_nonsense());
     }
 
     /// Answers a handshake that is none.
     fn reject(&mut self, id: ConnectionId, error: HandshakeError) {
-        tracing::debug!(peer = self.peer(id), identity = self.known_as(id), "refused: {error}");
+        self.log_refusal(id, &error);
         let mut octets = Vec::new();
         write_rejection(error, &mut octets);
         self.shard.reply(id, &octets);
         self.begin_closing(id, DisconnectReason::Refused);
+    }
+
+    fn log_refusal(&self, id: ConnectionId, why: &dyn fmt::Display) {
+        tracing::debug!(peer = self.peer(id), identity = self.known_as(id), "refused: {why}");
     }
 
     /// Answers the current request, and goes on to the next or closes.
